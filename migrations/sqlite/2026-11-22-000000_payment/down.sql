@@ -1,0 +1,12 @@
+DROP TABLE job_runs;
+DROP TABLE audit;
+DROP TABLE cases;
+DROP TABLE exceptions;
+DROP TABLE attempts;
+DROP TABLE flows;
+DROP TABLE orders;
+DROP TABLE marks;
+DROP TABLE items;
+DROP TABLE billers;
+DROP TABLE regions;
+DROP TABLE merchants;

@@ -1,0 +1,2 @@
+//! Payhall.
+pub mod domain;

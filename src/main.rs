@@ -1,0 +1,2 @@
+//! Payhall.
+fn main() {}
