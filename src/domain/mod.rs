@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod bill;
 pub mod case;
+pub mod catalogue;
 pub mod exception;
 pub mod flow;
 pub mod ids;
