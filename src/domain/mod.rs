@@ -17,6 +17,7 @@ pub mod merchant;
 pub mod money;
 pub mod order;
 pub mod outcome;
+pub mod refusal;
 pub mod region;
 pub mod retry;
 pub mod time;

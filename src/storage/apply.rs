@@ -108,7 +108,9 @@ pub(super) fn move_order(
         conclude_flow(c, flow)?;
     }
     apply_rest(c, step)?;
-    audit::append(c, chain, step.audit.clone())?;
+    for entry in &step.audits {
+        audit::append(c, chain, entry.clone())?;
+    }
     Ok(Moved::Done)
 }
 
@@ -134,10 +136,7 @@ pub(super) fn apply_rest(c: &mut AnyConnection, step: &Move) -> Result<(), Failu
         CaseMove::Open(case) => {
             cases::open(c, case)?;
         }
-        CaseMove::Settle(resolution) => {
-            cases::close_settled(c, &after.order_no, resolution, after.updated_at)?;
-        }
-        CaseMove::Decide(case) => {
+        CaseMove::Replace(case) => {
             if !cases::replace(c, case)? {
                 return Err(Failure::Void);
             }

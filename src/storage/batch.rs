@@ -174,7 +174,7 @@ pub(super) fn move_orders(
     for step in steps {
         if moved.contains(step.after.order_no.as_str()) {
             apply::apply_rest(c, step)?;
-            entries.push(step.audit.clone());
+            entries.extend(step.audits.iter().cloned());
             results.push(Moved::Done);
         } else {
             results.push(apply::move_order(c, chain, step)?);

@@ -6,7 +6,6 @@ use super::row::{RowOf, micros};
 use super::schema::cases;
 use crate::domain::case::{Case, CaseKind, CaseState, Proposal};
 use crate::domain::ids::{CaseNo, OrderNo};
-use crate::domain::time::Instant;
 use diesel::prelude::*;
 
 /// A row of `cases`.
@@ -106,6 +105,21 @@ pub fn of_order(c: &mut AnyConnection, order_no: &OrderNo) -> Result<Vec<Case>, 
     rows.into_iter().map(Case::try_from).collect()
 }
 
+/// The open case of a kind of an order.
+pub fn open_of(
+    c: &mut AnyConnection,
+    order_no: &OrderNo,
+    kind: CaseKind,
+) -> Result<Option<Case>, StoreError> {
+    let row: Option<CaseRow> = cases::table
+        .filter(cases::order_no.eq(order_no.as_str()))
+        .filter(cases::kind.eq(kind.as_str()))
+        .filter(cases::state.ne(CaseState::Closed.as_str()))
+        .first::<CaseRow>(c)
+        .optional()?;
+    row.map(Case::try_from).transpose()
+}
+
 /// A page of cases, newest first.
 pub fn list(
     c: &mut AnyConnection,
@@ -157,27 +171,4 @@ pub(super) fn replace(c: &mut AnyConnection, case: &Case) -> QueryResult<bool> {
     .set(row)
     .execute(c)?;
     Ok(written == 1)
-}
-
-/// Closes the open case of doubt of an order because the bank's own answer settled it.
-pub(super) fn close_settled(
-    c: &mut AnyConnection,
-    order_no: &OrderNo,
-    resolution: &str,
-    now: Instant,
-) -> QueryResult<()> {
-    diesel::update(
-        cases::table
-            .filter(cases::order_no.eq(order_no.as_str()))
-            .filter(cases::kind.eq(CaseKind::Doubt.as_str()))
-            .filter(cases::state.ne(CaseState::Closed.as_str())),
-    )
-    .set((
-        cases::state.eq(CaseState::Closed.as_str()),
-        cases::closed_at.eq(Some(micros(now))),
-        cases::resolution.eq(Some(resolution.to_owned())),
-        cases::version.eq(cases::version + 1),
-    ))
-    .execute(c)?;
-    Ok(())
 }

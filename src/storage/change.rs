@@ -50,10 +50,8 @@ pub enum CaseMove {
     Keep,
     /// Opens one, unless one of its kind is open.
     Open(Case),
-    /// Closes the open case of doubt: the bank's own answer settled it.
-    Settle(String),
-    /// Writes a decided case; if somebody changed it meanwhile the whole move is lost.
-    Decide(Case),
+    /// Writes a case's new values; if somebody changed it meanwhile the whole move is lost.
+    Replace(Case),
 }
 
 /// Moves an order from one state to the next, with everything that belongs to the step. All of it is
@@ -74,8 +72,8 @@ pub struct Move {
     pub exception: ExceptionMove,
     /// What happens to cases.
     pub case: CaseMove,
-    /// The audit row.
-    pub audit: AuditEntry,
+    /// The audit rows: exactly one of the order, and one of the case where it moves too.
+    pub audits: Vec<AuditEntry>,
 }
 
 /// What became of a move.
