@@ -1,2 +1,3 @@
 //! Payhall.
 pub mod domain;
+pub mod upstream;
