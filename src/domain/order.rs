@@ -259,7 +259,6 @@ pub fn fingerprint(item: &ItemCode, bill_no: &BillNo, amount: Money) -> String {
     for field in [
         item.as_str(),
         bill_no.as_str(),
-        bill_ref.unwrap_or(""),
         &minor,
         amount.currency.code(),
     ] {

@@ -117,7 +117,10 @@ fn the_fingerprint_tells_fields_apart() {
     let base = fingerprint(&item("ab"), &bill("c"), amount);
     assert_eq!(base, fingerprint(&item("ab"), &bill("c"), amount));
     assert_ne!(base, fingerprint(&item("a"), &bill("bc"), amount));
-    assert_ne!(base, fingerprint(&item("ab"), &bill("c"), Money::new(101, Currency::CNY)));
+    assert_ne!(
+        base,
+        fingerprint(&item("ab"), &bill("c"), Money::new(101, Currency::CNY))
+    );
     assert_eq!(base.len(), 64);
 }
 
@@ -135,7 +138,10 @@ fn an_order_at_rest_leaves_no_flow_open() {
         };
         assert_eq!(payment, Some(expected), "{from} {event}");
         if *from == S::Reversing {
-            assert!(flow_after(*event, FlowKind::Reversal).is_some(), "{from} {event}");
+            assert!(
+                flow_after(*event, FlowKind::Reversal).is_some(),
+                "{from} {event}"
+            );
         }
     }
 }

@@ -100,7 +100,13 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal that will stand.
     pub fn new(code: RefusalCode, message: impl Into<String>) -> Self {
-        Self { code, field: None, message: message.into(), retry: Retry::Never, order_no: None }
+        Self {
+            code,
+            field: None,
+            message: message.into(),
+            retry: Retry::Never,
+            order_no: None,
+        }
     }
 
     /// About this argument.

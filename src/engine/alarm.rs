@@ -46,14 +46,25 @@ pub struct Alarms {
 impl Alarms {
     /// Alarms go to the log, the metrics and, where there is one, the webhook.
     pub fn new(webhook: Option<Webhook>, tasks: TaskTracker) -> Self {
-        Self { webhook: webhook.map(Arc::new), tasks }
+        Self {
+            webhook: webhook.map(Arc::new),
+            tasks,
+        }
     }
 
     /// Raises an alarm; never waits and never fails.
     pub fn raise(&self, alarm: Alarm) {
         let kind = serde_json::to_value(alarm.kind).ok();
-        let kind = kind.as_ref().and_then(|kind| kind.as_str()).unwrap_or("UNKNOWN").to_owned();
-        let order_no = alarm.order_no.as_ref().map(ToString::to_string).unwrap_or_default();
+        let kind = kind
+            .as_ref()
+            .and_then(|kind| kind.as_str())
+            .unwrap_or("UNKNOWN")
+            .to_owned();
+        let order_no = alarm
+            .order_no
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default();
         match alarm.level {
             AlarmLevel::Critical => {
                 tracing::error!(alarm = kind, order_no, "alarm: {}", alarm.message);

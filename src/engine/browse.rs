@@ -28,9 +28,13 @@ impl Engine {
     /// catalogue does not list is answered by its prefecture, or its province.
     pub fn payable_in(&self, code: RegionCode) -> Result<PayableItems, Refusal> {
         let catalogue = self.catalogue();
-        let region = code.with_ancestors().into_iter().find_map(|code| catalogue.region(code));
+        let region = code
+            .with_ancestors()
+            .into_iter()
+            .find_map(|code| catalogue.region(code));
         let region = region.ok_or_else(|| {
-            let message = format!("there is no region {code}; six digits by GB/T 2260 are expected");
+            let message =
+                format!("there is no region {code}; six digits by GB/T 2260 are expected");
             Refusal::new(RefusalCode::RegionNotFound, message).on("region")
         })?;
         Ok(self.payable(region.clone(), code))

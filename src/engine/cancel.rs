@@ -31,7 +31,10 @@ impl Engine {
             Settled::Moved(order) | Settled::AlreadyThere(order) => Ok(order),
             Settled::NotAllowed(order) => Err(Refusal::new(
                 RefusalCode::OrderStateConflict,
-                format!("order {order_no} is {} and cannot be cancelled", order.state),
+                format!(
+                    "order {order_no} is {} and cannot be cancelled",
+                    order.state
+                ),
             )
             .on("orderNo")
             .see(order.order_no)
@@ -45,7 +48,11 @@ impl Engine {
         let mut report = ExpireReport::default();
         while !self.0.stop.is_cancelled() {
             let now = self.now();
-            let due = self.0.store.read(move |c| orders::expired(c, now, EXPIRE_BATCH)).await?;
+            let due = self
+                .0
+                .store
+                .read(move |c| orders::expired(c, now, EXPIRE_BATCH))
+                .await?;
             if due.is_empty() {
                 break;
             }

@@ -19,7 +19,10 @@ pub trait Clock: Send + Sync {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the one door to the machine's clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one door to the machine's clock"
+    )]
     fn now(&self) -> Instant {
         to_micros(chrono::Utc::now())
     }
@@ -39,7 +42,10 @@ pub struct ManualClock {
 impl ManualClock {
     /// A clock that stands at an instant.
     pub fn new(at: Instant) -> Self {
-        Self { now: Arc::new(Mutex::new(at)), moved: watch::Sender::new(at) }
+        Self {
+            now: Arc::new(Mutex::new(at)),
+            moved: watch::Sender::new(at),
+        }
     }
 
     /// Moves the clock forward and wakes whoever slept long enough.

@@ -71,7 +71,12 @@ impl Engine {
         let order_no = order.order_no.clone();
         match self.settle(order, Vec::new(), step).await? {
             Settled::Moved(order) => {
-                let payment = Payment { order, flow, adapter, credential: input.credential };
+                let payment = Payment {
+                    order,
+                    flow,
+                    adapter,
+                    credential: input.credential,
+                };
                 self.pay_detached(payment, actor.clone(), answer_at).await
             }
             Settled::AlreadyThere(order) | Settled::NotAllowed(order) => standing(order),
@@ -84,7 +89,9 @@ impl Engine {
     async fn confirmable(&self, order_no: &OrderNo, scope: &Scope) -> Result<Order, EngineError> {
         let number = order_no.clone();
         let order = self.0.store.read(move |c| orders::find(c, &number)).await?;
-        order.filter(|order| scope.sees(&order.merchant)).ok_or_else(|| not_found(order_no).into())
+        order
+            .filter(|order| scope.sees(&order.merchant))
+            .ok_or_else(|| not_found(order_no).into())
     }
 
     /// Checks everything again that can have changed since the order was made.
@@ -177,7 +184,13 @@ impl Engine {
             }
         }
         let order_no = payment.order.order_no.clone();
-        let settle = || self.settle(payment.order.clone(), vec![payment.flow.clone()], step.clone());
+        let settle = || {
+            self.settle(
+                payment.order.clone(),
+                vec![payment.flow.clone()],
+                step.clone(),
+            )
+        };
         let repeats = ExponentialBuilder::default().with_min_delay(Duration::from_millis(100));
         match settle.retry(repeats.with_max_times(4)).await {
             Ok(settled) => settled.order(),
@@ -219,7 +232,11 @@ impl Engine {
     /// same number, only if nothing was sent, or if the bank does not know it and is idempotent.
     async fn try_to_pay(&self, payment: &Payment) -> Tried {
         let adapter = &payment.adapter;
-        let mut tried = Tried { reply: Reply::NotFound, was_sent: false, attempts: Vec::new() };
+        let mut tried = Tried {
+            reply: Reply::NotFound,
+            was_sent: false,
+            attempts: Vec::new(),
+        };
         let mut waits = adapter.tries.iter();
         let mut operation = Operation::Pay;
         loop {
@@ -236,9 +253,13 @@ impl Engine {
             self.cry_on_mismatch(&payment.order.order_no, &tried.reply);
             let attempt = self.attempt(&payment.flow, operation, &tried.reply, asked_at, None);
             tried.attempts.push(attempt);
-            let may_send = !tried.was_sent
-                || (adapter.idempotent && matches!(tried.reply, Reply::NotFound));
-            operation = if may_send { Operation::Pay } else { Operation::Query };
+            let may_send =
+                !tried.was_sent || (adapter.idempotent && matches!(tried.reply, Reply::NotFound));
+            operation = if may_send {
+                Operation::Pay
+            } else {
+                Operation::Query
+            };
             if operation == Operation::Query && !adapter.rules.can_query {
                 return tried;
             }
@@ -338,21 +359,32 @@ struct Tried {
 fn standing(order: Order) -> Result<Confirmed, EngineError> {
     if order.state == OrderState::Closed {
         let message = format!("order {} is closed and cannot be paid", order.order_no);
-        return Err(Refusal::new(RefusalCode::OrderClosed, message).on("orderNo").into());
+        return Err(Refusal::new(RefusalCode::OrderClosed, message)
+            .on("orderNo")
+            .into());
     }
     let ask_again_after = (!order.state.is_terminal()).then_some(ASK_AGAIN);
-    Ok(Confirmed { order, ask_again_after })
+    Ok(Confirmed {
+        order,
+        ask_again_after,
+    })
 }
 
 fn in_progress(order_no: &OrderNo, first: OrderNo) -> Refusal {
     let message = format!(
         "order {order_no} was not paid: order {first} is paying the same bill; ask about that one"
     );
-    Refusal::new(RefusalCode::PaymentInProgress, message).on("orderNo").see(first)
+    Refusal::new(RefusalCode::PaymentInProgress, message)
+        .on("orderNo")
+        .see(first)
 }
 
 pub(super) fn not_found(order_no: &OrderNo) -> Refusal {
-    Refusal::new(RefusalCode::OrderNotFound, format!("there is no order {order_no}")).on("orderNo")
+    Refusal::new(
+        RefusalCode::OrderNotFound,
+        format!("there is no order {order_no}"),
+    )
+    .on("orderNo")
 }
 
 impl Engine {
@@ -363,7 +395,10 @@ impl Engine {
             order.order_no,
             order.expires_at.to_rfc3339()
         );
-        debug_assert!(matches!(next(order.state, OrderEvent::Expired), Ok(Transition::To(_))));
+        debug_assert!(matches!(
+            next(order.state, OrderEvent::Expired),
+            Ok(Transition::To(_))
+        ));
         let mut step = Step::new(OrderEvent::Expired, actor);
         step.reason = Some("EXPIRED".to_owned());
         self.settle(order, Vec::new(), step).await?;

@@ -1,13 +1,13 @@
 //! Makes an order: idempotent by the merchant's request number.
 
 use super::{Actor, Engine, EngineError};
+use crate::domain::exception::later;
 use crate::domain::ids::{BillNo, ItemCode, MerchantCode, RequestNo};
 use crate::domain::item::{Item, ItemMode};
 use crate::domain::merchant::MerchantState;
 use crate::domain::money::Money;
 use crate::domain::order::{Order, OrderState, fingerprint};
 use crate::domain::refusal::{Refusal, RefusalCode};
-use crate::domain::exception::later;
 use crate::storage::{Created, NewOrder, orders};
 
 /// What an order is made of.
@@ -87,7 +87,15 @@ impl Engine {
         let mut audit = self.audit(now, actor, "CREATED");
         audit.subject = order.order_no.to_string();
         audit.after = Some(OrderState::Created.as_str().to_owned());
-        match self.0.store.create(NewOrder { order: order.clone(), audit }).await? {
+        match self
+            .0
+            .store
+            .create(NewOrder {
+                order: order.clone(),
+                audit,
+            })
+            .await?
+        {
             Created::New => {
                 metrics::counter!("payhall_orders_total", "outcome" => "CREATED").increment(1);
                 Ok(order)
@@ -104,11 +112,16 @@ impl Engine {
         refusal: Refusal,
     ) -> Result<Order, EngineError> {
         let (merchant, request_no) = (input.merchant.clone(), input.request_no.clone());
-        let first =
-            self.0.store.read(move |c| orders::find_by_request(c, &merchant, &request_no)).await?;
+        let first = self
+            .0
+            .store
+            .read(move |c| orders::find_by_request(c, &merchant, &request_no))
+            .await?;
         match first {
             None => Err(refusal.into()),
-            Some(first) if first.fingerprint == fingerprint(&input.item, &input.bill_no, input.amount) => {
+            Some(first)
+                if first.fingerprint == fingerprint(&input.item, &input.bill_no, input.amount) =>
+            {
                 Ok(first)
             }
             Some(first) => Err(conflict(&first).into()),
@@ -119,7 +132,10 @@ impl Engine {
     pub(super) fn check_merchant(&self, code: &MerchantCode) -> Result<(), Refusal> {
         let catalogue = self.catalogue();
         let merchant = catalogue.merchant(code).ok_or_else(|| {
-            Refusal::new(RefusalCode::MerchantNotFound, format!("merchant {code} is not registered"))
+            Refusal::new(
+                RefusalCode::MerchantNotFound,
+                format!("merchant {code} is not registered"),
+            )
         })?;
         match merchant.state {
             MerchantState::Active => Ok(()),
@@ -138,7 +154,10 @@ pub(super) fn check_bill_no(item: &Item, bill_no: &BillNo) -> Result<(), Refusal
     if rule.accepts(bill_no) {
         return Ok(());
     }
-    let message = format!("{bill_no} is not a bill number of {}: {} / {}", item.code, rule.hint_zh, rule.hint_en);
+    let message = format!(
+        "{bill_no} is not a bill number of {}: {} / {}",
+        item.code, rule.hint_zh, rule.hint_en
+    );
     Err(Refusal::new(RefusalCode::BillNoInvalid, message).on("billNo"))
 }
 

@@ -65,13 +65,16 @@ impl Engine {
         let (case, order) = self.case_and_order(case_no).await?;
         let (closed, decision) = case.approve(&checker.who, self.now()).map_err(refusal)?;
         let Some(event) = decision.event() else {
-            let audit =
-                self.case_audit(self.now(), checker, &closed, "APPROVED", Some(case.state));
+            let audit = self.case_audit(self.now(), checker, &closed, "APPROVED", Some(case.state));
             return Ok((self.replace_case(closed, audit).await?, order));
         };
         check_fit(decision, &order)?;
         let number = order.order_no.clone();
-        let flows = self.0.store.read(move |c| flows::of_orders(c, &[number])).await?;
+        let flows = self
+            .0
+            .store
+            .read(move |c| flows::of_orders(c, &[number]))
+            .await?;
         let mut step = Step::new(event, checker);
         step.reason = Some(format!("DECIDED_{decision}"));
         step.case = CaseMove::Replace(closed.clone());
@@ -106,10 +109,15 @@ impl Engine {
             key: order.order_no.to_string(),
             why: "it has no payment flow".to_owned(),
         })?;
-        let adapter = self.0.upstreams.get(&payment.adapter).cloned().ok_or_else(|| {
-            let message = format!("adapter {} is not in the settings", payment.adapter);
-            Refusal::new(RefusalCode::AdapterMissing, message).later()
-        })?;
+        let adapter = self
+            .0
+            .upstreams
+            .get(&payment.adapter)
+            .cloned()
+            .ok_or_else(|| {
+                let message = format!("adapter {} is not in the settings", payment.adapter);
+                Refusal::new(RefusalCode::AdapterMissing, message).later()
+            })?;
         if !adapter.rules.can_reverse {
             let message = format!("adapter {} cannot reverse a payment", adapter.name);
             return Err(Refusal::new(RefusalCode::DecisionDoesNotFit, message).into());
@@ -141,14 +149,18 @@ impl Engine {
             .0
             .store
             .read(move |c| {
-                let Some(case) = cases::find(c, &number)? else { return Ok(None) };
+                let Some(case) = cases::find(c, &number)? else {
+                    return Ok(None);
+                };
                 let order = orders::find(c, &case.order_no)?;
                 Ok(order.map(|order| (case, order)))
             })
             .await?;
         found.ok_or_else(|| {
             let message = format!("there is no case {case_no}");
-            Refusal::new(RefusalCode::CaseNotFound, message).on("caseNo").into()
+            Refusal::new(RefusalCode::CaseNotFound, message)
+                .on("caseNo")
+                .into()
         })
     }
 
@@ -190,7 +202,10 @@ fn check_fit(decision: Decision, order: &Order) -> Result<(), Refusal> {
 }
 
 fn does_not_fit(decision: Decision, order: &Order) -> Refusal {
-    refusal(CaseError::DoesNotFit { decision, state: order.state })
+    refusal(CaseError::DoesNotFit {
+        decision,
+        state: order.state,
+    })
 }
 
 fn refusal(error: CaseError) -> Refusal {

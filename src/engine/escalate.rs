@@ -22,10 +22,15 @@ impl Engine {
         step: Step,
         progress: Progress,
     ) -> Result<Polled, EngineError> {
-        let last = exception.last_outcome.map_or("no answer", |outcome| outcome.as_str());
+        let last = exception
+            .last_outcome
+            .map_or("no answer", |outcome| outcome.as_str());
         let cause = match progress.next_at {
             Some(_) => format!("in doubt for long; the bank's last answer: {last}"),
-            None => format!("{} reversal tries without a final answer; last: {last}", exception.tries),
+            None => format!(
+                "{} reversal tries without a final answer; last: {last}",
+                exception.tries
+            ),
         };
         let case = self.new_case(&doubtful.order, CaseKind::Doubt, cause);
         let exception = match progress.next_at {
@@ -37,8 +42,12 @@ impl Engine {
             }),
             None => ExceptionMove::Close,
         };
-        let step =
-            Step { event: OrderEvent::LadderUsedUp, exception, case: CaseMove::Open(case), ..step };
+        let step = Step {
+            event: OrderEvent::LadderUsedUp,
+            exception,
+            case: CaseMove::Open(case),
+            ..step
+        };
         self.settle(doubtful.order, doubtful.flows, step).await?;
         Ok(Polled::Settled)
     }
@@ -66,7 +75,10 @@ impl Engine {
     pub(super) async fn raise_alarms(&self) -> Result<u32, EngineError> {
         let ages = self.0.options.alarm_ages;
         let mut raised = 0;
-        for (level, age) in [(AlarmLevel::Critical, ages.critical), (AlarmLevel::Warn, ages.warn)] {
+        for (level, age) in [
+            (AlarmLevel::Critical, ages.critical),
+            (AlarmLevel::Warn, ages.warn),
+        ] {
             let before = self.now() - chrono::Duration::from_std(age).unwrap_or_default();
             let old = self
                 .0
@@ -86,7 +98,12 @@ impl Engine {
         level: AlarmLevel,
     ) -> Result<bool, EngineError> {
         let marked = exception.clone();
-        if !self.0.store.solo(move |tx| tx.raise_alarm(&marked, level)).await? {
+        if !self
+            .0
+            .store
+            .solo(move |tx| tx.raise_alarm(&marked, level))
+            .await?
+        {
             return Ok(false);
         }
         self.0.alarms.raise(Alarm {

@@ -37,7 +37,10 @@ impl Scope {
             Scope::All => Some(filter),
             Scope::Merchant(own) => match &filter.merchant {
                 Some(asked) if asked != own.as_str() => None,
-                _ => Some(Filter { merchant: Some(own.to_string()), ..filter }),
+                _ => Some(Filter {
+                    merchant: Some(own.to_string()),
+                    ..filter
+                }),
             },
         }
     }
@@ -91,7 +94,11 @@ impl Engine {
         request_no: &crate::domain::ids::RequestNo,
     ) -> Result<Option<Order>, EngineError> {
         let (merchant, request_no) = (merchant.clone(), request_no.clone());
-        Ok(self.0.store.read(move |c| orders::find_by_request(c, &merchant, &request_no)).await?)
+        Ok(self
+            .0
+            .store
+            .read(move |c| orders::find_by_request(c, &merchant, &request_no))
+            .await?)
     }
 
     /// A flow, from the cache or the database.
@@ -113,7 +120,11 @@ impl Engine {
 
     /// The flows of many orders.
     pub async fn flows_of(&self, orders: Vec<OrderNo>) -> Result<Vec<Flow>, EngineError> {
-        Ok(self.0.store.read(move |c| flows::of_orders(c, &orders)).await?)
+        Ok(self
+            .0
+            .store
+            .read(move |c| flows::of_orders(c, &orders))
+            .await?)
     }
 
     /// A page of orders, newest first.
@@ -123,10 +134,19 @@ impl Engine {
         page: Page,
         scope: &Scope,
     ) -> Result<Listing<Order>, EngineError> {
-        let Some(filter) = scope.narrow(filter) else { return Ok(Listing::cut(vec![], 0, false)) };
+        let Some(filter) = scope.narrow(filter) else {
+            return Ok(Listing::cut(vec![], 0, false));
+        };
         let (limit, backwards) = (page.limit, is_backwards(&page));
-        let page = Page { limit: limit + 1, ..page };
-        let rows = self.0.store.read(move |c| orders::list(c, &filter, &page)).await?;
+        let page = Page {
+            limit: limit + 1,
+            ..page
+        };
+        let rows = self
+            .0
+            .store
+            .read(move |c| orders::list(c, &filter, &page))
+            .await?;
         Ok(Listing::cut(rows, limit, backwards))
     }
 
@@ -137,10 +157,19 @@ impl Engine {
         page: Page,
         scope: &Scope,
     ) -> Result<Listing<Flow>, EngineError> {
-        let Some(filter) = scope.narrow(filter) else { return Ok(Listing::cut(vec![], 0, false)) };
+        let Some(filter) = scope.narrow(filter) else {
+            return Ok(Listing::cut(vec![], 0, false));
+        };
         let (limit, backwards) = (page.limit, is_backwards(&page));
-        let page = Page { limit: limit + 1, ..page };
-        let rows = self.0.store.read(move |c| flows::list(c, &filter, &page)).await?;
+        let page = Page {
+            limit: limit + 1,
+            ..page
+        };
+        let rows = self
+            .0
+            .store
+            .read(move |c| flows::list(c, &filter, &page))
+            .await?;
         Ok(Listing::cut(rows, limit, backwards))
     }
 
@@ -159,13 +188,21 @@ impl Engine {
     /// The exceptions of an order, oldest first.
     pub async fn exceptions_of(&self, order_no: &OrderNo) -> Result<Vec<Exception>, EngineError> {
         let number = order_no.clone();
-        Ok(self.0.store.read(move |c| exceptions::of_order(c, &number)).await?)
+        Ok(self
+            .0
+            .store
+            .read(move |c| exceptions::of_order(c, &number))
+            .await?)
     }
 
     /// The attempts about an order, oldest first.
     pub async fn attempts_of(&self, order_no: &OrderNo) -> Result<Vec<Attempt>, EngineError> {
         let number = order_no.clone();
-        Ok(self.0.store.read(move |c| flows::attempts_of(c, &number)).await?)
+        Ok(self
+            .0
+            .store
+            .read(move |c| flows::attempts_of(c, &number))
+            .await?)
     }
 
     /// One case.
@@ -177,7 +214,11 @@ impl Engine {
     /// The cases of an order, oldest first.
     pub async fn cases_of(&self, order_no: &OrderNo) -> Result<Vec<Case>, EngineError> {
         let number = order_no.clone();
-        Ok(self.0.store.read(move |c| cases::of_order(c, &number)).await?)
+        Ok(self
+            .0
+            .store
+            .read(move |c| cases::of_order(c, &number))
+            .await?)
     }
 
     /// A page of cases, newest first.

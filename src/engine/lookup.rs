@@ -31,14 +31,20 @@ impl Engine {
         if item.mode != ItemMode::Lookup {
             return Err(Refusal::new(
                 RefusalCode::ItemNotLookedUp,
-                format!("{} is paid without a bill: make the order with an amount", item.code),
+                format!(
+                    "{} is paid without a bill: make the order with an amount",
+                    item.code
+                ),
             )
             .on("item")
             .into());
         }
         check_bill_no(item, bill_no)?;
         let bill = self.bill_of(item, bill_no).await?;
-        Ok(LookedUp { item: item.clone(), bill })
+        Ok(LookedUp {
+            item: item.clone(),
+            bill,
+        })
     }
 
     /// An item that can be paid now.
@@ -48,11 +54,17 @@ impl Engine {
         code: &ItemCode,
     ) -> Result<&'a Item, Refusal> {
         let item = catalogue.item(code).ok_or_else(|| {
-            Refusal::new(RefusalCode::ItemNotFound, format!("there is no item {code}")).on("item")
+            Refusal::new(
+                RefusalCode::ItemNotFound,
+                format!("there is no item {code}"),
+            )
+            .on("item")
         })?;
         if !item.enabled {
             let message = format!("{code} cannot be paid at present");
-            return Err(Refusal::new(RefusalCode::ItemOff, message).on("item").later());
+            return Err(Refusal::new(RefusalCode::ItemOff, message)
+                .on("item")
+                .later());
         }
         Ok(item)
     }
@@ -64,7 +76,9 @@ impl Engine {
                 "{} is paid through adapter {}, which is not in the settings",
                 item.code, item.adapter
             );
-            Refusal::new(RefusalCode::AdapterMissing, message).on("item").later()
+            Refusal::new(RefusalCode::AdapterMissing, message)
+                .on("item")
+                .later()
         })
     }
 
@@ -84,7 +98,10 @@ impl Engine {
         bill_no: &BillNo,
     ) -> Result<Bill, EngineError> {
         let adapter = self.adapter_of(item)?;
-        let found = adapter.billers.lookup(&item.biller, bill_no, item.currency).await;
+        let found = adapter
+            .billers
+            .lookup(&item.biller, bill_no, item.currency)
+            .await;
         let bill = found.map_err(|error| refusal(item, bill_no, &error))?;
         self.0.cache.keep_bill(&item.biller, bill.clone());
         Ok(bill)
@@ -98,6 +115,11 @@ fn refusal(item: &Item, bill_no: &BillNo, error: &LookupError) -> Refusal {
         LookupError::Refused { .. } => RefusalCode::BillRefused,
         LookupError::Unavailable { .. } => RefusalCode::BillUnavailable,
     };
-    let refusal = Refusal::new(code, format!("bill {bill_no} of {}: {error}", item.code)).on("billNo");
-    if code == RefusalCode::BillUnavailable { refusal.later() } else { refusal }
+    let refusal =
+        Refusal::new(code, format!("bill {bill_no} of {}: {error}", item.code)).on("billNo");
+    if code == RefusalCode::BillUnavailable {
+        refusal.later()
+    } else {
+        refusal
+    }
 }

@@ -29,7 +29,7 @@ pub use confirm::{ConfirmInput, Confirmed};
 pub use create::CreateInput;
 pub use find::{Listing, Scope};
 pub use hub::Hub;
-pub use import::{ImportError, ImportFile, ImportReport, read_catalogue};
+//pub use import::{ImportError, ImportFile, ImportReport, read_catalogue};
 pub use lookup::LookedUp;
 pub use poll::{ExpireReport, PollReport};
 pub use timeline::{NextStep, Timeline, TimelineEntry, TimelineKind};
@@ -127,12 +127,18 @@ pub struct Actor {
 impl Actor {
     /// The program itself.
     pub fn system() -> Self {
-        Self { who: "system".to_owned(), request_id: None }
+        Self {
+            who: "system".to_owned(),
+            request_id: None,
+        }
     }
 
     /// A scheduled job.
     pub fn job(name: &str) -> Self {
-        Self { who: format!("job:{name}"), request_id: None }
+        Self {
+            who: format!("job:{name}"),
+            request_id: None,
+        }
     }
 }
 
@@ -169,7 +175,11 @@ impl Engine {
 
     /// The catalogue as it was last read.
     pub fn catalogue(&self) -> Arc<Catalogue> {
-        self.0.catalogue.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .catalogue
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Reads the catalogue again if somebody imported; true when it changed.
@@ -179,7 +189,11 @@ impl Engine {
             return Ok(false);
         }
         let fresh = Arc::new(self.0.store.read(catalogue::load).await?);
-        *self.0.catalogue.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        *self
+            .0
+            .catalogue
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(true)
     }
 

@@ -21,14 +21,22 @@ impl Numbers {
     /// A maker for this run of the program; `random` gives the tag.
     pub fn new(day: BusinessDay, random: u32) -> Self {
         let never = BusinessDate(chrono::NaiveDate::MIN);
-        Self { day, tag: random % 100_000, last: Mutex::new((never, 0)) }
+        Self {
+            day,
+            tag: random % 100_000,
+            last: Mutex::new((never, 0)),
+        }
     }
 
     /// The business date of an instant and a number that begins with it.
     fn next(&self, at: Instant) -> (BusinessDate, String) {
         let (date, micros) = (self.day.date_of(at), self.day.micros_of_day(at));
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = if date == last.0 { micros.max(last.1 + 1).min(MICROS_MAX) } else { micros };
+        let place = if date == last.0 {
+            micros.max(last.1 + 1).min(MICROS_MAX)
+        } else {
+            micros
+        };
         *last = (date, place);
         (date, format!("{}{place:011}{:05}", date.digits(), self.tag))
     }
@@ -52,7 +60,10 @@ impl Numbers {
 }
 
 /// 8 + 11 + 5 digits are a number by construction; years beyond 9999 are not on any clock.
-#[expect(clippy::expect_used, reason = "a number is made of digits only, three lines above")]
+#[expect(
+    clippy::expect_used,
+    reason = "a number is made of digits only, three lines above"
+)]
 fn expect_number<T>(number: Result<T, crate::domain::ids::BadId>) -> T {
     number.expect("a number has 24 digits by construction")
 }
@@ -77,7 +88,10 @@ mod tests {
         let (_, third) = numbers.order(at("2026-11-22T03:59:00Z"));
         assert!(third > second, "the clock went back: {second} {third}");
         let (date, next_day) = numbers.order(at("2026-11-22T16:00:00Z"));
-        assert_eq!((date.digits().as_str(), &next_day.as_str()[..8]), ("20261123", "20261123"));
+        assert_eq!(
+            (date.digits().as_str(), &next_day.as_str()[..8]),
+            ("20261123", "20261123")
+        );
     }
 
     #[test]

@@ -69,7 +69,10 @@ impl Engine {
     /// Takes over what nobody works on, asks about everything that is due, and raises the alarms.
     /// `run` is the run of the job, kept with every call as evidence.
     pub async fn poll(&self, run: Option<Uuid>, actor: &Actor) -> Result<PollReport, EngineError> {
-        let mut report = PollReport { orphans: self.adopt_orphans(actor).await?, ..Default::default() };
+        let mut report = PollReport {
+            orphans: self.adopt_orphans(actor).await?,
+            ..Default::default()
+        };
         while !self.0.stop.is_cancelled() {
             let leased = self.lease_due().await?;
             if leased.is_empty() {
@@ -99,8 +102,8 @@ impl Engine {
     /// Payments that were started and have no outcome: whoever started them may be gone. On SQLite
     /// nobody else can be at work, so at start every one of them is an orphan.
     pub async fn adopt_orphans(&self, actor: &Actor) -> Result<u32, EngineError> {
-        let before = self.now() - chrono::Duration::from_std(self.0.options.orphan_after)
-            .unwrap_or_default();
+        let before = self.now()
+            - chrono::Duration::from_std(self.0.options.orphan_after).unwrap_or_default();
         self.adopt(before, actor).await
     }
 
@@ -118,15 +121,24 @@ impl Engine {
         before: crate::domain::time::Instant,
         actor: &Actor,
     ) -> Result<u32, EngineError> {
-        let orphans = self.0.store.read(move |c| orders::orphans(c, before, ORPHAN_BATCH)).await?;
+        let orphans = self
+            .0
+            .store
+            .read(move |c| orders::orphans(c, before, ORPHAN_BATCH))
+            .await?;
         if orphans.is_empty() {
             return Ok(0);
         }
         let numbers: Vec<_> = orphans.iter().map(|order| order.order_no.clone()).collect();
-        let flows = self.0.store.read(move |c| flows::of_orders(c, &numbers)).await?;
+        let flows = self
+            .0
+            .store
+            .read(move |c| flows::of_orders(c, &numbers))
+            .await?;
         let mut adopted = 0;
         for order in orphans {
-            let own = |flow: &&Flow| flow.order_no == order.order_no && flow.kind == FlowKind::Payment;
+            let own =
+                |flow: &&Flow| flow.order_no == order.order_no && flow.kind == FlowKind::Payment;
             let Some(flow) = flows.iter().find(own) else {
                 tracing::error!(order_no = %order.order_no, "a paying order has no flow");
                 continue;
@@ -153,7 +165,11 @@ impl Engine {
             until: later(now, self.0.options.lease),
             limit: i64::from(self.0.options.poll_batch),
         };
-        Ok(self.0.store.solo(move |tx| tx.lease_exceptions(&request)).await?)
+        Ok(self
+            .0
+            .store
+            .solo(move |tx| tx.lease_exceptions(&request))
+            .await?)
     }
 
     /// Loads the orders and flows of leased exceptions in two reads.
@@ -166,22 +182,42 @@ impl Engine {
         let (found, flows) = self
             .0
             .store
-            .read(move |c| Ok((orders::find_many(c, &numbers)?, flows::of_orders(c, &numbers)?)))
+            .read(move |c| {
+                Ok((
+                    orders::find_many(c, &numbers)?,
+                    flows::of_orders(c, &numbers)?,
+                ))
+            })
             .await?;
-        let mut orders: HashMap<_, _> =
-            found.into_iter().map(|order| (order.order_no.clone(), order)).collect();
+        let mut orders: HashMap<_, _> = found
+            .into_iter()
+            .map(|order| (order.order_no.clone(), order))
+            .collect();
         let mut by_order: HashMap<_, Vec<Flow>> = HashMap::new();
         for flow in flows {
-            by_order.entry(flow.order_no.clone()).or_default().push(flow);
+            by_order
+                .entry(flow.order_no.clone())
+                .or_default()
+                .push(flow);
         }
         let mut work = Vec::with_capacity(leased.len());
         for exception in leased {
             let flows = by_order.remove(&exception.order_no).unwrap_or_default();
-            let payment = flows.iter().find(|flow| flow.flow_no == exception.payment_flow_no);
-            let adapter = payment.and_then(|flow| self.0.upstreams.get(&flow.adapter)).cloned();
+            let payment = flows
+                .iter()
+                .find(|flow| flow.flow_no == exception.payment_flow_no);
+            let adapter = payment
+                .and_then(|flow| self.0.upstreams.get(&flow.adapter))
+                .cloned();
             match (orders.remove(&exception.order_no), adapter) {
                 (Some(order), Some(adapter)) => {
-                    work.push(Doubtful { exception, order, flows, adapter, run });
+                    work.push(Doubtful {
+                        exception,
+                        order,
+                        flows,
+                        adapter,
+                        run,
+                    });
                 }
                 _ => tracing::error!(
                     order_no = %exception.order_no,
@@ -201,10 +237,7 @@ impl Engine {
     }
 
     /// Asks the bank about the payment of an exception.
-    pub(super) async fn query(
-        &self,
-        doubtful: &Doubtful,
-    ) -> Result<(Reply, Attempt), EngineError> {
+    pub(super) async fn query(&self, doubtful: &Doubtful) -> Result<(Reply, Attempt), EngineError> {
         let payment = doubtful.payment()?;
         let asked_at = self.now();
         let reply = if doubtful.adapter.rules.can_query {
@@ -261,10 +294,14 @@ impl Engine {
         let mut step = Step::new(OrderEvent::PaymentSucceeded, actor);
         step.attempts = vec![attempt.clone()];
         let mut exception = doubtful.exception.clone();
-        match doubtful.exception.weigh_watch(reply, &doubtful.adapter.rules, self.now()) {
+        match doubtful
+            .exception
+            .weigh_watch(reply, &doubtful.adapter.rules, self.now())
+        {
             Verdict::Succeeded(receipt) => {
                 step.receipt = Some(receipt);
-                self.settle(doubtful.order.clone(), doubtful.flows.clone(), step).await?;
+                self.settle(doubtful.order.clone(), doubtful.flows.clone(), step)
+                    .await?;
                 exception.closed_at = Some(self.now());
             }
             Verdict::Wait(progress) => exception = exception.after(progress, outcome),
@@ -272,7 +309,11 @@ impl Engine {
         }
         let closed = exception.closed_at.is_some();
         self.write_back(exception, vec![attempt]).await?;
-        Ok(if closed { Polled::Settled } else { Polled::Waiting })
+        Ok(if closed {
+            Polled::Settled
+        } else {
+            Polled::Waiting
+        })
     }
 
     /// Not settled: writes the counts back, or calls a person where the ladder is used up.
@@ -296,7 +337,14 @@ impl Engine {
         attempts: Vec<Attempt>,
     ) -> Result<(), EngineError> {
         let order_no = exception.order_no.clone();
-        let touched = self.0.store.touch(Touch { exception, attempts }).await?;
+        let touched = self
+            .0
+            .store
+            .touch(Touch {
+                exception,
+                attempts,
+            })
+            .await?;
         if touched == Touched::Fenced {
             tracing::warn!(%order_no, "a lease was lost meanwhile; the counts stay as they are");
         }
@@ -308,10 +356,13 @@ impl Doubtful {
     /// The payment flow.
     pub(super) fn payment(&self) -> Result<&Flow, StoreError> {
         let wanted = &self.exception.payment_flow_no;
-        self.flows.iter().find(|flow| flow.flow_no == *wanted).ok_or_else(|| StoreError::Corrupt {
-            table: "exceptions",
-            key: self.exception.exception_id.to_string(),
-            why: format!("its payment flow {wanted} is missing"),
-        })
+        self.flows
+            .iter()
+            .find(|flow| flow.flow_no == *wanted)
+            .ok_or_else(|| StoreError::Corrupt {
+                table: "exceptions",
+                key: self.exception.exception_id.to_string(),
+                why: format!("its payment flow {wanted} is missing"),
+            })
     }
 }

@@ -31,13 +31,24 @@ impl Engine {
         let step = Step {
             start: Some(flow.clone()),
             exception: ExceptionMove::Replace(exception.clone()),
-            ..Step { event: OrderEvent::ReversalStarted, ..asked }
+            ..Step {
+                event: OrderEvent::ReversalStarted,
+                ..asked
+            }
         };
-        match self.settle(doubtful.order.clone(), doubtful.flows.clone(), step).await? {
+        match self
+            .settle(doubtful.order.clone(), doubtful.flows.clone(), step)
+            .await?
+        {
             Settled::Moved(order) => {
                 let mut flows = doubtful.flows;
                 flows.push(flow);
-                let doubtful = Doubtful { exception, order, flows, ..doubtful };
+                let doubtful = Doubtful {
+                    exception,
+                    order,
+                    flows,
+                    ..doubtful
+                };
                 self.reverse(doubtful, actor).await
             }
             _ => Ok(Polled::Settled),
@@ -86,8 +97,7 @@ impl Engine {
         self.cry_on_mismatch(&doubtful.order.order_no, &reply);
         let outcome = reply.outcome();
         let mut step = Step::new(OrderEvent::ReversalSucceeded, actor);
-        let attempt =
-            self.attempt(reversal, Operation::Reverse, &reply, asked_at, doubtful.run);
+        let attempt = self.attempt(reversal, Operation::Reverse, &reply, asked_at, doubtful.run);
         step.attempts.push(attempt);
         let rules = &doubtful.adapter.rules;
         match doubtful.exception.weigh_reversal(reply, rules, self.now()) {
@@ -142,12 +152,13 @@ impl Doubtful {
     /// The reversal flow of phase REVERSE.
     fn reversal(&self) -> Result<&Flow, StoreError> {
         let wanted = self.exception.reversal_flow_no.as_ref();
-        self.flows.iter().find(|flow| Some(&flow.flow_no) == wanted).ok_or_else(|| {
-            StoreError::Corrupt {
+        self.flows
+            .iter()
+            .find(|flow| Some(&flow.flow_no) == wanted)
+            .ok_or_else(|| StoreError::Corrupt {
                 table: "exceptions",
                 key: self.exception.exception_id.to_string(),
                 why: "its reversal flow is missing".to_owned(),
-            }
-        })
+            })
     }
 }

@@ -182,7 +182,10 @@ impl Engine {
             other => other.clone(),
         };
         Ok(Move {
-            conclude: flows.iter().filter_map(|flow| conclude(flow, step, now)).collect(),
+            conclude: flows
+                .iter()
+                .filter_map(|flow| conclude(flow, step, now))
+                .collect(),
             before: order.clone(),
             after,
             start: step.start.clone(),
@@ -202,8 +205,14 @@ impl Engine {
         audits: &mut Vec<AuditEntry>,
     ) -> Result<CaseMove, EngineError> {
         let number = order.order_no.clone();
-        let open = self.0.store.read(move |c| cases::open_of(c, &number, CaseKind::Doubt)).await?;
-        let Some(case) = open else { return Ok(CaseMove::Keep) };
+        let open = self
+            .0
+            .store
+            .read(move |c| cases::open_of(c, &number, CaseKind::Doubt))
+            .await?;
+        let Some(case) = open else {
+            return Ok(CaseMove::Keep);
+        };
         let closed = Case {
             state: CaseState::Closed,
             closed_at: Some(now),
@@ -216,10 +225,18 @@ impl Engine {
     }
 
     fn order_audit(&self, before: &Order, after: &Order, step: &Step) -> AuditEntry {
-        let code = step.receipt.as_ref().map(|receipt| format!("code {}", receipt.code));
-        let flow = step.start.as_ref().map(|flow| format!("flow {}", flow.flow_no));
-        let words: Vec<String> =
-            [step.reason.clone(), code, flow].into_iter().flatten().collect();
+        let code = step
+            .receipt
+            .as_ref()
+            .map(|receipt| format!("code {}", receipt.code));
+        let flow = step
+            .start
+            .as_ref()
+            .map(|flow| format!("flow {}", flow.flow_no));
+        let words: Vec<String> = [step.reason.clone(), code, flow]
+            .into_iter()
+            .flatten()
+            .collect();
         AuditEntry {
             subject: after.order_no.to_string(),
             before: Some(before.state.as_str().to_owned()),
@@ -275,9 +292,15 @@ impl Engine {
     async fn open_late_success(&self, order: &Order, step: &Step) -> Result<(), EngineError> {
         let now = self.now();
         let words = step.receipt.as_ref().map_or_else(String::new, |receipt| {
-            format!(", code {}, reference {:?}", receipt.code, receipt.upstream_ref)
+            format!(
+                ", code {}, reference {:?}",
+                receipt.code, receipt.upstream_ref
+            )
         });
-        let cause = format!("the bank reports success of an order that is {}{words}", order.state);
+        let cause = format!(
+            "the bank reports success of an order that is {}{words}",
+            order.state
+        );
         let case = self.new_case(order, CaseKind::LateSuccess, cause.clone());
         let audit = self.case_audit(now, &step.actor, &case, "OPENED", None);
         let opened = self
@@ -318,11 +341,15 @@ fn conclude(flow: &Flow, step: &Step, now: Instant) -> Option<Flow> {
     let receipt = step.receipt.as_ref().filter(|_| flow.kind == about);
     Some(Flow {
         state,
-        code: receipt.map(|r| r.code.clone()).or_else(|| flow.code.clone()),
+        code: receipt
+            .map(|r| r.code.clone())
+            .or_else(|| flow.code.clone()),
         upstream_ref: receipt
             .and_then(|r| r.upstream_ref.clone())
             .or_else(|| flow.upstream_ref.clone()),
-        message: receipt.and_then(|r| r.message.clone()).or_else(|| flow.message.clone()),
+        message: receipt
+            .and_then(|r| r.message.clone())
+            .or_else(|| flow.message.clone()),
         concluded_at: Some(now),
         version: flow.version + 1,
         ..flow.clone()

@@ -85,14 +85,22 @@ impl Engine {
     ///
     /// # Errors
     /// A refusal when there is no such order or it is not the caller's.
-    pub async fn timeline(&self, order_no: &OrderNo, scope: &Scope) -> Result<Timeline, EngineError> {
+    pub async fn timeline(
+        &self,
+        order_no: &OrderNo,
+        scope: &Scope,
+    ) -> Result<Timeline, EngineError> {
         let number = order_no.clone();
         let sources = self.0.store.read(move |c| read(c, &number)).await?;
         let sources = sources
             .filter(|sources| scope.sees(&sources.order.merchant))
             .ok_or_else(|| not_found(order_no))?;
         let next = next_step(&sources);
-        Ok(Timeline { entries: entries(&sources), next, order: sources.order })
+        Ok(Timeline {
+            entries: entries(&sources),
+            next,
+            order: sources.order,
+        })
     }
 }
 
@@ -100,9 +108,14 @@ fn read(
     c: &mut crate::storage::AnyConnection,
     order_no: &OrderNo,
 ) -> Result<Option<Sources>, StoreError> {
-    let Some(order) = orders::find(c, order_no)? else { return Ok(None) };
+    let Some(order) = orders::find(c, order_no)? else {
+        return Ok(None);
+    };
     let attempts = flows::attempts_of(c, order_no)?;
-    let runs: BTreeSet<Uuid> = attempts.iter().filter_map(|attempt| attempt.job_run).collect();
+    let runs: BTreeSet<Uuid> = attempts
+        .iter()
+        .filter_map(|attempt| attempt.job_run)
+        .collect();
     let runs: Vec<Uuid> = runs.into_iter().collect();
     let cases = cases::of_order(c, order_no)?;
     let mut audit = audit::about(c, order_no.as_str())?;
@@ -140,7 +153,11 @@ fn transition(row: &AuditRow) -> TimelineEntry {
     let entry = &row.entry;
     let before = entry.before.as_deref().unwrap_or("nothing");
     let after = entry.after.as_deref().unwrap_or("nothing");
-    let detail = entry.detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default();
+    let detail = entry
+        .detail
+        .as_ref()
+        .map(|detail| format!(" ({detail})"))
+        .unwrap_or_default();
     let (kind, subject) = match entry.subject_kind {
         "CASE" => (TimelineKind::Decision, format!("case {} ", entry.subject)),
         _ => (TimelineKind::Transition, String::new()),
@@ -158,13 +175,22 @@ fn flow_entries(flow: &Flow) -> Vec<TimelineEntry> {
     let started = TimelineEntry {
         at: flow.started_at,
         kind: TimelineKind::FlowStarted,
-        text: format!("{name} of {} was committed for adapter {}", flow.amount, flow.adapter),
+        text: format!(
+            "{name} of {} was committed for adapter {}",
+            flow.amount, flow.adapter
+        ),
         actor: None,
     };
     let concluded = flow.concluded_at.map(|at| {
-        let code = flow.code.as_ref().map(|code| format!(", code {code}")).unwrap_or_default();
+        let code = flow
+            .code
+            .as_ref()
+            .map(|code| format!(", code {code}"))
+            .unwrap_or_default();
         let number = flow.upstream_ref.as_ref();
-        let number = number.map(|n| format!(", bank's reference {n}")).unwrap_or_default();
+        let number = number
+            .map(|n| format!(", bank's reference {n}"))
+            .unwrap_or_default();
         TimelineEntry {
             at,
             kind: TimelineKind::FlowConcluded,
@@ -176,7 +202,11 @@ fn flow_entries(flow: &Flow) -> Vec<TimelineEntry> {
 }
 
 fn attempt(attempt: &Attempt) -> TimelineEntry {
-    let cause = attempt.cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
+    let cause = attempt
+        .cause
+        .as_ref()
+        .map(|cause| format!(": {cause}"))
+        .unwrap_or_default();
     TimelineEntry {
         at: attempt.answered_at,
         kind: TimelineKind::Attempt,
@@ -199,7 +229,10 @@ fn exception_entries(exception: &Exception) -> Vec<TimelineEntry> {
         Phase::Watch => "watch",
         Phase::Query | Phase::Reverse => "exception",
     };
-    let opened = entry(exception.opened_at, format!("an {what} was opened").replace("an w", "a w"));
+    let opened = entry(
+        exception.opened_at,
+        format!("an {what} was opened").replace("an w", "a w"),
+    );
     let closed = exception.closed_at.map(|at| {
         let text = format!(
             "the {what} was closed after {} polls and {} reversal tries",
@@ -221,15 +254,27 @@ fn run(run: &JobRun) -> TimelineEntry {
 
 /// What happens next to an order that is not at rest.
 fn next_step(sources: &Sources) -> Option<NextStep> {
-    let step = |text: &str, at: Option<Instant>| Some(NextStep { text: text.to_owned(), at });
+    let step = |text: &str, at: Option<Instant>| {
+        Some(NextStep {
+            text: text.to_owned(),
+            at,
+        })
+    };
     let order = &sources.order;
-    let open = sources.exceptions.iter().find(|exception| exception.closed_at.is_none());
+    let open = sources
+        .exceptions
+        .iter()
+        .find(|exception| exception.closed_at.is_none());
     let due = open.map(|exception| exception.next_at);
     match order.state {
-        OrderState::Created => {
-            step("waits to be confirmed; closes by itself if nobody does", Some(order.expires_at))
-        }
-        OrderState::Paying => step("the bank is being called; an outcome or doubt follows", None),
+        OrderState::Created => step(
+            "waits to be confirmed; closes by itself if nobody does",
+            Some(order.expires_at),
+        ),
+        OrderState::Paying => step(
+            "the bank is being called; an outcome or doubt follows",
+            None,
+        ),
         OrderState::Unknown => step("the bank is asked again", due),
         OrderState::Reversing => step("the reversal is sent again", due),
         OrderState::Manual => manual_step(sources, due),
@@ -240,7 +285,10 @@ fn next_step(sources: &Sources) -> Option<NextStep> {
 }
 
 fn manual_step(sources: &Sources, due: Option<Instant>) -> Option<NextStep> {
-    let open = sources.cases.iter().find(|case| case.state != CaseState::Closed);
+    let open = sources
+        .cases
+        .iter()
+        .find(|case| case.state != CaseState::Closed);
     let text = match open {
         Some(case) if case.state == CaseState::Proposed => {
             format!("case {} waits for a second person", case.case_no)
@@ -248,6 +296,13 @@ fn manual_step(sources: &Sources, due: Option<Instant>) -> Option<NextStep> {
         Some(case) => format!("case {} waits for a proposal", case.case_no),
         None => "waits for a person".to_owned(),
     };
-    let text = if due.is_some() { format!("{text}; the bank is asked again meanwhile") } else { text };
-    Some(NextStep { text, at: due.or_else(|| open.map(|case| case.due_at)) })
+    let text = if due.is_some() {
+        format!("{text}; the bank is asked again meanwhile")
+    } else {
+        text
+    };
+    Some(NextStep {
+        text,
+        at: due.or_else(|| open.map(|case| case.due_at)),
+    })
 }
