@@ -357,5 +357,3 @@ where
     }
 }
 
-#[cfg(test)]
-mod tests;
