@@ -217,7 +217,10 @@ async fn json_that_only_looks_like_json_is_malformed() {
         ("a text without an end", spoiled("\"done\"}", "\"done}")),
         ("a missing colon", spoiled("\"status\":", "\"status\" ")),
         ("a missing comma", spoiled("1,", "1 ")),
-        ("an unknown field out of range", spoiled("{", "{\"x\":1e999,")),
+        (
+            "an unknown field out of range",
+            spoiled("{", "{\"x\":1e999,"),
+        ),
         ("an unknown field NaN", spoiled("{", "{\"x\":[NaN],")),
         ("lists in lists in lists", spoiled("{", &nested)),
         ("a key that is no text", spoiled("{", "{1:2,")),
@@ -233,7 +236,10 @@ async fn a_field_that_stands_twice_is_malformed() {
         ("status, the same", spoiled("{", "{\"status\":1,")),
         ("status, another", spoiled("{", "{\"status\":-1,")),
         ("status, null first", spoiled("{", "{\"status\":null,")),
-        ("status, null last", spoiled("\"done\"", "\"done\",\"status\":null")),
+        (
+            "status, null last",
+            spoiled("\"done\"", "\"done\",\"status\":null"),
+        ),
         ("status, escaped", spoiled("{", "{\"\\u0073tatus\":1001,")),
         ("amount_minor", spoiled("{", "{\"amount_minor\":\"12345\",")),
         ("bill_no", spoiled("{", "{\"bill_no\":\"9\",")),
@@ -254,16 +260,34 @@ async fn a_field_of_the_wrong_kind_is_malformed() {
     let long = format!("\"{}\"", "9".repeat(2_000));
     let table = [
         ("a numeric bill_no", spoiled("\"1234567890\"", "1234567890")),
-        ("a list of bills", spoiled("\"1234567890\"", "[\"1234567890\"]")),
+        (
+            "a list of bills",
+            spoiled("\"1234567890\"", "[\"1234567890\"]"),
+        ),
         ("a bill_no with a NUL", spoiled("7890\"", "7890\\u0000\"")),
         ("a bill_no without an end", spoiled("\"1234567890\"", &long)),
         ("a boolean currency", spoiled("\"CNY\"", "false")),
         ("a numeric currency", spoiled("\"CNY\"", "156")),
-        ("a numeric flow_no", spoiled("\"202611220000000000000001\"", "1")),
-        ("a reference with a NUL, for payments only", spoiled("U-1", "U\\u0000")),
-        ("a long reference, for payments only", spoiled("\"U-1\"", &long)),
-        ("a nested reference, for payments only", spoiled("\"U-1\"", "{}")),
-        ("a numeric message, for payments only", spoiled("\"done\"", "0")),
+        (
+            "a numeric flow_no",
+            spoiled("\"202611220000000000000001\"", "1"),
+        ),
+        (
+            "a reference with a NUL, for payments only",
+            spoiled("U-1", "U\\u0000"),
+        ),
+        (
+            "a long reference, for payments only",
+            spoiled("\"U-1\"", &long),
+        ),
+        (
+            "a nested reference, for payments only",
+            spoiled("\"U-1\"", "{}"),
+        ),
+        (
+            "a numeric message, for payments only",
+            spoiled("\"done\"", "0"),
+        ),
     ];
     for (name, body) in table {
         assert_unknown(name, "malformed", body).await;
@@ -275,13 +299,19 @@ async fn an_answer_about_something_else_is_a_mismatch() {
     let table = [
         ("another flow_no", spoiled("0001\"", "0002\"")),
         ("no flow_no", spoiled("\"flow_no\"", "\"flow\"")),
-        ("a null flow_no", spoiled("\"202611220000000000000001\"", "null")),
+        (
+            "a null flow_no",
+            spoiled("\"202611220000000000000001\"", "null"),
+        ),
         ("a longer flow_no", spoiled("0001\"", "00010\"")),
         ("a flow_no with a space", spoiled("0001\"", "0001 \"")),
         ("another bill_no", spoiled("67890", "67891")),
         ("no bill_no", spoiled("\"bill_no\"", "\"Bill_No\"")),
         ("a null bill_no", spoiled("\"1234567890\"", "null")),
-        ("another amount, for payments only", spoiled("\"12345\"", "\"12346\"")),
+        (
+            "another amount, for payments only",
+            spoiled("\"12345\"", "\"12346\""),
+        ),
         ("an amount of 0", spoiled("\"12345\"", "0")),
         ("no amount", spoiled("\"amount_minor\"", "\"amount\"")),
         ("a null amount", spoiled("\"12345\"", "null")),
@@ -331,6 +361,9 @@ async fn causes_never_quote_what_they_found() {
         let reply = Caller::new().pay(&adapter).await;
         let found = Caller::new().lookup(&adapter).await;
         assert_eq!(class(&reply), "malformed");
-        assert!(!format!("{reply:?} {found:?}").contains(SECRET), "{reply:?}");
+        assert!(
+            !format!("{reply:?} {found:?}").contains(SECRET),
+            "{reply:?}"
+        );
     }
 }

@@ -76,11 +76,10 @@ pub(super) fn client(settings: &AdapterSettings) -> Result<Client, UpstreamError
         builder = builder.tls_certs_only([]);
     }
     if let Some(path) = &settings.client_pem_file {
-        let identity =
-            Identity::from_pem(&read_pem(path)?).map_err(|_| UpstreamError::BadPem {
-                path: path.clone(),
-                wanted: "a certificate with its private key",
-            })?;
+        let identity = Identity::from_pem(&read_pem(path)?).map_err(|_| UpstreamError::BadPem {
+            path: path.clone(),
+            wanted: "a certificate with its private key",
+        })?;
         builder = builder.identity(identity);
     }
     builder.build().map_err(UpstreamError::Client)

@@ -119,7 +119,11 @@ impl HttpAdapter {
         let reply = classify(&self.settings.codes, expected, delivery);
         let sent = !matches!(reply, Reply::NotSent(_));
         let outcome = reply.outcome().as_str();
-        self.count(expected.operation.as_str(), outcome, sent.then_some(started));
+        self.count(
+            expected.operation.as_str(),
+            outcome,
+            sent.then_some(started),
+        );
         reply
     }
 

@@ -31,7 +31,10 @@ pub(super) fn conclude(
     match entry.meaning {
         CodeMeaning::Succeeded => bill(bill_no, currency, answer),
         CodeMeaning::Refused => {
-            if answer.bill_no.is_some_and(|found| found != bill_no.as_str()) {
+            if answer
+                .bill_no
+                .is_some_and(|found| found != bill_no.as_str())
+            {
                 return Err(unavailable("the answer is about another bill"));
             }
             Err(match entry.reason.as_deref() {

@@ -9,6 +9,7 @@ use super::settings::AdapterSettings;
 use crate::domain::bill::LookupError;
 use crate::domain::flow::Operation;
 use crate::domain::outcome::{Cause, Reply};
+use futures_util::future::join_all;
 use tokio::net::TcpListener;
 
 const JSON: &str = "content-type: application/json\r\n";
@@ -72,7 +73,13 @@ async fn any_status_but_200_is_unknown() {
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
     let trap = FarSide::always(Act::Say(ok(RIGHT))).await;
-    for status in ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"] {
+    for status in [
+        "301 Moved",
+        "302 Found",
+        "303 See Other",
+        "307 Temporary",
+        "308 Permanent",
+    ] {
         let headers = format!("{JSON}location: {}/bank/pay\r\n", trap.url);
         let act = Act::Say(answer(status, &headers, RIGHT));
         assert_unknown(status, "status", act, settings()).await;
@@ -85,14 +92,38 @@ async fn a_body_that_is_not_declared_as_plain_json_is_malformed() {
     let gzip_magic = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3];
     let table: &[(&str, &str, &[u8])] = &[
         ("no content type", "", RIGHT.as_bytes()),
-        ("an empty content type", "content-type:\r\n", RIGHT.as_bytes()),
+        (
+            "an empty content type",
+            "content-type:\r\n",
+            RIGHT.as_bytes(),
+        ),
         ("HTML", "content-type: text/html\r\n", RIGHT.as_bytes()),
         ("text", "content-type: text/plain\r\n", RIGHT.as_bytes()),
-        ("JSONP", "content-type: application/jsonp\r\n", RIGHT.as_bytes()),
-        ("a problem", "content-type: application/problem+json\r\n", RIGHT.as_bytes()),
-        ("bytes", "content-type: application/octet-stream\r\n", RIGHT.as_bytes()),
-        ("GBK", "content-type: application/json; charset=GBK\r\n", RIGHT.as_bytes()),
-        ("UTF-16", "content-type: application/json;charset=utf-16\r\n", RIGHT.as_bytes()),
+        (
+            "JSONP",
+            "content-type: application/jsonp\r\n",
+            RIGHT.as_bytes(),
+        ),
+        (
+            "a problem",
+            "content-type: application/problem+json\r\n",
+            RIGHT.as_bytes(),
+        ),
+        (
+            "bytes",
+            "content-type: application/octet-stream\r\n",
+            RIGHT.as_bytes(),
+        ),
+        (
+            "GBK",
+            "content-type: application/json; charset=GBK\r\n",
+            RIGHT.as_bytes(),
+        ),
+        (
+            "UTF-16",
+            "content-type: application/json;charset=utf-16\r\n",
+            RIGHT.as_bytes(),
+        ),
         (
             "two charsets",
             "content-type: application/json; charset=utf-8; charset=gb18030\r\n",
@@ -149,13 +180,29 @@ async fn a_length_that_lies_is_unknown() {
     let head = |lengths: &str| raw(&format!("HTTP/1.1 200 OK\r\n{JSON}{lengths}"));
     let table = [
         ("too long", "lost", head(&format!("content-length: {long}"))),
-        ("too short", "malformed", head(&format!("content-length: {half}"))),
+        (
+            "too short",
+            "malformed",
+            head(&format!("content-length: {half}")),
+        ),
         ("zero", "malformed", head("content-length: 0")),
         ("negative", "lost", head("content-length: -1")),
         ("no number", "lost", head("content-length: many")),
-        ("beyond 64 bits", "lost", head("content-length: 99999999999999999999")),
-        ("beyond the limit", "malformed", head("content-length: 10000000")),
-        ("two of them", "lost", head("content-length: 154\r\ncontent-length: 3")),
+        (
+            "beyond 64 bits",
+            "lost",
+            head("content-length: 99999999999999999999"),
+        ),
+        (
+            "beyond the limit",
+            "malformed",
+            head("content-length: 10000000"),
+        ),
+        (
+            "two of them",
+            "lost",
+            head("content-length: 154\r\ncontent-length: 3"),
+        ),
         ("a list", "lost", head("content-length: 154, 3")),
     ];
     for (name, wanted, bytes) in table {
@@ -170,21 +217,68 @@ async fn broken_chunks_are_unknown() {
         format!("HTTP/1.1 200 OK\r\n{JSON}transfer-encoding: chunked\r\n\r\n{rest}").into_bytes()
     };
     let whole = format!("{size:x}\r\n{RIGHT}\r\n0\r\n\r\n");
-    let with = |headers: &str| {
-        format!("HTTP/1.1 200 OK\r\n{JSON}{headers}\r\n\r\n{whole}").into_bytes()
-    };
+    let with =
+        |headers: &str| format!("HTTP/1.1 200 OK\r\n{JSON}{headers}\r\n\r\n{whole}").into_bytes();
     let table = [
-        ("no size", "lost", chunked(format!("\r\n{RIGHT}\r\n0\r\n\r\n"))),
-        ("rubbish for a size", "lost", chunked(format!("xyz\r\n{RIGHT}\r\n0\r\n\r\n"))),
-        ("a huge size", "lost", chunked("fffffffffffffffff\r\n{".to_owned())),
-        ("a negative size", "lost", chunked(format!("-1\r\n{RIGHT}\r\n0\r\n\r\n"))),
-        ("cut in the middle", "lost", chunked(format!("{size:x}\r\n{}", &RIGHT[..50]))),
-        ("no last chunk", "lost", chunked(format!("{size:x}\r\n{RIGHT}\r\n"))),
-        ("no line end", "lost", chunked(format!("{size:x}\r\n{RIGHT}0\r\n\r\n"))),
-        ("half the answer in chunks", "malformed", chunked(format!("5\r\n{}\r\n0\r\n\r\n", &RIGHT[..5]))),
-        ("not chunked at all", "lost", raw(&format!("HTTP/1.1 200 OK\r\n{JSON}transfer-encoding: chunked"))),
-        ("gzip, then chunked", "malformed", with("transfer-encoding: gzip, chunked")),
-        ("two lengths", "malformed", with(&format!("content-length: {size}\r\ntransfer-encoding: chunked"))),
+        (
+            "no size",
+            "lost",
+            chunked(format!("\r\n{RIGHT}\r\n0\r\n\r\n")),
+        ),
+        (
+            "rubbish for a size",
+            "lost",
+            chunked(format!("xyz\r\n{RIGHT}\r\n0\r\n\r\n")),
+        ),
+        (
+            "a huge size",
+            "lost",
+            chunked("fffffffffffffffff\r\n{".to_owned()),
+        ),
+        (
+            "a negative size",
+            "lost",
+            chunked(format!("-1\r\n{RIGHT}\r\n0\r\n\r\n")),
+        ),
+        (
+            "cut in the middle",
+            "lost",
+            chunked(format!("{size:x}\r\n{}", &RIGHT[..50])),
+        ),
+        (
+            "no last chunk",
+            "lost",
+            chunked(format!("{size:x}\r\n{RIGHT}\r\n")),
+        ),
+        (
+            "no line end",
+            "lost",
+            chunked(format!("{size:x}\r\n{RIGHT}0\r\n\r\n")),
+        ),
+        (
+            "half the answer in chunks",
+            "malformed",
+            chunked(format!("5\r\n{}\r\n0\r\n\r\n", &RIGHT[..5])),
+        ),
+        (
+            "not chunked at all",
+            "lost",
+            raw(&format!(
+                "HTTP/1.1 200 OK\r\n{JSON}transfer-encoding: chunked"
+            )),
+        ),
+        (
+            "gzip, then chunked",
+            "malformed",
+            with("transfer-encoding: gzip, chunked"),
+        ),
+        (
+            "two lengths",
+            "malformed",
+            with(&format!(
+                "content-length: {size}\r\ntransfer-encoding: chunked"
+            )),
+        ),
     ];
     for (name, wanted, bytes) in table {
         assert_unknown(name, wanted, Act::SayAndClose(bytes), settings()).await;
@@ -215,12 +309,30 @@ async fn what_is_no_http_is_lost() {
         ("one byte", b"H".to_vec()),
         ("half a status line", b"HTTP/1.1 2".to_vec()),
         ("a status line", b"HTTP/1.1 200 OK\r\n".to_vec()),
-        ("half a head", b"HTTP/1.1 200 OK\r\ncontent-type: appl".to_vec()),
-        ("a body without a head, as in HTTP/0.9", RIGHT.as_bytes().to_vec()),
-        ("HTTP/2.0", raw("HTTP/2.0 200 OK\r\ncontent-type: application/json")),
-        ("another protocol", raw("ICY 200 OK\r\ncontent-type: application/json")),
-        ("a short status", raw("HTTP/1.1 20\r\ncontent-type: application/json")),
-        ("a status of letters", raw("HTTP/1.1 OK\r\ncontent-type: application/json")),
+        (
+            "half a head",
+            b"HTTP/1.1 200 OK\r\ncontent-type: appl".to_vec(),
+        ),
+        (
+            "a body without a head, as in HTTP/0.9",
+            RIGHT.as_bytes().to_vec(),
+        ),
+        (
+            "HTTP/2.0",
+            raw("HTTP/2.0 200 OK\r\ncontent-type: application/json"),
+        ),
+        (
+            "another protocol",
+            raw("ICY 200 OK\r\ncontent-type: application/json"),
+        ),
+        (
+            "a short status",
+            raw("HTTP/1.1 20\r\ncontent-type: application/json"),
+        ),
+        (
+            "a status of letters",
+            raw("HTTP/1.1 OK\r\ncontent-type: application/json"),
+        ),
         ("a TLS alert", vec![0x15, 3, 3, 0, 2, 2, 40]),
         ("NULs", vec![0; 512]),
         ("a header without a colon", head("rubbish")),
@@ -228,8 +340,14 @@ async fn what_is_no_http_is_lost() {
         ("300 headers", head(bombs.trim_end())),
         ("a header of 1 MiB", head(long.trim_end())),
         ("100 and no more", b"HTTP/1.1 100 Continue\r\n\r\n".to_vec()),
-        ("103 and no more", b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n".to_vec()),
-        ("a head without its body", format!("HTTP/1.1 200 OK\r\n{JSON}content-length: 9\r\n\r\n").into_bytes()),
+        (
+            "103 and no more",
+            b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n".to_vec(),
+        ),
+        (
+            "a head without its body",
+            format!("HTTP/1.1 200 OK\r\n{JSON}content-length: 9\r\n\r\n").into_bytes(),
+        ),
     ];
     for (name, bytes) in table {
         assert_unknown(name, "lost", Act::SayAndClose(bytes), settings()).await;
@@ -248,7 +366,16 @@ async fn another_protocol_is_not_switched_to() {
 async fn a_connection_that_breaks_is_unknown() {
     let whole = ok(RIGHT);
     let head = whole.len() - RIGHT.len();
-    for bytes in [0, 1, 9, head - 1, head, head + 1, head + 60, whole.len() - 1] {
+    for bytes in [
+        0,
+        1,
+        9,
+        head - 1,
+        head,
+        head + 1,
+        head + 60,
+        whole.len() - 1,
+    ] {
         let name = format!("closed after {bytes} bytes");
         let act = Act::SayAndClose(whole[..bytes].to_vec());
         assert_unknown(&name, "lost", act, settings()).await;
@@ -276,15 +403,26 @@ async fn what_never_ends_is_late() {
     let table = [
         ("silence", Act::SayAndHang(vec![])),
         ("one byte", Act::SayAndHang(b"H".to_vec())),
-        ("a head, then silence", Act::SayAndHang(whole[..head].to_vec())),
-        ("half a body, then silence", Act::SayAndHang(whole[..head + 60].to_vec())),
+        (
+            "a head, then silence",
+            Act::SayAndHang(whole[..head].to_vec()),
+        ),
+        (
+            "half a body, then silence",
+            Act::SayAndHang(whole[..head + 60].to_vec()),
+        ),
         ("a dripping body", Act::Drip(drip, b' ')),
-        ("a dripping header", Act::Drip(b"HTTP/1.1 200 OK\r\nx: ".to_vec(), b'y')),
-        ("a dripping status line", Act::Drip(b"HTTP/1.1 200 ".to_vec(), b'O')),
+        (
+            "a dripping header",
+            Act::Drip(b"HTTP/1.1 200 OK\r\nx: ".to_vec(), b'y'),
+        ),
+        (
+            "a dripping status line",
+            Act::Drip(b"HTTP/1.1 200 ".to_vec(), b'O'),
+        ),
     ];
-    for (name, act) in table {
-        assert_unknown(name, "late", act, hasty()).await;
-    }
+    let all = table.map(|(name, act)| assert_unknown(name, "late", act, hasty()));
+    join_all(all).await;
 }
 
 #[tokio::test]
@@ -296,8 +434,16 @@ async fn what_is_too_much_is_cut_off() {
     let endless = format!("HTTP/1.1 200 OK\r\n{JSON}\r\n");
     let table = [
         ("10 MB", "malformed", Act::SayAndClose(ok(ten_mb))),
-        ("chunks for ever", "malformed", Act::Flood(chunked.into(), chunk)),
-        ("a body for ever", "malformed", Act::Flood(endless.into(), spaces)),
+        (
+            "chunks for ever",
+            "malformed",
+            Act::Flood(chunked.into(), chunk),
+        ),
+        (
+            "a body for ever",
+            "malformed",
+            Act::Flood(endless.into(), spaces),
+        ),
         (
             "headers for ever",
             "lost",
