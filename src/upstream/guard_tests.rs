@@ -89,21 +89,24 @@ async fn a_bank_that_cannot_be_reached_opens_the_breaker_too() {
 
 #[tokio::test]
 async fn a_bank_that_recovers_is_called_again() {
-    let well = Arc::new(AtomicBool::new(false));
-    let is_well = well.clone();
-    let far_side = FarSide::start(move |_| match is_well.load(Ordering::SeqCst) {
-        true => Act::Say(ok(RIGHT)),
-        false => error_500(),
-    })
-    .await;
-    let adapter = far_side.adapter(twitchy(20));
-    pay_until(&adapter, "NOT SENT").await;
-    well.store(true, Ordering::SeqCst);
-    pay_until(&adapter, "SUCCEEDED").await;
-    for _ in 0..20 {
-        assert_eq!(class(&Caller::new().pay(&adapter).await), "SUCCEEDED");
+    let not_found = answer("404 Not Found", "", "");
+    for (wanted, answer) in [("SUCCEEDED", ok(RIGHT)), ("status", not_found)] {
+        let well = Arc::new(AtomicBool::new(false));
+        let is_well = well.clone();
+        let far_side = FarSide::start(move |_| match is_well.load(Ordering::SeqCst) {
+            true => Act::Say(answer.clone()),
+            false => Act::Say(ok("rubbish")),
+        })
+        .await;
+        let adapter = far_side.adapter(twitchy(20));
+        pay_until(&adapter, "NOT SENT").await;
+        well.store(true, Ordering::SeqCst);
+        pay_until(&adapter, wanted).await;
+        for _ in 0..20 {
+            assert_eq!(class(&Caller::new().pay(&adapter).await), wanted);
+        }
+        assert!(!adapter.payments.stats()[0].refusing, "{wanted}");
     }
-    assert!(!adapter.payments.stats()[0].refusing);
 }
 
 #[tokio::test]

@@ -499,3 +499,21 @@ async fn a_connection_closed_at_once_may_have_carried_the_request() {
     let lost = matches!(reply, Reply::Unknown(Cause::ConnectionLost(_)));
     assert!(lost, "{reply:?}");
 }
+
+#[tokio::test]
+async fn defects_of_the_envelope_are_named() {
+    let json = |body: &[u8]| answer("200 OK", JSON, body);
+    let bom = format!("\u{feff}{RIGHT}");
+    let table = [
+        ("begins with a byte order mark", json(bom.as_bytes())),
+        ("not UTF-8", json(b"{\"status\":\"\xff\"}")),
+        ("longer than 65536 bytes", json(&[b' '; 70_000])),
+        ("no content type", answer("200 OK", "", RIGHT)),
+    ];
+    for (defect, bytes) in table {
+        let far_side = FarSide::always(Act::Say(bytes)).await;
+        let reply = Caller::new().pay(&far_side.adapter(settings())).await;
+        let wanted = Reply::Unknown(Cause::Malformed(defect.to_owned()));
+        assert_eq!(reply, wanted);
+    }
+}
