@@ -26,7 +26,10 @@ fn open(database: &TestDatabase, instance: &str) -> Store {
 }
 
 fn new(order: &Order) -> NewOrder {
-    NewOrder { order: order.clone(), audit: given::audit(order, "CREATED") }
+    NewOrder {
+        order: order.clone(),
+        audit: given::audit(order, "CREATED"),
+    }
 }
 
 fn to(order: &Order, state: OrderState) -> Move {
@@ -50,7 +53,10 @@ fn to(order: &Order, state: OrderState) -> Move {
 
 fn start(order: &Order, digits: u64) -> (Move, Flow) {
     let flow = given::payment(order, digits);
-    let step = Move { start: Some(flow.clone()), ..to(order, OrderState::Paying) };
+    let step = Move {
+        start: Some(flow.clone()),
+        ..to(order, OrderState::Paying)
+    };
     (step, flow)
 }
 
@@ -84,7 +90,11 @@ async fn in_doubt(store: &Store, digits: u64) -> (Order, Flow, Exception) {
 
 async fn stored(store: &Store, order: &Order) -> Order {
     let number = order.order_no.clone();
-    store.read(move |c| orders::find(c, &number)).await.unwrap().unwrap()
+    store
+        .read(move |c| orders::find(c, &number))
+        .await
+        .unwrap()
+        .unwrap()
 }
 
 /// Every chain verifies, and there is exactly one row for every expected step.
@@ -102,7 +112,12 @@ async fn chains_hold(store: &Store, expected: usize) {
     let mut count = 0;
     for chain in rows {
         for (place, row) in chain.iter().enumerate() {
-            assert_eq!(row.seq, i64::try_from(place).unwrap() + 1, "a gap in {}", row.stream);
+            assert_eq!(
+                row.seq,
+                i64::try_from(place).unwrap() + 1,
+                "a gap in {}",
+                row.stream
+            );
             let hash = row_hash(&row.stream, row.seq, &row.prev_hash, &row.entry);
             assert_eq!(row.hash, hash, "{} {}", row.stream, row.seq);
             if place > 0 {
@@ -131,13 +146,22 @@ async fn a_request_number_makes_one_order() {
     for database in TestDatabase::all() {
         let store = open(&database, "a");
         let tries = (0..200_u64).map(|digits| {
-            let order = Order { request_no: given::order(0).request_no, ..given::order(digits) };
-            let order = Order { fingerprint: "same".to_owned(), ..order };
+            let order = Order {
+                request_no: given::order(0).request_no,
+                ..given::order(digits)
+            };
+            let order = Order {
+                fingerprint: "same".to_owned(),
+                ..order
+            };
             store.create(new(&order))
         });
         // Not awaited one by one: they meet in batches, and on PostgreSQL in two writers.
-        let made: Vec<_> =
-            futures_util::future::join_all(tries).await.into_iter().map(Result::unwrap).collect();
+        let made: Vec<_> = futures_util::future::join_all(tries)
+            .await
+            .into_iter()
+            .map(Result::unwrap)
+            .collect();
         let first = made.iter().filter(|made| **made == Created::New).count();
         assert_eq!(first, 1, "{}", database.kind);
         assert!(made.iter().all(|made| !matches!(made, Created::Differs(_))));
@@ -146,7 +170,10 @@ async fn a_request_number_makes_one_order() {
             fingerprint: "other".to_owned(),
             ..given::order(777)
         };
-        assert!(matches!(store.create(new(&other)).await.unwrap(), Created::Differs(_)));
+        assert!(matches!(
+            store.create(new(&other)).await.unwrap(),
+            Created::Differs(_)
+        ));
         chains_hold(&store, 1).await;
         store.close().await;
     }
@@ -159,12 +186,23 @@ async fn one_of_many_moves_of_one_order_wins() {
         let order = given::order(1);
         store.create(new(&order)).await.unwrap();
         let moves = (0..300).map(|digits| store.move_order(start(&order, 5_000 + digits).0));
-        let moved: Vec<_> =
-            futures_util::future::join_all(moves).await.into_iter().map(Result::unwrap).collect();
-        assert_eq!(moved.iter().filter(|m| **m == Moved::Done).count(), 1, "{}", database.kind);
+        let moved: Vec<_> = futures_util::future::join_all(moves)
+            .await
+            .into_iter()
+            .map(Result::unwrap)
+            .collect();
+        assert_eq!(
+            moved.iter().filter(|m| **m == Moved::Done).count(),
+            1,
+            "{}",
+            database.kind
+        );
         assert!(moved.iter().all(|m| matches!(m, Moved::Done | Moved::Lost)));
         let number = order.order_no.clone();
-        let flows = store.read(move |c| flows::of_orders(c, &[number])).await.unwrap();
+        let flows = store
+            .read(move |c| flows::of_orders(c, &[number]))
+            .await
+            .unwrap();
         assert_eq!(flows.len(), 1);
         chains_hold(&store, 2).await;
         store.close().await;
@@ -176,24 +214,52 @@ async fn one_open_payment_per_bill() {
     for database in TestDatabase::all() {
         let store = open(&database, "a");
         let bill_no = given::order(1).bill_no;
-        let same_bill: Vec<Order> =
-            (1..=50).map(|n| Order { bill_no: bill_no.clone(), ..given::order(n) }).collect();
+        let same_bill: Vec<Order> = (1..=50)
+            .map(|n| Order {
+                bill_no: bill_no.clone(),
+                ..given::order(n)
+            })
+            .collect();
         for order in &same_bill {
             store.create(new(order)).await.unwrap();
         }
-        let moves = same_bill.iter().zip(900..).map(|(o, n)| store.move_order(start(o, n).0));
-        let moved: Vec<_> =
-            futures_util::future::join_all(moves).await.into_iter().map(Result::unwrap).collect();
-        let winner = moved.iter().position(|m| *m == Moved::Done).expect("one of them wins");
-        for (place, moved) in moved.iter().enumerate().filter(|(place, _)| *place != winner) {
+        let moves = same_bill
+            .iter()
+            .zip(900..)
+            .map(|(o, n)| store.move_order(start(o, n).0));
+        let moved: Vec<_> = futures_util::future::join_all(moves)
+            .await
+            .into_iter()
+            .map(Result::unwrap)
+            .collect();
+        let winner = moved
+            .iter()
+            .position(|m| *m == Moved::Done)
+            .expect("one of them wins");
+        for (place, moved) in moved
+            .iter()
+            .enumerate()
+            .filter(|(place, _)| *place != winner)
+        {
             let first = same_bill[winner].order_no.clone();
-            assert_eq!(*moved, Moved::OpenPayment { first }, "{} {place}", database.kind);
+            assert_eq!(
+                *moved,
+                Moved::OpenPayment { first },
+                "{} {place}",
+                database.kind
+            );
         }
         // When the first has come to rest, the next may pay.
         let first = stored(&store, &same_bill[winner]).await;
-        store.move_order(to(&first, OrderState::Failed)).await.unwrap();
+        store
+            .move_order(to(&first, OrderState::Failed))
+            .await
+            .unwrap();
         let next = &same_bill[(winner + 1) % same_bill.len()];
-        assert_eq!(store.move_order(start(next, 990).0).await.unwrap(), Moved::Done);
+        assert_eq!(
+            store.move_order(start(next, 990).0).await.unwrap(),
+            Moved::Done
+        );
         store.close().await;
     }
 }
@@ -203,9 +269,15 @@ async fn the_database_itself_refuses_a_second_open_payment_and_a_second_number()
     for database in TestDatabase::all() {
         let store = open(&database, "a");
         let (unknown, _, _) = in_doubt(&store, 1).await;
-        let twin = Order { bill_no: unknown.bill_no.clone(), ..given::order(2) };
+        let twin = Order {
+            bill_no: unknown.bill_no.clone(),
+            ..given::order(2)
+        };
         store.create(new(&twin)).await.unwrap();
-        let open = format!("UPDATE orders SET state = 'PAYING' WHERE order_no = '{}'", twin.order_no);
+        let open = format!(
+            "UPDATE orders SET state = 'PAYING' WHERE order_no = '{}'",
+            twin.order_no
+        );
         assert!(database.execute(&open).is_err(), "{}: law 3", database.kind);
         let second = format!(
             "INSERT INTO flows SELECT '{}', order_no, merchant, biller, bill_no, kind, step, \
@@ -214,7 +286,11 @@ async fn the_database_itself_refuses_a_second_open_payment_and_a_second_number()
             given::number(4242),
             unknown.order_no
         );
-        assert!(database.execute(&second).is_err(), "{}: invariant 2", database.kind);
+        assert!(
+            database.execute(&second).is_err(),
+            "{}: invariant 2",
+            database.kind
+        );
         store.close().await;
     }
 }
@@ -230,13 +306,24 @@ async fn a_bad_change_does_not_harm_its_neighbours() {
         // Every tenth flow takes a number that is taken: its insert breaks the whole batch.
         store.move_order(start(&orders[0], 7_000).0).await.unwrap();
         let moves = orders[1..].iter().enumerate().map(|(place, order)| {
-            let digits = if place % 10 == 3 { 7_000 } else { 7_100 + place as u64 };
+            let digits = if place % 10 == 3 {
+                7_000
+            } else {
+                7_100 + place as u64
+            };
             store.move_order(start(order, digits).0)
         });
-        for (place, moved) in futures_util::future::join_all(moves).await.into_iter().enumerate() {
+        for (place, moved) in futures_util::future::join_all(moves)
+            .await
+            .into_iter()
+            .enumerate()
+        {
             if place % 10 == 3 {
                 assert!(moved.is_err(), "{} {place}: {moved:?}", database.kind);
-                assert_eq!(stored(&store, &orders[place + 1]).await.state, OrderState::Created);
+                assert_eq!(
+                    stored(&store, &orders[place + 1]).await.state,
+                    OrderState::Created
+                );
             } else {
                 assert_eq!(moved.unwrap(), Moved::Done, "{} {place}", database.kind);
             }
@@ -293,19 +380,49 @@ async fn a_lease_is_held_by_one_and_fences_the_one_before() {
                 limit: 100,
             };
             let store = store.clone();
-            async move { store.solo(move |tx| tx.lease_exceptions(&request)).await.unwrap() }
+            async move {
+                store
+                    .solo(move |tx| tx.lease_exceptions(&request))
+                    .await
+                    .unwrap()
+            }
         };
         let (a, b) = tokio::join!(lease(&store, "a", 10), lease(&other, "b", 10));
-        assert_eq!(a.len() + b.len(), 20, "{}: each is leased once", database.kind);
-        assert!(lease(&other, "b", 69).await.is_empty(), "nothing lapses early");
+        assert_eq!(
+            a.len() + b.len(),
+            20,
+            "{}: each is leased once",
+            database.kind
+        );
+        assert!(
+            lease(&other, "b", 69).await.is_empty(),
+            "nothing lapses early"
+        );
         let (held, holder) = if a.is_empty() { (b, "b") } else { (a, "a") };
         let again = lease(&store, "c", 70).await;
         assert_eq!(again.len(), 20, "lapsed leases may be taken");
-        let stale = Touch { exception: held[0].clone(), attempts: Vec::new() };
-        assert_eq!(store.touch(stale).await.unwrap(), Touched::Fenced, "{holder} was too late");
-        let mine = again.iter().find(|e| e.exception_id == held[0].exception_id).unwrap();
-        let fresh = Exception { polls: 7, next_at: given::at(500), ..mine.clone() };
-        let touch = Touch { exception: fresh, attempts: Vec::new() };
+        let stale = Touch {
+            exception: held[0].clone(),
+            attempts: Vec::new(),
+        };
+        assert_eq!(
+            store.touch(stale).await.unwrap(),
+            Touched::Fenced,
+            "{holder} was too late"
+        );
+        let mine = again
+            .iter()
+            .find(|e| e.exception_id == held[0].exception_id)
+            .unwrap();
+        let fresh = Exception {
+            polls: 7,
+            next_at: given::at(500),
+            ..mine.clone()
+        };
+        let touch = Touch {
+            exception: fresh,
+            attempts: Vec::new(),
+        };
         assert_eq!(store.touch(touch).await.unwrap(), Touched::Done);
         store.close().await;
         other.close().await;
@@ -337,10 +454,20 @@ async fn the_database_keeps_maker_and_checker_apart() {
         };
         let one_person = case.clone();
         let refused = store.solo(move |tx| tx.open_case(&one_person)).await;
-        assert!(matches!(refused, Err(StoreError::Refused(_))), "{}: {refused:?}", database.kind);
-        let two = Case { checker: Some("operator:bob".to_owned()), ..case };
+        assert!(
+            matches!(refused, Err(StoreError::Refused(_))),
+            "{}: {refused:?}",
+            database.kind
+        );
+        let two = Case {
+            checker: Some("operator:bob".to_owned()),
+            ..case
+        };
         assert!(store.solo(move |tx| tx.open_case(&two)).await.unwrap());
-        let found = store.read(|c| cases::of_order(c, &given::order_no(1))).await.unwrap();
+        let found = store
+            .read(|c| cases::of_order(c, &given::order_no(1)))
+            .await
+            .unwrap();
         assert_eq!(found.len(), 1);
         store.close().await;
     }
@@ -353,11 +480,20 @@ async fn a_listing_pages_in_both_directions_without_gaps() {
         let news = (1..=25).map(|digits| store.create(new(&given::order(digits))));
         futures_util::future::join_all(news).await;
         let list = |after: Option<String>, before: Option<String>, filter: Filter| {
-            let page = Page { after, before, limit: 10 };
+            let page = Page {
+                after,
+                before,
+                limit: 10,
+            };
             let store = store.clone();
             async move {
-                let rows = store.read(move |c| orders::list(c, &filter, &page)).await.unwrap();
-                rows.into_iter().map(|order| order.order_no.to_string()).collect::<Vec<_>>()
+                let rows = store
+                    .read(move |c| orders::list(c, &filter, &page))
+                    .await
+                    .unwrap();
+                rows.into_iter()
+                    .map(|order| order.order_no.to_string())
+                    .collect::<Vec<_>>()
             }
         };
         let all = Filter::default();
@@ -369,9 +505,16 @@ async fn a_listing_pages_in_both_directions_without_gaps() {
         assert_eq!(seen, expected, "{}", database.kind);
         let back = list(None, second.first().cloned(), all.clone()).await;
         assert_eq!(back, first, "{}: backwards", database.kind);
-        let none = Filter { merchant: Some("other".to_owned()), ..all.clone() };
+        let none = Filter {
+            merchant: Some("other".to_owned()),
+            ..all.clone()
+        };
         assert!(list(None, None, none).await.is_empty());
-        let day = Filter { from: Some(given::date()), to: Some(given::date()), ..all };
+        let day = Filter {
+            from: Some(given::date()),
+            to: Some(given::date()),
+            ..all
+        };
         assert_eq!(list(None, None, day).await.len(), 10);
         store.close().await;
     }
@@ -382,7 +525,10 @@ async fn a_full_queue_refuses_and_a_closed_store_says_so() {
     let database = TestDatabase::sqlite();
     let store = open(&database, "a");
     store.close().await;
-    assert!(matches!(store.create(new(&given::order(1))).await, Err(StoreError::Closed)));
+    assert!(matches!(
+        store.create(new(&given::order(1))).await,
+        Err(StoreError::Closed)
+    ));
 }
 
 #[tokio::test]
@@ -393,6 +539,9 @@ async fn an_unusable_url_is_named() {
             ..TestDatabase::sqlite().options("a")
         };
         let refused = Store::migrate(&options).unwrap_err();
-        assert!(refused.to_string().contains("storage.url"), "{url:?}: {refused}");
+        assert!(
+            refused.to_string().contains("storage.url"),
+            "{url:?}: {refused}"
+        );
     }
 }

@@ -22,7 +22,12 @@ impl TestDatabase {
     pub fn sqlite() -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let url = format!("sqlite:{}", folder.path().join("payhall.db").display());
-        Self { kind: "sqlite", url, server: None, _folder: Some(folder) }
+        Self {
+            kind: "sqlite",
+            url,
+            server: None,
+            _folder: Some(folder),
+        }
     }
 
     /// A fresh database on the PostgreSQL server of the environment; none where there is none.
@@ -39,19 +44,28 @@ impl TestDatabase {
         };
         let name = format!("t{}", uuid::Uuid::now_v7().simple());
         let mut admin = PgConnection::establish(&server).expect("the test server answers");
-        admin.batch_execute(&format!("CREATE DATABASE {name}")).expect("a fresh database");
+        admin
+            .batch_execute(&format!("CREATE DATABASE {name}"))
+            .expect("a fresh database");
         let (base, query) = match server.split_once('?') {
             Some((base, query)) => (base.to_owned(), format!("?{query}")),
             None => (server.clone(), String::new()),
         };
         let (host, _) = base.rsplit_once('/').expect("a URL with a database");
         let url = format!("{host}/{name}{query}");
-        Some(Self { kind: "postgres", url, server: Some((server, name)), _folder: None })
+        Some(Self {
+            kind: "postgres",
+            url,
+            server: Some((server, name)),
+            _folder: None,
+        })
     }
 
     /// Every kind of database that is there.
     pub fn all() -> Vec<Self> {
-        std::iter::once(Self::sqlite()).chain(Self::postgres()).collect()
+        std::iter::once(Self::sqlite())
+            .chain(Self::postgres())
+            .collect()
     }
 
     /// Options that suit a test.
