@@ -9,7 +9,7 @@ use crate::domain::exception::{AlarmLevel, Exception, Phase, later};
 use crate::domain::flow::{Attempt, Flow, FlowKind, FlowState, Operation};
 use crate::domain::ids::OrderNo;
 use crate::domain::item::{Item, ItemMode};
-use crate::domain::order::{Order, OrderEvent, OrderState, Transition, next};
+use crate::domain::order::{Order, OrderEvent, OrderState, next};
 use crate::domain::outcome::Reply;
 use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::domain::time::Instant;
@@ -62,7 +62,7 @@ impl Engine {
             return standing(order);
         }
         if self.now() >= order.expires_at {
-            return Err(self.expire_now(order, actor).await?.into());
+            return self.expire_now(order, actor).await;
         }
         let (item, adapter) = self.check_again(&order).await?;
         let flow = self.payment_flow(&order, &item);
@@ -388,20 +388,25 @@ pub(super) fn not_found(order_no: &OrderNo) -> Refusal {
 }
 
 impl Engine {
-    /// Closes an order that nobody confirmed in time; the refusal for whoever confirms it now.
-    async fn expire_now(&self, order: Order, actor: &Actor) -> Result<Refusal, EngineError> {
+    /// Closes an order that nobody confirmed in time, and refuses whoever confirms it now. One that
+    /// another caller confirmed meanwhile is answered as it stands: nobody is told to make a new
+    /// order while this one pays.
+    async fn expire_now(&self, order: Order, actor: &Actor) -> Result<Confirmed, EngineError> {
         let message = format!(
             "order {} was to be confirmed by {}; make a new one",
             order.order_no,
             order.expires_at.to_rfc3339()
         );
-        debug_assert!(matches!(
-            next(order.state, OrderEvent::Expired),
-            Ok(Transition::To(_))
-        ));
         let mut step = Step::new(OrderEvent::Expired, actor);
         step.reason = Some("EXPIRED".to_owned());
-        self.settle(order, Vec::new(), step).await?;
-        Ok(Refusal::new(RefusalCode::OrderExpired, message).on("orderNo"))
+        match self.settle(order, Vec::new(), step).await? {
+            Settled::NotAllowed(order) => standing(order),
+            Settled::Moved(_)
+            | Settled::AlreadyThere(_)
+            | Settled::OpenPayment(_)
+            | Settled::CaseChanged => Err(Refusal::new(RefusalCode::OrderExpired, message)
+                .on("orderNo")
+                .into()),
+        }
     }
 }
