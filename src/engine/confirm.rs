@@ -13,7 +13,7 @@ use crate::domain::order::{Order, OrderEvent, OrderState, next};
 use crate::domain::outcome::Reply;
 use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::domain::time::Instant;
-use crate::storage::{ExceptionMove, orders};
+use crate::storage::{ExceptionMove, StoreError, orders};
 use crate::upstream::{Adapter, PayCall, QueryCall};
 use backon::{ExponentialBuilder, Retryable};
 use secrecy::SecretString;
@@ -66,23 +66,26 @@ impl Engine {
         }
         let (item, adapter) = self.check_again(&order).await?;
         let flow = self.payment_flow(&order, &item);
-        let mut step = Step::new(OrderEvent::Confirmed, actor);
-        step.start = Some(flow.clone());
-        let order_no = order.order_no.clone();
-        match self.settle(order, Vec::new(), step).await? {
-            Settled::Moved(order) => {
-                let payment = Payment {
-                    order,
-                    flow,
-                    adapter,
-                    credential: input.credential,
-                };
-                self.pay_detached(payment, actor.clone(), answer_at).await
-            }
-            Settled::AlreadyThere(order) | Settled::NotAllowed(order) => standing(order),
-            Settled::OpenPayment(first) => Err(in_progress(&order_no, first).into()),
-            Settled::CaseChanged => Err(not_found(&order_no).into()),
-        }
+        let payment = Payment {
+            order,
+            flow,
+            adapter,
+            credential: input.credential,
+        };
+        let (began, ended) = self.pay_detached(payment, actor.clone());
+        // No answer means that the task is gone, with the program.
+        let started = match began.await.map_err(|_| StoreError::Closed)?? {
+            Settled::Moved(order) => order,
+            Settled::AlreadyThere(order) | Settled::NotAllowed(order) => return standing(order),
+            Settled::OpenPayment(first) => return Err(in_progress(&input.order_no, first).into()),
+            Settled::CaseChanged => return Err(not_found(&input.order_no).into()),
+        };
+        let left = (answer_at - self.now()).to_std().unwrap_or_default();
+        let order = tokio::select! {
+            order = ended => order.ok().flatten().unwrap_or(started),
+            () = self.0.clock.sleep(left) => started,
+        };
+        standing(order)
     }
 
     /// The order, read from the database: a decision about money never reads the cache.
@@ -136,26 +139,28 @@ impl Engine {
         }
     }
 
-    /// Pays in a task of its own and waits for it until the caller has to be answered.
-    async fn pay_detached(
-        &self,
-        payment: Payment,
-        actor: Actor,
-        answer_at: Instant,
-    ) -> Result<Confirmed, EngineError> {
-        let started = payment.order.clone();
-        let (done, outcome) = oneshot::channel();
+    /// Starts the payment and pays, in a task of its own: a caller who hangs up at any moment cancels
+    /// nothing, not even between the commit and the call. Tells first how it began, then how it ended.
+    fn pay_detached(&self, payment: Payment, actor: Actor) -> (Began, Ended) {
+        let (begin, began) = oneshot::channel();
+        let (end, ended) = oneshot::channel();
         let engine = self.clone();
         self.0.tasks.spawn(async move {
-            let order = engine.pay(payment, &actor).await;
-            let _ = done.send(order);
+            let mut step = Step::new(OrderEvent::Confirmed, &actor);
+            step.start = Some(payment.flow.clone());
+            let settled = engine.settle(payment.order.clone(), Vec::new(), step).await;
+            let started = match &settled {
+                Ok(Settled::Moved(order)) => Some(order.clone()),
+                _ => None,
+            };
+            // A caller that is gone is told nothing; what it began goes on.
+            let _ = begin.send(settled);
+            if let Some(order) = started {
+                let payment = Payment { order, ..payment };
+                let _ = end.send(engine.pay(payment, &actor).await);
+            }
         });
-        let left = (answer_at - self.now()).to_std().unwrap_or_default();
-        let order = tokio::select! {
-            order = outcome => order.ok().flatten().unwrap_or(started),
-            () = self.0.clock.sleep(left) => started,
-        };
-        standing(order)
+        (began, ended)
     }
 
     /// The call and its tries, then the outcome. None when the outcome could not be written down:
@@ -329,6 +334,12 @@ impl Engine {
         }
     }
 }
+
+/// How a payment began: whether its flow was committed.
+type Began = oneshot::Receiver<Result<Settled, EngineError>>;
+
+/// How a payment ended; none when the outcome could not be written down.
+type Ended = oneshot::Receiver<Option<Order>>;
 
 /// A payment on its way.
 struct Payment {
