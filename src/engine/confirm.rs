@@ -5,9 +5,10 @@
 use super::create::{check_amount, check_bill_no};
 use super::settle::{Settled, Step};
 use super::{Actor, Alarm, AlarmKind, Engine, EngineError, Scope};
+use crate::domain::bill::Bill;
 use crate::domain::exception::{AlarmLevel, Exception, Phase, later};
 use crate::domain::flow::{Attempt, Flow, FlowKind, FlowState, Operation};
-use crate::domain::ids::OrderNo;
+use crate::domain::ids::{BillNo, OrderNo};
 use crate::domain::item::{Item, ItemMode};
 use crate::domain::order::{Order, OrderEvent, OrderState, next};
 use crate::domain::outcome::Reply;
@@ -64,7 +65,7 @@ impl Engine {
         if self.now() >= order.expires_at {
             return self.expire_now(order, actor).await;
         }
-        let (item, adapter) = self.check_again(&order).await?;
+        let (item, adapter) = self.check_again(&order, answer_at).await?;
         let flow = self.payment_flow(&order, &item);
         let payment = Payment {
             order,
@@ -98,7 +99,11 @@ impl Engine {
     }
 
     /// Checks everything again that can have changed since the order was made.
-    async fn check_again(&self, order: &Order) -> Result<(Item, Arc<Adapter>), EngineError> {
+    async fn check_again(
+        &self,
+        order: &Order,
+        answer_at: Instant,
+    ) -> Result<(Item, Arc<Adapter>), EngineError> {
         let catalogue = self.catalogue();
         self.check_merchant(&order.merchant)?;
         let item = self.payable_item(&catalogue, &order.item)?.clone();
@@ -108,7 +113,7 @@ impl Engine {
             ItemMode::Direct => check_amount(&item, order.amount, None)?,
             ItemMode::Lookup if adapter.lookup_binds && order.bill_ref.is_some() => {}
             ItemMode::Lookup => {
-                let bill = self.fresh_bill_of(&item, &order.bill_no).await?;
+                let bill = self.bill_in_time(&item, &order.bill_no, answer_at).await?;
                 check_amount(&item, order.amount, Some(bill.due)).map_err(|refusal| {
                     let message = format!("the bill has changed: {}", refusal.message);
                     Refusal::new(RefusalCode::BillChanged, message).on("orderNo")
@@ -116,6 +121,28 @@ impl Engine {
             }
         }
         Ok((item, adapter))
+    }
+
+    /// The bill from the biller, or a refusal when the caller has to be answered before that. Nothing
+    /// was sent by then, so the same confirm may simply come again.
+    async fn bill_in_time(
+        &self,
+        item: &Item,
+        bill_no: &BillNo,
+        answer_at: Instant,
+    ) -> Result<Bill, EngineError> {
+        let left = (answer_at - self.now()).to_std().unwrap_or_default();
+        tokio::select! {
+            biased;
+            bill = self.fresh_bill_of(item, bill_no) => bill,
+            () = self.0.clock.sleep(left) => {
+                let message = format!("the biller did not say in time whether {bill_no} is open");
+                Err(Refusal::new(RefusalCode::BillUnavailable, message)
+                    .on("orderNo")
+                    .later()
+                    .into())
+            }
+        }
     }
 
     fn payment_flow(&self, order: &Order, item: &Item) -> Flow {
