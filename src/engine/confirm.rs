@@ -79,7 +79,7 @@ impl Engine {
             Settled::Moved(order) => order,
             Settled::AlreadyThere(order) | Settled::NotAllowed(order) => return standing(order),
             Settled::OpenPayment(first) => return Err(in_progress(&input.order_no, first).into()),
-            Settled::CaseChanged => return Err(not_found(&input.order_no).into()),
+            Settled::Overtaken => return Err(not_found(&input.order_no).into()),
         };
         let left = (answer_at - self.now()).to_std().unwrap_or_default();
         let order = tokio::select! {
@@ -442,7 +442,7 @@ impl Engine {
             Settled::Moved(_)
             | Settled::AlreadyThere(_)
             | Settled::OpenPayment(_)
-            | Settled::CaseChanged => Err(Refusal::new(RefusalCode::OrderExpired, message)
+            | Settled::Overtaken => Err(Refusal::new(RefusalCode::OrderExpired, message)
                 .on("orderNo")
                 .into()),
         }
