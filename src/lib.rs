@@ -1,2 +1,3 @@
 //! Payhall.
+pub mod cache;
 pub mod domain;
