@@ -1,3 +1,8 @@
-//! Payhall.
+//! Payhall: a bill payment center. See `ARCHITECTURE.md` for the house and its floors.
+
 pub mod cache;
 pub mod domain;
+pub mod engine;
+pub mod sim;
+pub mod storage;
+pub mod upstream;

@@ -249,6 +249,19 @@ impl Exception {
         }
     }
 
+    /// The exception with the counts of an ask that settled nothing.
+    pub fn after(&self, progress: Progress, outcome: AttemptOutcome) -> Exception {
+        Exception {
+            polls: progress.polls,
+            unknowns: progress.unknowns,
+            not_found: progress.not_found,
+            tries: progress.tries,
+            next_at: progress.next_at.unwrap_or(self.next_at),
+            last_outcome: Some(outcome),
+            ..self.clone()
+        }
+    }
+
     fn is_older(&self, age: Duration, now: Instant) -> bool {
         now >= later(self.opened_at, age)
     }

@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod bill;
 pub mod case;
+pub mod catalogue;
 pub mod exception;
 pub mod flow;
 pub mod ids;
@@ -16,6 +17,7 @@ pub mod merchant;
 pub mod money;
 pub mod order;
 pub mod outcome;
+pub mod refusal;
 pub mod region;
 pub mod retry;
 pub mod time;

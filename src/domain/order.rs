@@ -8,6 +8,7 @@
 //! How one could break this: by adding an arrow out of a terminal state without a decided case, or
 //! an arrow that time alone can take from a state in which money may have moved.
 
+use super::flow::{FlowKind, FlowState};
 use super::ids::{BillNo, BillerCode, ItemCode, MerchantCode, OrderNo, RequestNo};
 use super::money::Money;
 use super::named_enum;
@@ -179,6 +180,40 @@ pub fn next(state: OrderState, event: OrderEvent) -> Result<Transition, NotAllow
     Ok(Transition::To(to))
 }
 
+/// What an event proves about an open flow of a kind; none where it proves nothing about it.
+pub fn flow_after(event: OrderEvent, kind: FlowKind) -> Option<FlowState> {
+    use FlowKind::{Payment, Reversal};
+    use OrderEvent as E;
+    match (event, kind) {
+        (E::PaymentSucceeded | E::DecidedSucceeded | E::PaymentStands, Payment) => {
+            Some(FlowState::Succeeded)
+        }
+        (
+            E::PaymentRefused | E::PaymentNotSent | E::PaymentNotFound | E::DecidedFailed,
+            Payment,
+        ) => Some(FlowState::Failed),
+        (E::ReversalSucceeded | E::DecidedReversed, Payment) => Some(FlowState::Reversed),
+        (E::ReversalSucceeded | E::DecidedReversed, Reversal) => Some(FlowState::Succeeded),
+        (E::PaymentStands | E::DecidedSucceeded | E::DecidedFailed, Reversal) => {
+            Some(FlowState::Failed)
+        }
+        (
+            E::Confirmed
+            | E::Cancelled
+            | E::Expired
+            | E::PaymentUnknown
+            | E::ReversalStarted
+            | E::ReversalOrdered
+            | E::LadderUsedUp,
+            _,
+        )
+        | (
+            E::PaymentSucceeded | E::PaymentRefused | E::PaymentNotSent | E::PaymentNotFound,
+            Reversal,
+        ) => None,
+    }
+}
+
 /// An order: one bill to be paid once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
@@ -217,19 +252,13 @@ pub struct Order {
 }
 
 /// The content that makes two requests the same, hashed.
-pub fn fingerprint(
-    item: &ItemCode,
-    bill_no: &BillNo,
-    bill_ref: Option<&str>,
-    amount: Money,
-) -> String {
+pub fn fingerprint(item: &ItemCode, bill_no: &BillNo, amount: Money) -> String {
     use sha2::{Digest, Sha256};
     let mut hash = Sha256::new();
     let minor = amount.amount_minor.to_string();
     for field in [
         item.as_str(),
         bill_no.as_str(),
-        bill_ref.unwrap_or(""),
         &minor,
         amount.currency.code(),
     ] {

@@ -114,21 +114,34 @@ fn the_fingerprint_tells_fields_apart() {
     let item = |text| ItemCode::try_new(text).unwrap();
     let bill = |text| BillNo::try_new(text).unwrap();
     let amount = Money::new(100, Currency::CNY);
-    let base = fingerprint(&item("ab"), &bill("c"), None, amount);
-    assert_eq!(base, fingerprint(&item("ab"), &bill("c"), None, amount));
-    assert_ne!(base, fingerprint(&item("a"), &bill("bc"), None, amount));
+    let base = fingerprint(&item("ab"), &bill("c"), amount);
+    assert_eq!(base, fingerprint(&item("ab"), &bill("c"), amount));
+    assert_ne!(base, fingerprint(&item("a"), &bill("bc"), amount));
     assert_ne!(
         base,
-        fingerprint(&item("ab"), &bill("c"), Some("r"), amount)
-    );
-    assert_ne!(
-        base,
-        fingerprint(
-            &item("ab"),
-            &bill("c"),
-            None,
-            Money::new(101, Currency::CNY)
-        )
+        fingerprint(&item("ab"), &bill("c"), Money::new(101, Currency::CNY))
     );
     assert_eq!(base.len(), 64);
+}
+
+#[test]
+fn an_order_at_rest_leaves_no_flow_open() {
+    for (from, event, to) in ARROWS.iter().filter(|(_, _, to)| to.is_terminal()) {
+        if *from == S::Created {
+            continue; // Nothing was ever sent.
+        }
+        let payment = flow_after(*event, FlowKind::Payment);
+        let expected = match to {
+            S::Succeeded => FlowState::Succeeded,
+            S::Failed => FlowState::Failed,
+            _ => FlowState::Reversed,
+        };
+        assert_eq!(payment, Some(expected), "{from} {event}");
+        if *from == S::Reversing {
+            assert!(
+                flow_after(*event, FlowKind::Reversal).is_some(),
+                "{from} {event}"
+            );
+        }
+    }
 }

@@ -1,0 +1,247 @@
+//! What the center does, one verb a file. The only caller of storage writes.
+//!
+//! Every verb reads the same: authorise, load, ask the domain, save, answer. Async outside,
+//! transactions inside; no transaction is ever open during a call to the far side. Time, randomness
+//! and upstreams come from outside, so a test runs a whole day on a manual clock.
+
+mod alarm;
+mod browse;
+mod cancel;
+mod clock;
+mod confirm;
+mod create;
+mod decide;
+mod escalate;
+mod find;
+mod hub;
+mod import;
+mod lookup;
+mod numbers;
+mod poll;
+mod reverse;
+mod settle;
+mod timeline;
+
+pub use alarm::{Alarm, AlarmKind, Alarms};
+pub use browse::{CategoryGroup, PayableItems};
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use confirm::{ConfirmInput, Confirmed};
+pub use create::CreateInput;
+pub use find::{Listing, Scope};
+pub use hub::Hub;
+//pub use import::{ImportError, ImportFile, ImportReport, read_catalogue};
+pub use lookup::LookedUp;
+pub use poll::{ExpireReport, PollReport};
+pub use timeline::{NextStep, Timeline, TimelineEntry, TimelineKind};
+
+use crate::cache::Cache;
+use crate::domain::audit::AuditEntry;
+use crate::domain::catalogue::Catalogue;
+use crate::domain::exception::AlarmAges;
+use crate::domain::refusal::Refusal;
+use crate::domain::time::{BusinessDay, Instant};
+use crate::storage::{Store, StoreError, catalogue};
+use crate::upstream::Upstreams;
+use numbers::Numbers;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// The rules of the house that are settings.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// Zone and cut-off.
+    pub day: BusinessDay,
+    /// How long an order may wait for its confirmation.
+    pub order_expiry: Duration,
+    /// A confirm is answered within this time, whatever the far side does.
+    pub answer_within: Duration,
+    /// A payment that started this long ago without an outcome goes to the poller.
+    pub orphan_after: Duration,
+    /// When open exceptions call for help.
+    pub alarm_ages: AlarmAges,
+    /// By when a case should be decided.
+    pub case_due: Duration,
+    /// How long a lease on an exception holds.
+    pub lease: Duration,
+    /// How many exceptions are leased at once.
+    pub poll_batch: u32,
+    /// How many exceptions are worked on at once.
+    pub poll_parallel: usize,
+    /// The name of this run of the program: owner of its leases.
+    pub instance: String,
+}
+
+/// What the engine is made of.
+pub struct EngineParts {
+    /// The database.
+    pub store: Store,
+    /// The cache.
+    pub cache: Cache,
+    /// The far side.
+    pub upstreams: Upstreams,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Where moves are announced; the store's listener feeds it.
+    pub hub: Hub,
+    /// Where alarms go.
+    pub alarms: Alarms,
+    /// Detached work, waited for when the program stops.
+    pub tasks: TaskTracker,
+    /// Cancelled when the program stops: no new work is claimed.
+    pub stop: CancellationToken,
+    /// The rules.
+    pub options: EngineOptions,
+    /// Randomness: tells this run's numbers from another replica's.
+    pub random: u32,
+}
+
+/// The engine. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    cache: Cache,
+    upstreams: Upstreams,
+    clock: Arc<dyn Clock>,
+    hub: Hub,
+    alarms: Alarms,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    options: EngineOptions,
+    numbers: Numbers,
+    catalogue: RwLock<Arc<Catalogue>>,
+}
+
+/// Who does something, for the audit row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// `merchant:CODE`, `operator:NAME`, `job:NAME` or `system`.
+    pub who: String,
+    /// The request that caused it.
+    pub request_id: Option<String>,
+}
+
+impl Actor {
+    /// The program itself.
+    pub fn system() -> Self {
+        Self {
+            who: "system".to_owned(),
+            request_id: None,
+        }
+    }
+
+    /// A scheduled job.
+    pub fn job(name: &str) -> Self {
+        Self {
+            who: format!("job:{name}"),
+            request_id: None,
+        }
+    }
+}
+
+/// Why a verb did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// An expected refusal: data for the caller.
+    #[error("refused")]
+    Refused(#[from] Refusal),
+    /// Storage failed: a fault.
+    #[error("storage failed")]
+    Store(#[from] StoreError),
+}
+
+impl Engine {
+    /// Puts the parts together and reads the catalogue.
+    pub async fn start(parts: EngineParts) -> Result<Engine, StoreError> {
+        let catalogue = parts.store.read(catalogue::load).await?;
+        let numbers = Numbers::new(parts.options.day, parts.random);
+        Ok(Engine(Arc::new(Inner {
+            store: parts.store,
+            cache: parts.cache,
+            upstreams: parts.upstreams,
+            clock: parts.clock,
+            hub: parts.hub,
+            alarms: parts.alarms,
+            tasks: parts.tasks,
+            stop: parts.stop,
+            options: parts.options,
+            numbers,
+            catalogue: RwLock::new(Arc::new(catalogue)),
+        })))
+    }
+
+    /// The catalogue as it was last read.
+    pub fn catalogue(&self) -> Arc<Catalogue> {
+        self.0
+            .catalogue
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Reads the catalogue again if somebody imported; true when it changed.
+    pub async fn refresh_catalogue(&self) -> Result<bool, StoreError> {
+        let known = self.catalogue().version;
+        if self.0.store.read(catalogue::version).await? == known {
+            return Ok(false);
+        }
+        let fresh = Arc::new(self.0.store.read(catalogue::load).await?);
+        *self
+            .0
+            .catalogue
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = fresh;
+        Ok(true)
+    }
+
+    /// Where moves of orders are announced.
+    pub fn hub(&self) -> &Hub {
+        &self.0.hub
+    }
+
+    /// The database, for reads that are nobody's verb.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// The engine's clock.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.0.clock
+    }
+
+    /// Where alarms go.
+    pub fn alarms(&self) -> &Alarms {
+        &self.0.alarms
+    }
+
+    /// The name of this run of the program.
+    pub fn instance(&self) -> &str {
+        &self.0.options.instance
+    }
+
+    /// Zone and cut-off.
+    pub fn business_day(&self) -> BusinessDay {
+        self.0.options.day
+    }
+
+    fn now(&self) -> Instant {
+        self.0.clock.now()
+    }
+
+    fn audit(&self, at: Instant, actor: &Actor, action: &str) -> AuditEntry {
+        AuditEntry {
+            at,
+            actor: actor.who.clone(),
+            action: action.to_owned(),
+            subject_kind: "ORDER",
+            subject: String::new(),
+            before: None,
+            after: None,
+            detail: None,
+            request_id: actor.request_id.clone(),
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! The one place where an order's money state moves: order, flows, exception, case and audit row in
+//! one transaction, by compare-and-set on state and version.
+//!
+//! A caller says what is known now; the state machine says what that does. A lost race is answered
+//! by reading the order again and asking the state machine once more, never by writing over it.
+//!
+//! How one could break this: by moving an order anywhere else; by settling on something that is not
+//! an answer, a statement line or a decision of two people.
+
+use super::{Actor, Alarm, AlarmKind, Engine, EngineError};
+use crate::domain::audit::AuditEntry;
+use crate::domain::case::{Case, CaseKind, CaseState};
+use crate::domain::exception::AlarmLevel;
+use crate::domain::flow::{Attempt, Flow, FlowKind, FlowState};
+use crate::domain::ids::OrderNo;
+use crate::domain::order::{Order, OrderEvent, OrderState, Transition, flow_after, next};
+use crate::domain::outcome::Receipt;
+use crate::domain::time::Instant;
+use crate::storage::{CaseMove, ExceptionMove, Move, Moved, StoreError, cases, flows, orders};
+
+/// What is known now, and what goes into the same transaction.
+#[derive(Clone, Debug)]
+pub(super) struct Step {
+    /// What happened.
+    pub event: OrderEvent,
+    /// Why, as a named reason; kept with an order that failed or closed.
+    pub reason: Option<String>,
+    /// The far side's words.
+    pub receipt: Option<Receipt>,
+    /// Calls that are kept as evidence.
+    pub attempts: Vec<Attempt>,
+    /// A flow that starts.
+    pub start: Option<Flow>,
+    /// What happens to the exception; at rest it is closed unless this says otherwise.
+    pub exception: ExceptionMove,
+    /// A case that is opened, or decided.
+    pub case: CaseMove,
+    /// Who caused it.
+    pub actor: Actor,
+}
+
+impl Step {
+    /// A step with nothing beside its event.
+    pub fn new(event: OrderEvent, actor: &Actor) -> Self {
+        Self {
+            event,
+            reason: None,
+            receipt: None,
+            attempts: Vec::new(),
+            start: None,
+            exception: ExceptionMove::Keep,
+            case: CaseMove::Keep,
+            actor: actor.clone(),
+        }
+    }
+}
+
+/// What became of a step.
+#[derive(Clone, Debug)]
+pub(super) enum Settled {
+    /// The order moved.
+    Moved(Order),
+    /// It was there already.
+    AlreadyThere(Order),
+    /// Its state does not take the event; nothing was written. A late success has opened a case.
+    NotAllowed(Order),
+    /// Another payment of the same bill is open; nothing was written.
+    OpenPayment(OrderNo),
+    /// The case that was decided has been changed by somebody else; nothing was written.
+    CaseChanged,
+}
+
+impl Settled {
+    /// The order as it stands after the step; none when another order is in the way.
+    pub fn order(self) -> Option<Order> {
+        match self {
+            Settled::Moved(order) | Settled::AlreadyThere(order) | Settled::NotAllowed(order) => {
+                Some(order)
+            }
+            Settled::OpenPayment(_) | Settled::CaseChanged => None,
+        }
+    }
+}
+
+/// How often a lost race is looked at again. Each round somebody else has moved the order, and an
+/// order has few moves in it.
+const ROUNDS_MAX: u32 = 8;
+
+impl Engine {
+    /// Moves an order by what is known now. `known` are its flows as far as the event concludes
+    /// them, as they were last read.
+    pub(super) async fn settle(
+        &self,
+        order: Order,
+        known: Vec<Flow>,
+        step: Step,
+    ) -> Result<Settled, EngineError> {
+        let (mut order, mut flows) = (order, known);
+        for _ in 0..ROUNDS_MAX {
+            let refused = match next(order.state, step.event) {
+                Ok(Transition::AlreadyThere) => return Ok(Settled::AlreadyThere(order)),
+                Ok(Transition::To(to)) => {
+                    let planned = self.plan(&order, &flows, to, &step).await?;
+                    match self.0.store.move_order(planned.clone()).await? {
+                        Moved::Done => {
+                            self.moved(&planned);
+                            return Ok(Settled::Moved(planned.after));
+                        }
+                        Moved::OpenPayment { first } => return Ok(Settled::OpenPayment(first)),
+                        Moved::Lost => None,
+                    }
+                }
+                Err(refused) => Some(refused),
+            };
+            if let Some(refused) = refused {
+                if refused.late_success {
+                    self.open_late_success(&order, &step).await?;
+                }
+                return Ok(Settled::NotAllowed(order));
+            }
+            let version = order.version;
+            (order, flows) = self.read_again(&order.order_no).await?;
+            if order.version == version && matches!(step.case, CaseMove::Replace(_)) {
+                return Ok(Settled::CaseChanged);
+            }
+        }
+        Err(StoreError::GaveWay(format!("order {} moves all the time", order.order_no)).into())
+    }
+
+    async fn read_again(&self, order_no: &OrderNo) -> Result<(Order, Vec<Flow>), EngineError> {
+        let number = order_no.clone();
+        let found = self
+            .0
+            .store
+            .read(move |c| {
+                let order = orders::find(c, &number)?;
+                Ok((order, flows::of_orders(c, std::slice::from_ref(&number))?))
+            })
+            .await?;
+        match found {
+            (Some(order), flows) => Ok((order, flows)),
+            (None, _) => {
+                Err(StoreError::Refused(format!("order {order_no} is not in the database")).into())
+            }
+        }
+    }
+
+    /// Writes out everything that the step changes.
+    async fn plan(
+        &self,
+        order: &Order,
+        flows: &[Flow],
+        to: OrderState,
+        step: &Step,
+    ) -> Result<Move, EngineError> {
+        let now = self.now().max(order.updated_at);
+        let after = Order {
+            state: to,
+            reason: step.reason.clone(),
+            updated_at: now,
+            version: order.version + 1,
+            ..order.clone()
+        };
+        let mut audits = vec![self.order_audit(order, &after, step)];
+        let case = match &step.case {
+            CaseMove::Keep if order.state == OrderState::Manual => {
+                self.settled_case(order, step, now, &mut audits).await?
+            }
+            CaseMove::Keep => CaseMove::Keep,
+            CaseMove::Open(case) => {
+                audits.push(self.case_audit(now, &step.actor, case, "OPENED", None));
+                CaseMove::Open(case.clone())
+            }
+            CaseMove::Replace(case) => {
+                let before = Some(CaseState::Proposed);
+                audits.push(self.case_audit(now, &step.actor, case, "APPROVED", before));
+                CaseMove::Replace(case.clone())
+            }
+        };
+        let exception = match &step.exception {
+            ExceptionMove::Keep if to.is_terminal() => ExceptionMove::Close,
+            other => other.clone(),
+        };
+        Ok(Move {
+            conclude: flows
+                .iter()
+                .filter_map(|flow| conclude(flow, step, now))
+                .collect(),
+            before: order.clone(),
+            after,
+            start: step.start.clone(),
+            attempts: step.attempts.clone(),
+            exception,
+            case,
+            audits,
+        })
+    }
+
+    /// The bank's own answer ends a manual order: its case is closed with it.
+    async fn settled_case(
+        &self,
+        order: &Order,
+        step: &Step,
+        now: Instant,
+        audits: &mut Vec<AuditEntry>,
+    ) -> Result<CaseMove, EngineError> {
+        let number = order.order_no.clone();
+        let open = self
+            .0
+            .store
+            .read(move |c| cases::open_of(c, &number, CaseKind::Doubt))
+            .await?;
+        let Some(case) = open else {
+            return Ok(CaseMove::Keep);
+        };
+        let closed = Case {
+            state: CaseState::Closed,
+            closed_at: Some(now),
+            resolution: Some(format!("settled by evidence: {}", step.event)),
+            version: case.version + 1,
+            ..case.clone()
+        };
+        audits.push(self.case_audit(now, &step.actor, &closed, "SETTLED", Some(case.state)));
+        Ok(CaseMove::Replace(closed))
+    }
+
+    fn order_audit(&self, before: &Order, after: &Order, step: &Step) -> AuditEntry {
+        let code = step
+            .receipt
+            .as_ref()
+            .map(|receipt| format!("code {}", receipt.code));
+        let flow = step
+            .start
+            .as_ref()
+            .map(|flow| format!("flow {}", flow.flow_no));
+        let words: Vec<String> = [step.reason.clone(), code, flow]
+            .into_iter()
+            .flatten()
+            .collect();
+        AuditEntry {
+            subject: after.order_no.to_string(),
+            before: Some(before.state.as_str().to_owned()),
+            after: Some(after.state.as_str().to_owned()),
+            detail: (!words.is_empty()).then(|| words.join("; ")),
+            ..self.audit(after.updated_at, &step.actor, step.event.as_str())
+        }
+    }
+
+    pub(super) fn case_audit(
+        &self,
+        at: Instant,
+        actor: &Actor,
+        case: &Case,
+        action: &str,
+        before: Option<CaseState>,
+    ) -> AuditEntry {
+        let proposal = case.proposal.as_ref();
+        let detail = match (action, proposal) {
+            ("PROPOSED" | "APPROVED", Some(proposal)) => {
+                Some(format!("{}: {}", proposal.decision, proposal.evidence))
+            }
+            ("OPENED", _) => Some(format!("order {}: {}", case.order_no, case.cause)),
+            _ => case.resolution.clone(),
+        };
+        AuditEntry {
+            subject_kind: "CASE",
+            subject: case.case_no.to_string(),
+            before: before.map(|state| state.as_str().to_owned()),
+            after: Some(case.state.as_str().to_owned()),
+            detail,
+            ..self.audit(at, actor, action)
+        }
+    }
+
+    /// Counts and calls after the commit.
+    fn moved(&self, step: &Move) {
+        let state = step.after.state;
+        if state.is_terminal() || state == OrderState::Manual {
+            metrics::counter!("payhall_orders_total", "outcome" => state.as_str()).increment(1);
+        }
+        if let CaseMove::Open(case) = &step.case {
+            self.0.alarms.raise(Alarm {
+                level: AlarmLevel::Critical,
+                kind: AlarmKind::CaseOpened,
+                order_no: Some(case.order_no.clone()),
+                message: format!("case {} waits for a decision: {}", case.case_no, case.cause),
+            });
+        }
+    }
+
+    /// Success of an order that is at rest without being paid: the state stays, a case opens.
+    async fn open_late_success(&self, order: &Order, step: &Step) -> Result<(), EngineError> {
+        let now = self.now();
+        let words = step.receipt.as_ref().map_or_else(String::new, |receipt| {
+            format!(
+                ", code {}, reference {:?}",
+                receipt.code, receipt.upstream_ref
+            )
+        });
+        let cause = format!(
+            "the bank reports success of an order that is {}{words}",
+            order.state
+        );
+        let case = self.new_case(order, CaseKind::LateSuccess, cause.clone());
+        let audit = self.case_audit(now, &step.actor, &case, "OPENED", None);
+        let opened = self
+            .0
+            .store
+            .solo(move |tx| {
+                let opened = tx.open_case(&case)?;
+                if opened {
+                    tx.audit(audit.clone())?;
+                }
+                Ok(opened)
+            })
+            .await?;
+        if opened {
+            self.0.alarms.raise(Alarm {
+                level: AlarmLevel::Critical,
+                kind: AlarmKind::LateSuccess,
+                order_no: Some(order.order_no.clone()),
+                message: cause,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// The flow's new values, where the event proves something about it. A payment may be corrected
+/// (a reversal undoes a payment that had succeeded); a reversal is concluded once.
+fn conclude(flow: &Flow, step: &Step, now: Instant) -> Option<Flow> {
+    let state = flow_after(step.event, flow.kind)?;
+    let is_open = flow.state == FlowState::Started;
+    if flow.state == state || (flow.kind == FlowKind::Reversal && !is_open) {
+        return None;
+    }
+    let about = match step.event {
+        OrderEvent::ReversalSucceeded | OrderEvent::PaymentStands => FlowKind::Reversal,
+        _ => FlowKind::Payment,
+    };
+    let receipt = step.receipt.as_ref().filter(|_| flow.kind == about);
+    Some(Flow {
+        state,
+        code: receipt
+            .map(|r| r.code.clone())
+            .or_else(|| flow.code.clone()),
+        upstream_ref: receipt
+            .and_then(|r| r.upstream_ref.clone())
+            .or_else(|| flow.upstream_ref.clone()),
+        message: receipt
+            .and_then(|r| r.message.clone())
+            .or_else(|| flow.message.clone()),
+        concluded_at: Some(now),
+        version: flow.version + 1,
+        ..flow.clone()
+    })
+}

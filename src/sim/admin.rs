@@ -1,0 +1,171 @@
+//! The back door: scripts faults, shows what the bank knows, and takes in alarms.
+//!
+//! | call | |
+//! |---|---|
+//! | `POST /admin/faults` | puts a fault in force, answers its `id` |
+//! | `GET /admin/faults` | lists them with their hits |
+//! | `DELETE /admin/faults`, `DELETE /admin/faults/{id}` | ends all, or one |
+//! | `POST /admin/latency {"ms"}` | how long banks and billers take to answer from now on |
+//! | `POST /admin/heal` | ends all faults, and the tricks of the well-known bill numbers |
+//! | `GET /admin/flows/{flow_no}` | what the banks know of a number |
+//! | `GET /admin/stats` | counters |
+//! | `POST /webhook`, `GET /admin/webhooks` | takes in any JSON; the last 1000 |
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use hyper::http::request::Parts;
+use hyper::{Method, Response, StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::bank::State;
+use super::body::SimBody;
+use super::faults::FaultSpec;
+use super::ledger::BankName;
+use super::now;
+use super::reply::{encode, json_response, problem};
+use super::shared::Shared;
+use super::world::World;
+
+const WEBHOOKS_MAX: usize = 1_000;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Latency {
+    ms: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Heal {}
+
+/// What goes wrong with a request to the back door.
+struct Problem(StatusCode, String);
+
+impl Problem {
+    fn bad_request(message: impl ToString) -> Self {
+        Self(StatusCode::BAD_REQUEST, message.to_string())
+    }
+
+    fn not_found(message: &str) -> Self {
+        Self(StatusCode::NOT_FOUND, message.to_owned())
+    }
+}
+
+/// Answers a request that is for neither a bank nor a biller.
+pub(super) fn answer(shared: &Arc<Shared>, head: &Parts, body: &[u8]) -> Response<SimBody> {
+    match route(shared, head, body) {
+        Ok(value) => json_response(encode(&value)),
+        Err(Problem(code, message)) => problem(code, &message),
+    }
+}
+
+fn route(shared: &Arc<Shared>, head: &Parts, body: &[u8]) -> Result<Value, Problem> {
+    let path: Vec<&str> = head.uri.path().split('/').skip(1).collect();
+    let mut world = shared.world();
+    match (&head.method, path.as_slice()) {
+        (&Method::POST, ["admin", "faults"]) => {
+            let spec: FaultSpec = decode(body)?;
+            let id = world.faults.add(spec).map_err(Problem::bad_request)?;
+            Ok(json!({ "id": id }))
+        }
+        (&Method::GET, ["admin", "faults"]) => Ok(json!({ "faults": world.faults.list() })),
+        (&Method::DELETE, ["admin", "faults"]) => {
+            world.faults.clear();
+            Ok(json!({}))
+        }
+        (&Method::DELETE, ["admin", "faults", id]) => {
+            let id = id
+                .parse()
+                .map_err(|_| Problem::bad_request("the id is a number"))?;
+            let removed = world.faults.remove(id);
+            if removed {
+                Ok(json!({}))
+            } else {
+                Err(Problem::not_found("no such fault"))
+            }
+        }
+        (&Method::POST, ["admin", "latency"]) => {
+            let Latency { ms } = decode(body)?;
+            shared.latency_ms.store(ms, Ordering::Relaxed);
+            Ok(json!({ "ms": ms }))
+        }
+        (&Method::POST, ["admin", "heal"]) => {
+            if !body.is_empty() {
+                let Heal {} = decode(body)?;
+            }
+            world.faults.clear();
+            world.healed = true;
+            Ok(json!({}))
+        }
+        (&Method::GET, ["admin", "flows", flow_no]) => flow(&world, flow_no),
+        (&Method::GET, ["admin", "stats"]) => Ok(stats(shared, &world)),
+        (&Method::POST, ["webhook"]) => {
+            let notice: Value = decode(body)?;
+            while world.webhooks.len() >= WEBHOOKS_MAX {
+                world.webhooks.pop_front();
+            }
+            world
+                .webhooks
+                .push_back(json!({ "at": now(), "body": notice }));
+            Ok(json!({}))
+        }
+        (&Method::GET, ["admin", "webhooks"]) => Ok(json!({ "webhooks": world.webhooks })),
+        _ => Err(Problem::not_found("no such path, or not with this method")),
+    }
+}
+
+fn decode<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(Problem::bad_request)
+}
+
+fn stats(shared: &Shared, world: &World) -> Value {
+    json!({
+        "calls": world.calls,
+        "effects": world.books.effects,
+        "connections": shared.connections.load(Ordering::SeqCst),
+        "late_pending": shared.late_pending.load(Ordering::SeqCst),
+        "latency_ms": shared.latency_ms.load(Ordering::Relaxed),
+        "healed": world.healed,
+    })
+}
+
+fn flow(world: &World, flow_no: &str) -> Result<Value, Problem> {
+    let known: Vec<Value> = [BankName::Bank, BankName::Legacy]
+        .into_iter()
+        .filter_map(|name| {
+            let bank = world.books.bank(name);
+            if let Some(payment_flow_no) = bank.reversal_of(flow_no) {
+                let kind = "REVERSAL";
+                return Some(
+                    json!({"bank": name, "kind": kind, "payment_flow_no": payment_flow_no}),
+                );
+            }
+            let payment = bank.payment(flow_no)?;
+            let (state, times, code) = match payment.state {
+                State::Held => ("HELD", 0, None),
+                State::Paid(times) => ("PAID", times, None),
+                State::Refused(code) => ("REFUSED", 0, Some(code)),
+                State::Reversed => ("REVERSED", 0, None),
+                State::Tombstoned => ("TOMBSTONED", 0, None),
+            };
+            Some(json!({
+                "bank": name,
+                "kind": "PAYMENT",
+                "state": state,
+                "times": times,
+                "code": code,
+                "order_no": payment.order_no(),
+                "biller": payment.biller.map(|biller| biller.name),
+                "bill_no": payment.bill_no(),
+                "amount_minor": payment.amount_minor.to_string(),
+                "currency": payment.currency(),
+            }))
+        })
+        .collect();
+    if known.is_empty() {
+        return Err(Problem::not_found("no bank knows this number"));
+    }
+    Ok(json!({ "flow_no": flow_no, "known": known }))
+}

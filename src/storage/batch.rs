@@ -1,0 +1,345 @@
+//! Many changes at once on PostgreSQL: a handful of multi-row statements for a whole batch.
+//!
+//! The statements are sent as arrays (`unnest`), so their text never changes with the size of the
+//! batch. Rows come in key order, so that two writers touch them in the same sequence. Whatever a
+//! statement does not take (a lost race, an open payment) is looked at again one by one by
+//! `apply.rs`, in the same transaction; whatever violates a rule of the database fails the batch,
+//! and the writer runs its changes singly.
+
+use super::apply::{self, Failure};
+use super::audit::AuditRecord;
+use super::change::{Created, Move, Moved, NewOrder};
+use super::connection::AnyConnection;
+use super::flows::FlowRow;
+use super::orders::OrderRow;
+use super::row::micros;
+use crate::domain::audit::{AuditEntry, ChainHead};
+use chrono::NaiveDate;
+use diesel::pg::Pg;
+use diesel::pg::sql_types::Array;
+use diesel::prelude::*;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::sql_types::{BigInt, Binary, Bool, Date, Integer, Nullable, Text};
+use std::collections::HashSet;
+
+/// Defines a statement whose text is fixed and whose parameters are arrays, one for each column. A
+/// fixed text is prepared once per connection and planned once. An `insert` names its columns after
+/// the fields, so that a column added later cannot shift the others.
+macro_rules! array_statement {
+    ($name:ident { $($field:ident: $rust:ty => $sql:ty,)+ } insert $table:literal, $tail:literal) => {
+        array_statement! {
+            $name { $($field: $rust => $sql,)+ }
+            concat!("INSERT INTO ", $table, " (", array_statement!(@list $($field)+),
+                ") SELECT * FROM unnest("),
+            $tail
+        }
+    };
+    (@list $first:ident $($field:ident)*) => {
+        concat!(stringify!($first) $(, ", ", stringify!($field))*)
+    };
+    ($name:ident { $($field:ident: $rust:ty => $sql:ty,)+ } $head:expr, $tail:literal) => {
+        #[derive(Default)]
+        struct $name { $($field: Vec<$rust>,)+ }
+
+        impl QueryId for $name {
+            type QueryId = $name;
+            const HAS_STATIC_QUERY_ID: bool = true;
+        }
+
+        impl QueryFragment<Pg> for $name {
+            fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+                out.push_sql($head);
+                let mut separator = "";
+                $(
+                    out.push_sql(separator);
+                    out.push_bind_param::<Array<$sql>, _>(&self.$field)?;
+                    separator = ", ";
+                )+
+                let _ = separator;
+                out.push_sql($tail);
+                Ok(())
+            }
+        }
+
+        impl Query for $name { type SqlType = Text; }
+        impl RunQueryDsl<PgConnection> for $name {}
+    };
+}
+
+array_statement! {
+    InsertOrders {
+        order_no: String => Text, merchant: String => Text, request_no: String => Text,
+        fingerprint: String => Text, item: String => Text, biller: String => Text,
+        bill_no: String => Text, bill_ref: Option<String> => Nullable<Text>,
+        amount_minor: i64 => BigInt, currency: String => Text, state: String => Text,
+        reason: Option<String> => Nullable<Text>, business_date: NaiveDate => Date,
+        expires_at: i64 => BigInt, created_at: i64 => BigInt, updated_at: i64 => BigInt,
+        version: i32 => Integer,
+    }
+    insert "orders",
+    ") ON CONFLICT (merchant, request_no) DO NOTHING RETURNING order_no"
+}
+
+array_statement! {
+    MoveOrders {
+        order_no: String => Text, version_before: i32 => Integer, state_before: String => Text,
+        opens: bool => Bool, state: String => Text, reason: Option<String> => Nullable<Text>,
+        updated_at: i64 => BigInt, version: i32 => Integer,
+    }
+    "UPDATE orders o SET state = v.state, reason = v.reason, updated_at = v.updated_at, \
+     version = v.version FROM unnest(",
+    ") AS v (order_no, version_before, state_before, opens, state, reason, updated_at, version) \
+     WHERE o.order_no = v.order_no AND o.version = v.version_before AND o.state = v.state_before \
+     AND NOT (v.opens AND EXISTS (SELECT 1 FROM orders x WHERE x.biller = o.biller \
+     AND x.bill_no = o.bill_no AND x.state IN ('PAYING', 'UNKNOWN', 'REVERSING', 'MANUAL'))) \
+     RETURNING o.order_no"
+}
+
+array_statement! {
+    InsertFlows {
+        flow_no: String => Text, order_no: String => Text, merchant: String => Text,
+        biller: String => Text, bill_no: String => Text, kind: String => Text,
+        step: i32 => Integer, adapter: String => Text, amount_minor: i64 => BigInt,
+        currency: String => Text, state: String => Text, code: Option<String> => Nullable<Text>,
+        upstream_ref: Option<String> => Nullable<Text>,
+        message: Option<String> => Nullable<Text>, business_date: NaiveDate => Date,
+        started_at: i64 => BigInt, concluded_at: Option<i64> => Nullable<BigInt>,
+        version: i32 => Integer,
+    }
+    insert "flows", ")"
+}
+
+array_statement! {
+    ConcludeFlows {
+        flow_no: String => Text, state: String => Text, code: Option<String> => Nullable<Text>,
+        upstream_ref: Option<String> => Nullable<Text>,
+        message: Option<String> => Nullable<Text>, concluded_at: Option<i64> => Nullable<BigInt>,
+        version: i32 => Integer,
+    }
+    "UPDATE flows f SET state = v.state, code = v.code, upstream_ref = v.upstream_ref, \
+     message = v.message, concluded_at = v.concluded_at, version = v.version FROM unnest(",
+    ") AS v (flow_no, state, code, upstream_ref, message, concluded_at, version) \
+     WHERE f.flow_no = v.flow_no AND f.version = v.version - 1"
+}
+
+array_statement! {
+    InsertAudit {
+        stream: String => Text, seq: i64 => BigInt, at: i64 => BigInt, actor: String => Text,
+        action: String => Text, subject_kind: String => Text, subject: String => Text,
+        before_state: Option<String> => Nullable<Text>,
+        after_state: Option<String> => Nullable<Text>, detail: Option<String> => Nullable<Text>,
+        request_id: Option<String> => Nullable<Text>, prev_hash: Vec<u8> => Binary,
+        hash: Vec<u8> => Binary,
+    }
+    insert "audit", ")"
+}
+
+/// Makes many orders; the results are in the order of the input.
+pub(super) fn create(
+    c: &mut AnyConnection,
+    entries: &mut Vec<AuditEntry>,
+    news: &[&NewOrder],
+) -> Result<Vec<Created>, Failure> {
+    let mut rows = InsertOrders::default();
+    let mut sorted: Vec<&&NewOrder> = news.iter().collect();
+    sorted.sort_by(|a, b| a.order.order_no.cmp(&b.order.order_no));
+    for new in sorted {
+        rows.push(OrderRow::from(&new.order));
+    }
+    let made: HashSet<String> = postgres(c)?.load_texts(rows)?;
+    news.iter()
+        .map(|new| {
+            if made.contains(new.order.order_no.as_str()) {
+                entries.push(new.audit.clone());
+                Ok(Created::New)
+            } else {
+                apply::found(c, &new.order)
+            }
+        })
+        .collect()
+}
+
+/// Moves many orders, each at most once in a batch; the results are in the order of the input.
+pub(super) fn move_orders(
+    c: &mut AnyConnection,
+    chain: &mut ChainHead,
+    entries: &mut Vec<AuditEntry>,
+    steps: &[&Move],
+) -> Result<Vec<Moved>, Failure> {
+    let moved = update_orders(c, steps)?;
+    let done = |step: &&&Move| moved.contains(step.after.order_no.as_str());
+    insert_flows(c, steps.iter().filter(done))?;
+    conclude_flows(c, steps.iter().filter(done))?;
+    let mut results = Vec::with_capacity(steps.len());
+    for step in steps {
+        if moved.contains(step.after.order_no.as_str()) {
+            apply::apply_rest(c, step)?;
+            entries.extend(step.audits.iter().cloned());
+            results.push(Moved::Done);
+        } else {
+            results.push(apply::move_order(c, chain, step)?);
+        }
+    }
+    Ok(results)
+}
+
+fn update_orders(c: &mut AnyConnection, steps: &[&Move]) -> Result<HashSet<String>, Failure> {
+    let mut sorted: Vec<&&Move> = steps.iter().collect();
+    sorted.sort_by(|a, b| a.after.order_no.cmp(&b.after.order_no));
+    let mut rows = MoveOrders::default();
+    for step in sorted {
+        rows.order_no.push(step.after.order_no.to_string());
+        rows.version_before.push(step.before.version);
+        rows.state_before
+            .push(step.before.state.as_str().to_owned());
+        rows.opens.push(apply::opens_payment(step));
+        rows.state.push(step.after.state.as_str().to_owned());
+        rows.reason.push(step.after.reason.clone());
+        rows.updated_at.push(micros(step.after.updated_at));
+        rows.version.push(step.after.version);
+    }
+    postgres(c)?.load_texts(rows)
+}
+
+fn insert_flows<'a>(
+    c: &mut AnyConnection,
+    steps: impl Iterator<Item = &'a &'a Move>,
+) -> Result<(), Failure> {
+    let mut rows = InsertFlows::default();
+    for step in steps {
+        if let Some(flow) = &step.start {
+            rows.push(FlowRow::new(flow, &step.after));
+        }
+    }
+    let count = rows.flow_no.len();
+    postgres(c)?.run(rows, count)
+}
+
+fn conclude_flows<'a>(
+    c: &mut AnyConnection,
+    steps: impl Iterator<Item = &'a &'a Move>,
+) -> Result<(), Failure> {
+    let mut rows = ConcludeFlows::default();
+    for flow in steps.flat_map(|step| &step.conclude) {
+        rows.flow_no.push(flow.flow_no.to_string());
+        rows.state.push(flow.state.as_str().to_owned());
+        rows.code.push(flow.code.clone());
+        rows.upstream_ref.push(flow.upstream_ref.clone());
+        rows.message.push(flow.message.clone());
+        rows.concluded_at.push(flow.concluded_at.map(micros));
+        rows.version.push(flow.version);
+    }
+    let count = rows.flow_no.len();
+    postgres(c)?.run(rows, count)
+}
+
+/// Links the collected entries to the chain and writes them.
+pub(super) fn append_audit(
+    c: &mut AnyConnection,
+    chain: &mut ChainHead,
+    entries: Vec<AuditEntry>,
+) -> Result<(), Failure> {
+    let mut rows = InsertAudit::default();
+    for entry in entries {
+        rows.push(AuditRecord::from(chain.link(entry)));
+    }
+    let count = rows.seq.len();
+    postgres(c)?.run(rows, count)
+}
+
+/// The PostgreSQL connection inside; the writer comes here with no other.
+fn postgres(c: &mut AnyConnection) -> Result<Runner<'_>, Failure> {
+    match c {
+        AnyConnection::Postgres(pg) => Ok(Runner(pg)),
+        AnyConnection::Sqlite(_) => Err(Failure::Void),
+    }
+}
+
+struct Runner<'a>(&'a mut PgConnection);
+
+impl Runner<'_> {
+    /// Runs a statement that returns one text a row.
+    fn load_texts<S>(self, statement: S) -> Result<HashSet<String>, Failure>
+    where
+        S: Query<SqlType = Text> + QueryFragment<Pg> + QueryId + RunQueryDsl<PgConnection>,
+        S: for<'q> diesel::query_dsl::LoadQuery<'q, PgConnection, String>,
+    {
+        Ok(statement.load::<String>(self.0)?.into_iter().collect())
+    }
+
+    /// Runs a statement that has to write exactly `count` rows; none where there is nothing to do.
+    fn run<S>(self, statement: S, count: usize) -> Result<(), Failure>
+    where
+        S: QueryFragment<Pg> + QueryId + RunQueryDsl<PgConnection>,
+        S: diesel::query_dsl::methods::ExecuteDsl<PgConnection>,
+    {
+        if count == 0 || statement.execute(self.0)? == count {
+            Ok(())
+        } else {
+            Err(Failure::Void)
+        }
+    }
+}
+
+impl InsertOrders {
+    fn push(&mut self, row: OrderRow) {
+        self.order_no.push(row.order_no);
+        self.merchant.push(row.merchant);
+        self.request_no.push(row.request_no);
+        self.fingerprint.push(row.fingerprint);
+        self.item.push(row.item);
+        self.biller.push(row.biller);
+        self.bill_no.push(row.bill_no);
+        self.bill_ref.push(row.bill_ref);
+        self.amount_minor.push(row.amount_minor);
+        self.currency.push(row.currency);
+        self.state.push(row.state);
+        self.reason.push(row.reason);
+        self.business_date.push(row.business_date);
+        self.expires_at.push(row.expires_at);
+        self.created_at.push(row.created_at);
+        self.updated_at.push(row.updated_at);
+        self.version.push(row.version);
+    }
+}
+
+impl InsertFlows {
+    fn push(&mut self, row: FlowRow) {
+        self.flow_no.push(row.flow_no);
+        self.order_no.push(row.order_no);
+        self.merchant.push(row.merchant);
+        self.biller.push(row.biller);
+        self.bill_no.push(row.bill_no);
+        self.kind.push(row.kind);
+        self.step.push(row.step);
+        self.adapter.push(row.adapter);
+        self.amount_minor.push(row.amount_minor);
+        self.currency.push(row.currency);
+        self.state.push(row.state);
+        self.code.push(row.code);
+        self.upstream_ref.push(row.upstream_ref);
+        self.message.push(row.message);
+        self.business_date.push(row.business_date);
+        self.started_at.push(row.started_at);
+        self.concluded_at.push(row.concluded_at);
+        self.version.push(row.version);
+    }
+}
+
+impl InsertAudit {
+    fn push(&mut self, row: AuditRecord) {
+        self.stream.push(row.stream);
+        self.seq.push(row.seq);
+        self.at.push(row.at);
+        self.actor.push(row.actor);
+        self.action.push(row.action);
+        self.subject_kind.push(row.subject_kind);
+        self.subject.push(row.subject);
+        self.before_state.push(row.before_state);
+        self.after_state.push(row.after_state);
+        self.detail.push(row.detail);
+        self.request_id.push(row.request_id);
+        self.prev_hash.push(row.prev_hash);
+        self.hash.push(row.hash);
+    }
+}

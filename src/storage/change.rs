@@ -1,0 +1,110 @@
+//! What a caller can ask the writer to do, and what comes back. A lost race is a value here, never
+//! an error.
+
+use crate::domain::audit::AuditEntry;
+use crate::domain::case::Case;
+use crate::domain::exception::Exception;
+use crate::domain::flow::{Attempt, Flow};
+use crate::domain::ids::OrderNo;
+use crate::domain::order::Order;
+
+/// Makes an order.
+#[derive(Clone, Debug)]
+pub struct NewOrder {
+    /// The order, in state CREATED.
+    pub order: Order,
+    /// Its audit row.
+    pub audit: AuditEntry,
+}
+
+/// What became of a new order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Created {
+    /// It was made.
+    New,
+    /// The merchant's request number had made this order before, with the same content.
+    Same(Order),
+    /// The merchant's request number had made this order before, with other content.
+    Differs(Order),
+}
+
+/// What a move does to the order's exception.
+#[derive(Clone, Debug, Default)]
+pub enum ExceptionMove {
+    /// Nothing.
+    #[default]
+    Keep,
+    /// Opens one (an open one is closed first).
+    Open(Exception),
+    /// Writes an open one's new values.
+    Replace(Exception),
+    /// Closes it.
+    Close,
+}
+
+/// What a move does to cases.
+#[derive(Clone, Debug, Default)]
+pub enum CaseMove {
+    /// Nothing.
+    #[default]
+    Keep,
+    /// Opens one, unless one of its kind is open.
+    Open(Case),
+    /// Writes a case's new values; if somebody changed it meanwhile the whole move is lost.
+    Replace(Case),
+}
+
+/// Moves an order from one state to the next, with everything that belongs to the step. All of it is
+/// one transaction; the order's state and version are compared and set.
+#[derive(Clone, Debug)]
+pub struct Move {
+    /// The order as it was read.
+    pub before: Order,
+    /// The order as it is to be: the next version.
+    pub after: Order,
+    /// A flow that starts.
+    pub start: Option<Flow>,
+    /// Flows of the order with their new values: each the next version.
+    pub conclude: Vec<Flow>,
+    /// Calls that are kept as evidence.
+    pub attempts: Vec<Attempt>,
+    /// What happens to the exception.
+    pub exception: ExceptionMove,
+    /// What happens to cases.
+    pub case: CaseMove,
+    /// The audit rows: exactly one of the order, and one of the case where it moves too.
+    pub audits: Vec<AuditEntry>,
+}
+
+/// What became of a move.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Moved {
+    /// It was written.
+    Done,
+    /// Somebody else moved the order (or the case) first; nothing was written.
+    Lost,
+    /// Another payment of the same bill is open; nothing was written.
+    OpenPayment {
+        /// The order that pays the bill.
+        first: OrderNo,
+    },
+}
+
+/// Writes what an ask brought when it settled nothing: the calls, and the exception's new counts if
+/// the lease still holds.
+#[derive(Clone, Debug)]
+pub struct Touch {
+    /// The exception with its new values and the fence that it was leased with.
+    pub exception: Exception,
+    /// The calls.
+    pub attempts: Vec<Attempt>,
+}
+
+/// What became of a touch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Touched {
+    /// It was written.
+    Done,
+    /// The lease was lost meanwhile: only the calls were written, as evidence.
+    Fenced,
+}

@@ -1,0 +1,166 @@
+//! One connection type over SQLite and PostgreSQL, and how each is opened.
+//!
+//! The backend is chosen by the URL alone. (diesel's own `establish` for such an enum tries every
+//! backend in turn, so that an unreachable PostgreSQL would silently become a SQLite file.)
+
+use super::error::StoreError;
+use diesel::connection::SimpleConnection;
+use diesel::r2d2::{ManageConnection, R2D2Connection};
+use diesel::{Connection, PgConnection, RunQueryDsl, SqliteConnection};
+use std::time::Duration;
+
+/// A connection to either database.
+#[derive(diesel::MultiConnection)]
+pub enum AnyConnection {
+    /// PostgreSQL.
+    Postgres(PgConnection),
+    /// SQLite.
+    Sqlite(SqliteConnection),
+}
+
+/// Which database the settings name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A PostgreSQL URL, as libpq takes it.
+    Postgres(String),
+    /// A SQLite file.
+    Sqlite(String),
+}
+
+/// Limits that every connection is opened with.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How long one statement may run on PostgreSQL.
+    pub statement_timeout: Duration,
+    /// How long a statement waits for a lock (on SQLite: for the write lock).
+    pub lock_timeout: Duration,
+}
+
+/// The oldest SQLite that is free of the WAL-reset corruption.
+const SQLITE_OLDEST: i32 = 3_051_003;
+
+impl Target {
+    /// Reads `postgres://…`, `postgresql://…` or `sqlite:PATH`.
+    pub fn parse(url: &str) -> Result<Self, StoreError> {
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return Ok(Target::Postgres(url.to_owned()));
+        }
+        match url.strip_prefix("sqlite:") {
+            Some(path) if !path.is_empty() => Ok(Target::Sqlite(path.to_owned())),
+            _ => Err(StoreError::Settings(
+                "storage.url has to begin with postgres:// or be sqlite:PATH".to_owned(),
+            )),
+        }
+    }
+
+    /// Whether it is SQLite, which has exactly one writer.
+    pub fn is_sqlite(&self) -> bool {
+        matches!(self, Target::Sqlite(_))
+    }
+
+    /// Opens a connection and sets it up.
+    pub fn connect(&self, limits: Limits) -> Result<AnyConnection, StoreError> {
+        match self {
+            Target::Postgres(url) => connect_postgres(url, limits),
+            Target::Sqlite(path) => connect_sqlite(path, limits),
+        }
+    }
+}
+
+fn connect_postgres(url: &str, limits: Limits) -> Result<AnyConnection, StoreError> {
+    let mut connection = PgConnection::establish(url).map_err(|error| {
+        StoreError::Unavailable(format!("PostgreSQL refused the connection: {error}"))
+    })?;
+    connection.batch_execute(&format!(
+        "SET TIME ZONE 'UTC'; SET statement_timeout = {}; SET lock_timeout = {}; \
+         SET idle_in_transaction_session_timeout = {}; SET client_min_messages = warning; \
+         SET plan_cache_mode = auto",
+        limits.statement_timeout.as_millis(),
+        limits.lock_timeout.as_millis(),
+        limits.statement_timeout.as_millis().saturating_mul(2),
+    ))?;
+    Ok(AnyConnection::Postgres(connection))
+}
+
+fn connect_sqlite(path: &str, limits: Limits) -> Result<AnyConnection, StoreError> {
+    let mut connection = SqliteConnection::establish(path).map_err(|error| {
+        StoreError::Unavailable(format!("SQLite cannot open {path:?}: {error}"))
+    })?;
+    check_sqlite_version(&mut connection)?;
+    connection.batch_execute(&format!(
+        "PRAGMA busy_timeout = {}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+         PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000",
+        limits.lock_timeout.as_millis(),
+    ))?;
+    Ok(AnyConnection::Sqlite(connection))
+}
+
+#[derive(diesel::QueryableByName)]
+struct Version {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    version: String,
+}
+
+fn check_sqlite_version(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    let found: Version =
+        diesel::sql_query("SELECT sqlite_version() AS version").get_result(connection)?;
+    let number = found.version.split('.').try_fold(0_i32, |sum, part| {
+        part.parse::<i32>()
+            .ok()
+            .and_then(|part| sum.checked_mul(1000)?.checked_add(part))
+    });
+    match number {
+        Some(number) if number >= SQLITE_OLDEST => Ok(()),
+        _ => Err(StoreError::Settings(format!(
+            "SQLite {} can corrupt its write-ahead log; 3.51.3 or newer is needed",
+            found.version
+        ))),
+    }
+}
+
+/// Begins a transaction that writes: on SQLite it takes the write lock at once, so that it cannot
+/// fail half-way for having read too early.
+pub fn begin(connection: &mut AnyConnection) -> diesel::QueryResult<()> {
+    match connection {
+        AnyConnection::Postgres(pg) => pg.batch_execute("BEGIN"),
+        AnyConnection::Sqlite(sqlite) => sqlite.batch_execute("BEGIN IMMEDIATE"),
+    }
+}
+
+/// Ends a transaction well.
+pub fn commit(connection: &mut AnyConnection) -> diesel::QueryResult<()> {
+    connection.batch_execute("COMMIT")
+}
+
+/// Ends a transaction without a trace.
+pub fn rollback(connection: &mut AnyConnection) -> diesel::QueryResult<()> {
+    connection.batch_execute("ROLLBACK")
+}
+
+/// Opens connections for the pool of readers.
+#[derive(Debug)]
+pub struct Opener {
+    /// Where to.
+    pub target: Target,
+    /// With which limits.
+    pub limits: Limits,
+}
+
+impl ManageConnection for Opener {
+    type Connection = AnyConnection;
+    type Error = StoreError;
+
+    fn connect(&self) -> Result<AnyConnection, StoreError> {
+        self.target.connect(self.limits)
+    }
+
+    fn is_valid(&self, connection: &mut AnyConnection) -> Result<(), StoreError> {
+        connection
+            .batch_execute("SELECT 1")
+            .map_err(StoreError::from)
+    }
+
+    fn has_broken(&self, connection: &mut AnyConnection) -> bool {
+        connection.is_broken()
+    }
+}

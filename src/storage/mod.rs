@@ -1,0 +1,358 @@
+//! The only room that knows diesel and r2d2. Reads go through a pool; every write goes through the
+//! writer (`writer.rs`), which commits in groups. A file a table family.
+
+pub mod audit;
+pub mod cases;
+pub mod catalogue;
+pub mod exceptions;
+pub mod flows;
+pub mod job_runs;
+pub mod orders;
+
+mod apply;
+mod batch;
+mod change;
+mod connection;
+mod error;
+mod migrate;
+mod row;
+mod schema;
+mod writer;
+
+pub use change::{CaseMove, Created, ExceptionMove, Move, Moved, NewOrder, Touch, Touched};
+pub use connection::AnyConnection;
+pub use error::StoreError;
+
+use crate::domain::audit::{AuditEntry, ChainHead};
+use crate::domain::flow::Flow;
+use crate::domain::order::Order;
+use connection::{Limits, Opener, Target};
+use diesel::r2d2::Pool;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::{Semaphore, oneshot};
+use writer::{Outcome, Solo, Ticket, Work, Writer};
+
+/// Runs the same lines on whichever connection is inside, for what diesel's own enum cannot say.
+macro_rules! either {
+    ($connection:expr, |$inner:ident| $body:expr) => {
+        match $connection {
+            $crate::storage::AnyConnection::Postgres($inner) => $body,
+            $crate::storage::AnyConnection::Sqlite($inner) => $body,
+        }
+    };
+}
+use either;
+
+/// How storage is opened; the section `[storage]` of the settings.
+#[derive(Clone, Debug)]
+pub struct StorageOptions {
+    /// `postgres://…` or `sqlite:PATH`.
+    pub url: String,
+    /// How many connections read.
+    pub readers: u32,
+    /// How many threads write; SQLite always has one.
+    pub writers: u32,
+    /// At most so many changes share a commit.
+    pub batch_max: usize,
+    /// More queued changes than this are refused.
+    pub queue_max: usize,
+    /// How long a read waits for a connection.
+    pub pool_timeout: Duration,
+    /// How long one statement may run.
+    pub statement_timeout: Duration,
+    /// How long a statement waits for a lock.
+    pub lock_timeout: Duration,
+    /// The name of this run of the program: its audit chains are called after it.
+    pub instance: String,
+}
+
+/// What a commit put into the database; told to the mirror right after it.
+#[derive(Clone, Debug, Default)]
+pub struct Committed {
+    /// The orders as they now stand.
+    pub orders: Vec<Order>,
+    /// The flows as they now stand.
+    pub flows: Vec<Flow>,
+}
+
+/// The database. Cheap to clone.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    is_sqlite: bool,
+    pool: Pool<Opener>,
+    permits: Arc<Semaphore>,
+    pool_timeout: Duration,
+    queue: Mutex<Option<SyncSender<Ticket>>>,
+    writers: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// A transaction of its own, handed to [`Store::solo`].
+pub struct Tx<'a> {
+    /// The connection, inside the transaction.
+    pub c: &'a mut AnyConnection,
+    chain: &'a mut ChainHead,
+}
+
+impl Tx<'_> {
+    /// Writes an audit row.
+    pub fn audit(&mut self, entry: AuditEntry) -> Result<(), StoreError> {
+        Ok(audit::append(self.c, self.chain, entry)?)
+    }
+
+    /// Leases due exceptions.
+    pub fn lease_exceptions(
+        &mut self,
+        request: &exceptions::LeaseRequest,
+    ) -> Result<Vec<crate::domain::exception::Exception>, StoreError> {
+        exceptions::lease_due(self.c, request)
+    }
+
+    /// Raises the alarm of an exception; false when somebody else has done so already.
+    pub fn raise_alarm(
+        &mut self,
+        exception: &crate::domain::exception::Exception,
+        to: crate::domain::exception::AlarmLevel,
+    ) -> Result<bool, StoreError> {
+        Ok(exceptions::raise_alarm(
+            self.c,
+            exception.exception_id,
+            exception.alarm,
+            to,
+        )?)
+    }
+
+    /// Opens a case unless one of its kind is open for the order.
+    pub fn open_case(&mut self, case: &crate::domain::case::Case) -> Result<bool, StoreError> {
+        Ok(cases::open(self.c, case)?)
+    }
+
+    /// Writes a case's new values if nobody changed it since it was read.
+    pub fn replace_case(&mut self, case: &crate::domain::case::Case) -> Result<bool, StoreError> {
+        Ok(cases::replace(self.c, case)?)
+    }
+
+    /// Writes an exception's new values.
+    pub fn replace_exception(
+        &mut self,
+        exception: &crate::domain::exception::Exception,
+    ) -> Result<bool, StoreError> {
+        Ok(exceptions::replace(self.c, exception)? == 1)
+    }
+}
+
+impl Store {
+    /// Opens the database and starts the writers. The schema has to be up to date; see
+    /// [`Store::migrate`]. `listener` is told of every commit, on the writer's thread.
+    pub fn open(
+        options: &StorageOptions,
+        listener: Arc<dyn Fn(Committed) + Send + Sync>,
+    ) -> Result<Store, StoreError> {
+        let target = Target::parse(&options.url)?;
+        let limits = Limits {
+            statement_timeout: options.statement_timeout,
+            lock_timeout: options.lock_timeout,
+        };
+        let opener = || Opener {
+            target: target.clone(),
+            limits,
+        };
+        drop(target.connect(limits)?);
+        let pool = Pool::builder()
+            .max_size(options.readers)
+            .min_idle(Some(1))
+            .connection_timeout(options.pool_timeout)
+            .test_on_check_out(false)
+            .build_unchecked(opener());
+        let (sender, receiver) = sync_channel(options.queue_max);
+        let receiver = Arc::new(Mutex::new(receiver));
+        let count = if target.is_sqlite() {
+            1
+        } else {
+            options.writers.max(1)
+        };
+        let writers = (1..=count)
+            .map(|number| {
+                let writer = Writer {
+                    opener: opener(),
+                    stream: format!("{}-{number}", options.instance),
+                    queue: receiver.clone(),
+                    batch_max: options.batch_max.max(1),
+                    listener: listener.clone(),
+                };
+                std::thread::Builder::new()
+                    .name(format!("writer-{number}"))
+                    .spawn(move || writer.run())
+                    .map_err(|error| StoreError::Unavailable(error.to_string()))
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Store(Arc::new(Inner {
+            is_sqlite: target.is_sqlite(),
+            pool,
+            permits: Arc::new(Semaphore::new(
+                usize::try_from(options.readers).unwrap_or(1),
+            )),
+            pool_timeout: options.pool_timeout,
+            queue: Mutex::new(Some(sender)),
+            writers: Mutex::new(writers),
+        })))
+    }
+
+    /// Brings the schema up to date under a guard; returns the names of the migrations it ran.
+    pub fn migrate(options: &StorageOptions) -> Result<Vec<String>, StoreError> {
+        migrate::migrate(&mut Self::connect(options)?, &options.instance)
+    }
+
+    /// The migrations that are not run yet.
+    pub fn pending_migrations(options: &StorageOptions) -> Result<Vec<String>, StoreError> {
+        migrate::pending(&mut Self::connect(options)?)
+    }
+
+    fn connect(options: &StorageOptions) -> Result<AnyConnection, StoreError> {
+        Target::parse(&options.url)?.connect(Limits {
+            statement_timeout: options.statement_timeout,
+            lock_timeout: options.lock_timeout,
+        })
+    }
+
+    /// Whether the database is SQLite: then no other replica can be at work.
+    pub fn is_sqlite(&self) -> bool {
+        self.0.is_sqlite
+    }
+
+    /// Reads on a thread that may block.
+    pub async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut AnyConnection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let wait = self.0.permits.clone().acquire_owned();
+        let permit = tokio::time::timeout(self.0.pool_timeout, wait)
+            .await
+            .map_err(|_| StoreError::Unavailable("no connection became free in time".to_owned()))?
+            .map_err(|_| StoreError::Closed)?;
+        let pool = self.0.pool.clone();
+        tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            let mut connection = pool
+                .get()
+                .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+            work(&mut connection)
+        })
+        .await
+        .map_err(|error| StoreError::Unavailable(error.to_string()))?
+    }
+
+    /// Makes an order; durable when this returns.
+    pub async fn create(&self, new: NewOrder) -> Result<Created, StoreError> {
+        match self.submit(Work::Create(Box::new(new))).await? {
+            Outcome::Created(created) => Ok(created),
+            other => Err(crossed(&other)),
+        }
+    }
+
+    /// Moves an order; durable when this returns.
+    pub async fn move_order(&self, step: Move) -> Result<Moved, StoreError> {
+        match self.submit(Work::Move(Box::new(step))).await? {
+            Outcome::Moved(moved) => Ok(moved),
+            other => Err(crossed(&other)),
+        }
+    }
+
+    /// Writes an ask that settled nothing.
+    pub async fn touch(&self, touch: Touch) -> Result<Touched, StoreError> {
+        match self.submit(Work::Touch(Box::new(touch))).await? {
+            Outcome::Touched(touched) => Ok(touched),
+            other => Err(crossed(&other)),
+        }
+    }
+
+    /// Runs work in a transaction of its own, on the writer. It may be run again when the database
+    /// gave way to another transaction, so it must have no effect outside the database.
+    pub async fn solo<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let solo = SoloWork {
+            work,
+            result: None,
+            reply,
+        };
+        self.enqueue(Ticket::Solo(Box::new(solo)))?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    async fn submit(&self, work: Work) -> Result<Outcome, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.enqueue(Ticket::Shared(work, reply))?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    fn enqueue(&self, ticket: Ticket) -> Result<(), StoreError> {
+        let queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        match queue.as_ref().ok_or(StoreError::Closed)?.try_send(ticket) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(_)) => Err(StoreError::Busy),
+            Err(TrySendError::Disconnected(_)) => Err(StoreError::Closed),
+        }
+    }
+
+    /// Commits what is queued and stops the writers.
+    pub async fn close(&self) {
+        self.0
+            .queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let writers: Vec<_> = self
+            .0
+            .writers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .drain(..)
+            .collect();
+        let joined = tokio::task::spawn_blocking(move || {
+            for writer in writers {
+                if writer.join().is_err() {
+                    tracing::error!("a writer thread panicked");
+                }
+            }
+        });
+        if joined.await.is_err() {
+            tracing::error!("the writers could not be joined");
+        }
+    }
+}
+
+fn crossed(outcome: &Outcome) -> StoreError {
+    StoreError::Refused(format!("the writer answered another question: {outcome:?}"))
+}
+
+/// A closure as a [`Solo`].
+struct SoloWork<T, F> {
+    work: F,
+    result: Option<T>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Solo for SoloWork<T, F>
+where
+    T: Send,
+    F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send,
+{
+    fn run(&mut self, c: &mut AnyConnection, chain: &mut ChainHead) -> Result<(), apply::Failure> {
+        self.result = Some((self.work)(&mut Tx { c, chain })?);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, outcome: Result<(), StoreError>) {
+        let SoloWork { result, reply, .. } = *self;
+        let _ = reply.send(outcome.and_then(|()| result.ok_or(StoreError::Closed)));
+    }
+}

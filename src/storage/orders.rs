@@ -1,0 +1,221 @@
+//! Orders as rows.
+
+use super::connection::AnyConnection;
+use super::error::StoreError;
+use super::row::{RowOf, micros};
+use super::schema::orders;
+use crate::domain::ids::{MerchantCode, OrderNo, RequestNo};
+use crate::domain::order::{Order, OrderState};
+use crate::domain::time::{BusinessDate, Instant};
+use chrono::NaiveDate;
+use diesel::prelude::*;
+
+/// A row of `orders`.
+#[derive(Clone, Debug, Queryable, Insertable)]
+#[diesel(table_name = orders)]
+pub(super) struct OrderRow {
+    pub order_no: String,
+    pub merchant: String,
+    pub request_no: String,
+    pub fingerprint: String,
+    pub item: String,
+    pub biller: String,
+    pub bill_no: String,
+    pub bill_ref: Option<String>,
+    pub amount_minor: i64,
+    pub currency: String,
+    pub state: String,
+    pub reason: Option<String>,
+    pub business_date: NaiveDate,
+    pub expires_at: i64,
+    pub created_at: i64,
+    pub updated_at: i64,
+    pub version: i32,
+}
+
+impl From<&Order> for OrderRow {
+    fn from(order: &Order) -> Self {
+        Self {
+            order_no: order.order_no.to_string(),
+            merchant: order.merchant.to_string(),
+            request_no: order.request_no.to_string(),
+            fingerprint: order.fingerprint.clone(),
+            item: order.item.to_string(),
+            biller: order.biller.to_string(),
+            bill_no: order.bill_no.to_string(),
+            bill_ref: order.bill_ref.clone(),
+            amount_minor: order.amount.amount_minor,
+            currency: order.amount.currency.code().to_owned(),
+            state: order.state.as_str().to_owned(),
+            reason: order.reason.clone(),
+            business_date: order.business_date.0,
+            expires_at: micros(order.expires_at),
+            created_at: micros(order.created_at),
+            updated_at: micros(order.updated_at),
+            version: order.version,
+        }
+    }
+}
+
+impl TryFrom<OrderRow> for Order {
+    type Error = StoreError;
+
+    fn try_from(row: OrderRow) -> Result<Self, StoreError> {
+        let of = RowOf {
+            table: "orders",
+            key: &row.order_no,
+        };
+        Ok(Order {
+            order_no: of.word(&row.order_no)?,
+            merchant: of.word(&row.merchant)?,
+            request_no: of.word(&row.request_no)?,
+            item: of.word(&row.item)?,
+            biller: of.word(&row.biller)?,
+            bill_no: of.word(&row.bill_no)?,
+            amount: of.money(row.amount_minor, &row.currency)?,
+            state: of.word(&row.state)?,
+            business_date: BusinessDate(row.business_date),
+            expires_at: of.instant(row.expires_at)?,
+            created_at: of.instant(row.created_at)?,
+            updated_at: of.instant(row.updated_at)?,
+            fingerprint: row.fingerprint,
+            bill_ref: row.bill_ref,
+            reason: row.reason,
+            version: row.version,
+        })
+    }
+}
+
+/// One order.
+pub fn find(c: &mut AnyConnection, order_no: &OrderNo) -> Result<Option<Order>, StoreError> {
+    let row: Option<OrderRow> = orders::table
+        .find(order_no.as_str())
+        .first::<OrderRow>(c)
+        .optional()?;
+    row.map(Order::try_from).transpose()
+}
+
+/// Many orders by number, in no particular order.
+pub fn find_many(c: &mut AnyConnection, numbers: &[OrderNo]) -> Result<Vec<Order>, StoreError> {
+    let numbers: Vec<&str> = numbers.iter().map(OrderNo::as_str).collect();
+    let rows: Vec<OrderRow> = orders::table
+        .filter(orders::order_no.eq_any(numbers))
+        .load::<OrderRow>(c)?;
+    rows.into_iter().map(Order::try_from).collect()
+}
+
+/// The order that a merchant's request number made.
+pub fn find_by_request(
+    c: &mut AnyConnection,
+    merchant: &MerchantCode,
+    request_no: &RequestNo,
+) -> Result<Option<Order>, StoreError> {
+    let row: Option<OrderRow> = orders::table
+        .filter(orders::merchant.eq(merchant.as_str()))
+        .filter(orders::request_no.eq(request_no.as_str()))
+        .first::<OrderRow>(c)
+        .optional()?;
+    row.map(Order::try_from).transpose()
+}
+
+/// Orders that nobody confirmed in time.
+pub fn expired(c: &mut AnyConnection, now: Instant, most: i64) -> Result<Vec<Order>, StoreError> {
+    let rows: Vec<OrderRow> = orders::table
+        .filter(orders::state.eq(OrderState::Created.as_str()))
+        .filter(orders::expires_at.le(micros(now)))
+        .order(orders::expires_at)
+        .limit(most)
+        .load::<OrderRow>(c)?;
+    rows.into_iter().map(Order::try_from).collect()
+}
+
+/// Orders whose payment started at or before an instant and has no outcome: whoever started it may
+/// be gone.
+pub fn orphans(
+    c: &mut AnyConnection,
+    before: Instant,
+    most: i64,
+) -> Result<Vec<Order>, StoreError> {
+    let rows: Vec<OrderRow> = orders::table
+        .filter(orders::state.eq(OrderState::Paying.as_str()))
+        .filter(orders::updated_at.le(micros(before)))
+        .order(orders::updated_at)
+        .limit(most)
+        .load::<OrderRow>(c)?;
+    rows.into_iter().map(Order::try_from).collect()
+}
+
+/// What a listing of orders or flows is narrowed to; every part may be left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// These states only.
+    pub states: Vec<String>,
+    /// This merchant only.
+    pub merchant: Option<String>,
+    /// This biller only.
+    pub biller: Option<String>,
+    /// This bill only.
+    pub bill_no: Option<String>,
+    /// From this business date on.
+    pub from: Option<BusinessDate>,
+    /// Up to this business date, which is included.
+    pub to: Option<BusinessDate>,
+}
+
+/// One page of a listing: newest first, keyed by the number itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Only what comes after this number (exclusive) in the listing's order.
+    pub after: Option<String>,
+    /// Only what comes before this number (exclusive); the page then ends next to it.
+    pub before: Option<String>,
+    /// At most so many.
+    pub limit: i64,
+}
+
+/// A page of orders, newest first.
+pub fn list(c: &mut AnyConnection, filter: &Filter, page: &Page) -> Result<Vec<Order>, StoreError> {
+    let mut query = orders::table.into_boxed();
+    if !filter.states.is_empty() {
+        query = query.filter(orders::state.eq_any(filter.states.clone()));
+    }
+    if let Some(merchant) = &filter.merchant {
+        query = query.filter(orders::merchant.eq(merchant.clone()));
+    }
+    if let Some(biller) = &filter.biller {
+        query = query.filter(orders::biller.eq(biller.clone()));
+    }
+    if let Some(bill_no) = &filter.bill_no {
+        query = query.filter(orders::bill_no.eq(bill_no.clone()));
+    }
+    // A number begins with its business date, so a range of dates is a range of the key.
+    if let Some(from) = filter.from {
+        query = query.filter(orders::order_no.ge(from.digits()));
+    }
+    if let Some(to) = filter.to {
+        query = query.filter(orders::order_no.lt(format!("{}~", to.digits())));
+    }
+    if let Some(after) = &page.after {
+        query = query.filter(orders::order_no.lt(after.clone()));
+    }
+    if let Some(before) = &page.before {
+        query = query.filter(orders::order_no.gt(before.clone()));
+    }
+    let query = query.limit(page.limit);
+    let mut rows: Vec<OrderRow> = if page.before.is_some() && page.after.is_none() {
+        query.order(orders::order_no.asc()).load::<OrderRow>(c)?
+    } else {
+        query.order(orders::order_no.desc()).load::<OrderRow>(c)?
+    };
+    rows.sort_by(|a, b| b.order_no.cmp(&a.order_no));
+    rows.into_iter().map(Order::try_from).collect()
+}
+
+/// How many orders stand in each state.
+pub fn count_by_state(c: &mut AnyConnection) -> Result<Vec<(String, i64)>, StoreError> {
+    Ok(orders::table
+        .filter(orders::state.eq_any(OrderState::OPEN_PAYMENT.map(OrderState::as_str)))
+        .group_by(orders::state)
+        .select((orders::state, diesel::dsl::count_star()))
+        .load::<(String, i64)>(c)?)
+}

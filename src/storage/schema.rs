@@ -1,0 +1,199 @@
+//! The tables as diesel sees them; one list for both databases. The migrations are the truth, and a
+//! test compares every column with both of them.
+#![allow(missing_docs)]
+
+diesel::table! {
+    merchants (code) {
+        code -> Text,
+        name_zh -> Text,
+        name_en -> Text,
+        kind -> Text,
+        state -> Text,
+    }
+}
+
+diesel::table! {
+    regions (code) {
+        code -> Text,
+        level -> Text,
+        name_zh -> Text,
+        name_en -> Text,
+        latitude_e6 -> Nullable<Integer>,
+        longitude_e6 -> Nullable<Integer>,
+    }
+}
+
+diesel::table! {
+    billers (code) {
+        code -> Text,
+        name_zh -> Text,
+        name_en -> Text,
+    }
+}
+
+diesel::table! {
+    items (code) {
+        code -> Text,
+        biller -> Text,
+        category -> Text,
+        name_zh -> Text,
+        name_en -> Text,
+        mode -> Text,
+        currency -> Text,
+        amount_rule -> Text,
+        min_minor -> Nullable<BigInt>,
+        max_minor -> Nullable<BigInt>,
+        bill_no_pattern -> Text,
+        hint_zh -> Text,
+        hint_en -> Text,
+        adapter -> Text,
+        coverage -> Text,
+        enabled -> Bool,
+    }
+}
+
+diesel::table! {
+    marks (name) {
+        name -> Text,
+        value -> BigInt,
+    }
+}
+
+diesel::table! {
+    orders (order_no) {
+        order_no -> Text,
+        merchant -> Text,
+        request_no -> Text,
+        fingerprint -> Text,
+        item -> Text,
+        biller -> Text,
+        bill_no -> Text,
+        bill_ref -> Nullable<Text>,
+        amount_minor -> BigInt,
+        currency -> Text,
+        state -> Text,
+        reason -> Nullable<Text>,
+        business_date -> Date,
+        expires_at -> BigInt,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        version -> Integer,
+    }
+}
+
+diesel::table! {
+    flows (flow_no) {
+        flow_no -> Text,
+        order_no -> Text,
+        merchant -> Text,
+        biller -> Text,
+        bill_no -> Text,
+        kind -> Text,
+        step -> Integer,
+        adapter -> Text,
+        amount_minor -> BigInt,
+        currency -> Text,
+        state -> Text,
+        code -> Nullable<Text>,
+        upstream_ref -> Nullable<Text>,
+        message -> Nullable<Text>,
+        business_date -> Date,
+        started_at -> BigInt,
+        concluded_at -> Nullable<BigInt>,
+        version -> Integer,
+    }
+}
+
+diesel::table! {
+    attempts (attempt_id) {
+        attempt_id -> Text,
+        flow_no -> Text,
+        order_no -> Text,
+        operation -> Text,
+        outcome -> Text,
+        code -> Nullable<Text>,
+        cause -> Nullable<Text>,
+        asked_at -> BigInt,
+        answered_at -> BigInt,
+        job_run -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    exceptions (exception_id) {
+        exception_id -> Text,
+        order_no -> Text,
+        payment_flow_no -> Text,
+        reversal_flow_no -> Nullable<Text>,
+        phase -> Text,
+        polls -> Integer,
+        unknowns -> Integer,
+        not_found -> Integer,
+        tries -> Integer,
+        last_outcome -> Nullable<Text>,
+        payment_started_at -> BigInt,
+        opened_at -> BigInt,
+        phase_at -> BigInt,
+        next_at -> BigInt,
+        alarm -> Text,
+        escalated -> Bool,
+        lease_owner -> Nullable<Text>,
+        lease_until -> Nullable<BigInt>,
+        fence -> BigInt,
+        closed_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    cases (case_no) {
+        case_no -> Text,
+        order_no -> Text,
+        kind -> Text,
+        state -> Text,
+        cause -> Text,
+        opened_at -> BigInt,
+        due_at -> BigInt,
+        decision -> Nullable<Text>,
+        evidence -> Nullable<Text>,
+        maker -> Nullable<Text>,
+        proposed_at -> Nullable<BigInt>,
+        checker -> Nullable<Text>,
+        closed_at -> Nullable<BigInt>,
+        resolution -> Nullable<Text>,
+        version -> Integer,
+    }
+}
+
+diesel::table! {
+    audit (stream, seq) {
+        stream -> Text,
+        seq -> BigInt,
+        at -> BigInt,
+        actor -> Text,
+        action -> Text,
+        subject_kind -> Text,
+        subject -> Text,
+        before_state -> Nullable<Text>,
+        after_state -> Nullable<Text>,
+        detail -> Nullable<Text>,
+        request_id -> Nullable<Text>,
+        prev_hash -> Binary,
+        hash -> Binary,
+    }
+}
+
+diesel::table! {
+    job_runs (run_id) {
+        run_id -> Text,
+        job -> Text,
+        scheduled_at -> BigInt,
+        state -> Text,
+        owner -> Text,
+        fence -> BigInt,
+        lease_until -> BigInt,
+        started_at -> BigInt,
+        finished_at -> Nullable<BigInt>,
+        report -> Nullable<Text>,
+        error -> Nullable<Text>,
+    }
+}
