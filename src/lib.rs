@@ -5,4 +5,5 @@ pub mod domain;
 pub mod engine;
 pub mod sim;
 pub mod storage;
+pub mod telemetry;
 pub mod upstream;
