@@ -6,4 +6,5 @@ pub mod domain;
 pub mod engine;
 pub mod sim;
 pub mod storage;
+pub mod telemetry;
 pub mod upstream;
