@@ -3,6 +3,7 @@
 pub mod cache;
 pub mod domain;
 pub mod engine;
+pub mod jobs;
 pub mod sim;
 pub mod storage;
 pub mod upstream;
