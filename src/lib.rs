@@ -4,6 +4,7 @@ pub mod cache;
 pub mod config;
 pub mod domain;
 pub mod engine;
+pub mod jobs;
 pub mod sim;
 pub mod storage;
 pub mod telemetry;
