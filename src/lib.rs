@@ -2,6 +2,8 @@
 
 pub mod cache;
 pub mod config;
+//pub mod daemon;
+//pub mod demo;
 pub mod domain;
 pub mod engine;
 pub mod jobs;
