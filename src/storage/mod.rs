@@ -250,7 +250,7 @@ impl Store {
     /// Makes an order; durable when this returns.
     pub async fn create(&self, new: NewOrder) -> Result<Created, StoreError> {
         match self.submit(Work::Create(Box::new(new))).await? {
-            Outcome::Created(created) => Ok(created),
+            Outcome::Created(created) => Ok(*created),
             other => Err(crossed(&other)),
         }
     }
