@@ -2,6 +2,7 @@
 
 pub mod cache;
 pub mod check;
+pub mod config;
 pub mod domain;
 pub mod engine;
 pub mod sim;

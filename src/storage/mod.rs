@@ -359,6 +359,3 @@ where
         let _ = reply.send(outcome.and_then(|()| result.ok_or(StoreError::Closed)));
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -133,11 +133,7 @@ impl Writer {
                     self.commit_group(session, vec![one]);
                 }
             }
-            Err(error) => {
-                for (work, reply) in group {
-                    let _ = reply.send(single_verdict(&work, &error));
-                }
-            }
+            Err(failure) => answer_failure(group, failure),
         }
     }
 
@@ -265,6 +261,10 @@ fn broken_inside(failure: Failure, is_gone: bool) -> Broken {
             Broken::Repeat(error.to_string())
         }
         Failure::Store(StoreError::GaveWay(cause)) => Broken::Repeat(cause),
+        // Another writer opened a payment of the same bill a moment ago. Looked at again, it is seen.
+        Failure::Diesel(error) if violates(&error, "orders_open_payment") => {
+            Broken::Repeat(error.to_string())
+        }
         Failure::Diesel(error) if is_gone || took_our_place(&error) => {
             Broken::Gone(error.to_string())
         }
@@ -275,12 +275,15 @@ fn broken_inside(failure: Failure, is_gone: bool) -> Broken {
 /// Whether a row of our own chain is there already: a commit that seemed lost arrived late. The end
 /// of the chain is then read again.
 fn took_our_place(error: &diesel::result::Error) -> bool {
+    violates(error, "audit_pkey") || error.to_string().contains("audit.seq")
+}
+
+/// Whether a unique index of this name refused a row.
+fn violates(error: &diesel::result::Error, index: &str) -> bool {
     use diesel::result::{DatabaseErrorKind, Error};
     match error {
         Error::DatabaseError(DatabaseErrorKind::UniqueViolation, info) => {
-            info.constraint_name()
-                .is_some_and(|name| name.starts_with("audit"))
-                || info.message().contains("audit.")
+            info.constraint_name() == Some(index)
         }
         _ => false,
     }
@@ -386,13 +389,16 @@ fn split(shared: Vec<Shared>) -> (Vec<Shared>, Vec<Shared>) {
     })
 }
 
-/// The answer to a change that failed alone.
-fn single_verdict(work: &Work, failure: &Failure) -> Result<Outcome, StoreError> {
-    match (work, failure) {
-        (Work::Move(_), Failure::Void) => Ok(Outcome::Moved(Moved::Lost)),
-        (_, Failure::Void) => Err(StoreError::Refused("the change is void".to_owned())),
-        (_, Failure::Diesel(error)) => Err(StoreError::Unavailable(error.to_string())),
-        (_, Failure::Store(error)) => Err(error.again()),
+/// Answers a change that failed alone, or all changes where the failure concerns them all.
+fn answer_failure(group: Vec<Shared>, failure: Failure) {
+    let is_void = matches!(failure, Failure::Void);
+    let error = into_store_error(failure);
+    for (work, reply) in group {
+        let answer = match work {
+            Work::Move(_) if is_void => Ok(Outcome::Moved(Moved::Lost)),
+            Work::Create(_) | Work::Move(_) | Work::Touch(_) => Err(error.again()),
+        };
+        let _ = reply.send(answer);
     }
 }
 

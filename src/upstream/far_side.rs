@@ -14,10 +14,11 @@ use crate::domain::retry::Ladder;
 use secrecy::SecretString;
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 pub(super) const FLOW: &str = "202611220000000000000001";
 pub(super) const OTHER_FLOW: &str = "202611220000000000000002";
@@ -27,7 +28,10 @@ pub(super) const AMOUNT_MINOR: i64 = 12345;
 pub(super) const CREDENTIAL: &str = "canary-7f3a-credential";
 
 /// An answer that concludes every call of [`Caller`], lookups included.
-pub(super) const RIGHT: &str = r#"{"status":1,"flow_no":"202611220000000000000001","bill_no":"1234567890","amount_minor":"12345","currency":"CNY","upstream_ref":"U-1","message":"done"}"#;
+pub(super) const RIGHT: &str = concat!(
+    r#"{"status":1,"flow_no":"202611220000000000000001","bill_no":"1234567890","#,
+    r#""amount_minor":"12345","currency":"CNY","upstream_ref":"U-1","message":"done"}"#
+);
 
 /// What the far side does with a request.
 #[derive(Clone)]
@@ -67,7 +71,7 @@ impl Seen {
 /// A far side that runs until the test's runtime ends.
 pub(super) struct FarSide {
     pub url: String,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    seen: Arc<watch::Sender<Vec<Seen>>>,
 }
 
 impl FarSide {
@@ -75,7 +79,7 @@ impl FarSide {
     pub(super) async fn start(script: impl Fn(&Seen) -> Act + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let seen = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::new(watch::Sender::new(Vec::new()));
         let (script, log) = (Arc::new(script), seen.clone());
         tokio::spawn(async move {
             let mut connection = 0;
@@ -95,7 +99,13 @@ impl FarSide {
 
     /// Every request so far.
     pub(super) fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().unwrap().clone()
+        self.seen.borrow().clone()
+    }
+
+    /// Waits until so many requests have arrived.
+    pub(super) async fn arrived(&self, count: usize) {
+        let mut seen = self.seen.subscribe();
+        seen.wait_for(|seen| seen.len() >= count).await.unwrap();
     }
 
     /// An adapter that talks to it.
@@ -118,7 +128,7 @@ async fn serve(
     mut stream: TcpStream,
     connection: usize,
     script: &(dyn Fn(&Seen) -> Act + Send + Sync),
-    log: &Mutex<Vec<Seen>>,
+    log: &watch::Sender<Vec<Seen>>,
 ) -> io::Result<()> {
     loop {
         let Some((head, body)) = read_request(&mut stream).await? else {
@@ -129,7 +139,7 @@ async fn serve(
             head,
             body,
         };
-        log.lock().unwrap().push(seen.clone());
+        log.send_modify(|log| log.push(seen.clone()));
         match script(&seen) {
             Act::Say(bytes) => stream.write_all(&bytes).await?,
             Act::SayAndClose(bytes) => {
@@ -163,7 +173,10 @@ async fn serve(
     }
 }
 
-async fn read_request(stream: &mut TcpStream) -> io::Result<Option<(String, String)>> {
+/// Reads one whole request: head and body. None where the other side closed before.
+pub(super) async fn read_request(
+    stream: &mut (impl AsyncRead + Unpin),
+) -> io::Result<Option<(String, String)>> {
     let mut bytes = Vec::new();
     loop {
         let text = String::from_utf8_lossy(&bytes);
@@ -196,6 +209,13 @@ pub(super) fn answer(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Vec
     [head.as_bytes(), body].concat()
 }
 
+const PATIENT: BreakerSettings = BreakerSettings {
+    window_calls: 1_000,
+    failures_percent: 50,
+    open_ms: 60_000,
+    trial_calls: 2,
+};
+
 /// Settings with which nothing is in the way: wide limits, generous times, a breaker that never
 /// sees enough calls. Tests tighten what they are about.
 pub(super) fn settings() -> AdapterSettings {
@@ -212,12 +232,8 @@ pub(super) fn settings() -> AdapterSettings {
         concurrency_max: 16,
         lookup_concurrency_max: 8,
         concurrency_wait_ms: 20_000,
-        breaker: BreakerSettings {
-            window_calls: 1_000,
-            failures_percent: 50,
-            open_ms: 60_000,
-            trial_calls: 2,
-        },
+        breaker: PATIENT,
+        lookup_breaker: PATIENT,
         can_query: true,
         can_reverse: true,
         idempotent: true,
@@ -238,9 +254,16 @@ pub(super) fn settings() -> AdapterSettings {
 /// The same, but calls end after a moment: for far sides that never come to an end themselves.
 pub(super) fn hasty() -> AdapterSettings {
     AdapterSettings {
-        connect_timeout_ms: 100,
-        total_timeout_ms: 150,
-        lookup_timeout_ms: 150,
+        total_timeout_ms: 300,
+        lookup_timeout_ms: 300,
+        ..settings()
+    }
+}
+
+/// The same, but a connection that is not made in a moment is given up.
+pub(super) fn impatient() -> AdapterSettings {
+    AdapterSettings {
+        connect_timeout_ms: 200,
         ..settings()
     }
 }

@@ -89,19 +89,36 @@ pub(super) struct Link {
     refusing: AtomicBool,
 }
 
+/// What a link allows.
+struct Bounds<'a> {
+    places: u32,
+    wait_ms: u64,
+    breaker: &'a BreakerSettings,
+}
+
 impl Link {
     /// The link that carries an adapter's payments, queries and reversals.
     pub(super) fn for_payments(adapter: &str, settings: &AdapterSettings) -> Self {
-        Self::new(adapter, "payments", settings, settings.concurrency_max)
+        let bounds = Bounds {
+            places: settings.concurrency_max,
+            wait_ms: settings.concurrency_wait_ms,
+            breaker: &settings.breaker,
+        };
+        Self::new(adapter, "payments", &bounds)
     }
 
     /// The link that carries the lookups at one biller.
     pub(super) fn for_biller(adapter: &str, biller: &str, settings: &AdapterSettings) -> Self {
-        Self::new(adapter, biller, settings, settings.lookup_concurrency_max)
+        let bounds = Bounds {
+            places: settings.lookup_concurrency_max,
+            wait_ms: settings.concurrency_wait_ms,
+            breaker: &settings.lookup_breaker,
+        };
+        Self::new(adapter, biller, &bounds)
     }
 
-    fn new(adapter: &str, link: &str, settings: &AdapterSettings, places: u32) -> Self {
-        let places_max = usize::try_from(places).map_or(Semaphore::MAX_PERMITS, |places| {
+    fn new(adapter: &str, link: &str, bounds: &Bounds<'_>) -> Self {
+        let places_max = usize::try_from(bounds.places).map_or(Semaphore::MAX_PERMITS, |places| {
             places.min(Semaphore::MAX_PERMITS)
         });
         Self {
@@ -109,8 +126,8 @@ impl Link {
             link: link.to_owned(),
             places: Semaphore::new(places_max),
             places_max,
-            wait: Duration::from_millis(settings.concurrency_wait_ms),
-            breaker: breaker(&settings.breaker),
+            wait: Duration::from_millis(bounds.wait_ms),
+            breaker: breaker(bounds.breaker),
             refusing: AtomicBool::new(false),
         }
     }

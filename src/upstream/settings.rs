@@ -50,8 +50,11 @@ pub struct AdapterSettings {
     pub lookup_concurrency_max: u32,
     /// How long a call waits for its place before it is given up unsent. Milliseconds.
     pub concurrency_wait_ms: u64,
-    /// When calls are refused because the far side is sick.
+    /// When pay, query and reverse calls are refused because the bank is sick.
     pub breaker: BreakerSettings,
+    /// When lookups at a biller are refused because that biller is sick. Each biller has a breaker
+    /// of its own, and fewer calls than a bank, so its window is smaller.
+    pub lookup_breaker: BreakerSettings,
     /// Whether the bank can be asked what became of a payment.
     pub can_query: bool,
     /// Whether the bank can undo a payment.
@@ -207,6 +210,7 @@ impl AdapterSettings {
             ("case_after_s", self.case_after_s),
             ("ladder.then_s", self.ladder.then_s),
             ("breaker.open_ms", self.breaker.open_ms),
+            ("lookup_breaker.open_ms", self.lookup_breaker.open_ms),
         ] {
             if value == 0 {
                 findings.add(field, "must be more than 0");
@@ -234,13 +238,26 @@ impl AdapterSettings {
             ("lookup_concurrency_max", self.lookup_concurrency_max),
             ("breaker.window_calls", self.breaker.window_calls),
             ("breaker.trial_calls", self.breaker.trial_calls),
+            (
+                "lookup_breaker.window_calls",
+                self.lookup_breaker.window_calls,
+            ),
+            (
+                "lookup_breaker.trial_calls",
+                self.lookup_breaker.trial_calls,
+            ),
         ] {
             if !(1..=CALLS_MAX).contains(&value) {
                 findings.add(field, format!("must be 1 to {CALLS_MAX}"));
             }
         }
-        if !(1..=100).contains(&self.breaker.failures_percent) {
-            findings.add("breaker.failures_percent", "must be 1 to 100");
+        for (field, breaker) in [
+            ("breaker.failures_percent", &self.breaker),
+            ("lookup_breaker.failures_percent", &self.lookup_breaker),
+        ] {
+            if !(1..=100).contains(&breaker.failures_percent) {
+                findings.add(field, "must be 1 to 100");
+            }
         }
         if !(ANSWER_BYTES_MIN..=ANSWER_BYTES_MAX).contains(&self.body_bytes_max) {
             findings.add(

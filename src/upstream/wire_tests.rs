@@ -9,6 +9,7 @@ use super::settings::AdapterSettings;
 use crate::domain::bill::LookupError;
 use crate::domain::flow::Operation;
 use crate::domain::outcome::{Cause, Reply};
+use futures_util::future::join_all;
 use tokio::net::TcpListener;
 
 const JSON: &str = "content-type: application/json\r\n";
@@ -420,9 +421,8 @@ async fn what_never_ends_is_late() {
             Act::Drip(b"HTTP/1.1 200 ".to_vec(), b'O'),
         ),
     ];
-    for (name, act) in table {
-        assert_unknown(name, "late", act, hasty()).await;
-    }
+    let all = table.map(|(name, act)| assert_unknown(name, "late", act, hasty()));
+    join_all(all).await;
 }
 
 #[tokio::test]
@@ -498,4 +498,22 @@ async fn a_connection_closed_at_once_may_have_carried_the_request() {
     let reply = Caller::new().pay(&adapter_at(&url, settings())).await;
     let lost = matches!(reply, Reply::Unknown(Cause::ConnectionLost(_)));
     assert!(lost, "{reply:?}");
+}
+
+#[tokio::test]
+async fn defects_of_the_envelope_are_named() {
+    let json = |body: &[u8]| answer("200 OK", JSON, body);
+    let bom = format!("\u{feff}{RIGHT}");
+    let table = [
+        ("begins with a byte order mark", json(bom.as_bytes())),
+        ("not UTF-8", json(b"{\"status\":\"\xff\"}")),
+        ("longer than 65536 bytes", json(&[b' '; 70_000])),
+        ("no content type", answer("200 OK", "", RIGHT)),
+    ];
+    for (defect, bytes) in table {
+        let far_side = FarSide::always(Act::Say(bytes)).await;
+        let reply = Caller::new().pay(&far_side.adapter(settings())).await;
+        let wanted = Reply::Unknown(Cause::Malformed(defect.to_owned()));
+        assert_eq!(reply, wanted);
+    }
 }

@@ -1,0 +1,39 @@
+# Payhall's whole workbench. A fresh machine needs nothing else typed.
+#
+#   make demo    a running center with a simulated world, until Ctrl-C
+#   make test    everything that has to hold, on SQLite, PostgreSQL, Redis and memory
+#   make check   the quick half of it: formatting, lints, tests that need no server
+#   make bench   the figures of docs/PERFORMANCE.md, measured here and now
+
+SHELL := /bin/bash
+CARGO ?= cargo
+# Where libpq's headers cannot be installed: make FEATURES=postgres-static demo
+FEATURES ?=
+cargo_features := $(if $(FEATURES),--features $(FEATURES))
+
+.PHONY: demo test check bench libpq servers fmt
+
+demo: libpq
+	$(CARGO) run --quiet $(cargo_features) -- demo $(DEMO)
+
+test: libpq servers
+	$(CARGO) fmt --check
+	$(CARGO) clippy $(cargo_features) --all-targets -- -D warnings
+	tests/servers.sh $(CARGO) test $(cargo_features)
+
+check: libpq
+	$(CARGO) fmt --check
+	$(CARGO) clippy $(cargo_features) --all-targets -- -D warnings
+	$(CARGO) test $(cargo_features)
+
+bench: libpq servers
+	$(CARGO) build --release $(cargo_features)
+	tests/servers.sh $(CARGO) bench $(cargo_features) --bench lifecycle -- $(BENCH)
+
+# PostgreSQL's client library, to link with.
+libpq:
+	@deploy/install.sh libpq $(FEATURES)
+
+# The servers that the tests start for themselves.
+servers:
+	@deploy/install.sh servers

@@ -1,0 +1,109 @@
+//! Fresh databases for tests: SQLite always, PostgreSQL where `PAYHALL_TEST_DATABASE_URL` names a
+//! server (`make test` starts a private one). With `CI=true` a missing server fails the test.
+
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, PgConnection};
+use payhall::storage::StorageOptions;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// A database of its own for one test; it goes away with the value.
+pub struct TestDatabase {
+    /// `sqlite` or `postgres`, for messages.
+    pub kind: &'static str,
+    /// As `storage.url` takes it.
+    pub url: String,
+    server: Option<(String, String)>,
+    _folder: Option<TempDir>,
+}
+
+impl TestDatabase {
+    /// A fresh SQLite file.
+    pub fn sqlite() -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        let url = format!("sqlite:{}", folder.path().join("payhall.db").display());
+        Self {
+            kind: "sqlite",
+            url,
+            server: None,
+            _folder: Some(folder),
+        }
+    }
+
+    /// A fresh database on the PostgreSQL server of the environment; none where there is none.
+    pub fn postgres() -> Option<Self> {
+        let server = match std::env::var("PAYHALL_TEST_DATABASE_URL") {
+            Ok(server) => server,
+            Err(_) if std::env::var("CI").is_ok_and(|ci| ci == "true") => {
+                panic!("CI=true, but PAYHALL_TEST_DATABASE_URL is not set: run `make test`")
+            }
+            Err(_) => {
+                eprintln!("left out: PostgreSQL (PAYHALL_TEST_DATABASE_URL is not set)");
+                return None;
+            }
+        };
+        let name = format!("t{}", uuid::Uuid::now_v7().simple());
+        let mut admin = PgConnection::establish(&server).expect("the test server answers");
+        admin
+            .batch_execute(&format!("CREATE DATABASE {name}"))
+            .expect("a fresh database");
+        let (base, query) = match server.split_once('?') {
+            Some((base, query)) => (base.to_owned(), format!("?{query}")),
+            None => (server.clone(), String::new()),
+        };
+        let (host, _) = base.rsplit_once('/').expect("a URL with a database");
+        let url = format!("{host}/{name}{query}");
+        Some(Self {
+            kind: "postgres",
+            url,
+            server: Some((server, name)),
+            _folder: None,
+        })
+    }
+
+    /// Every kind of database that is there.
+    pub fn all() -> Vec<Self> {
+        std::iter::once(Self::sqlite())
+            .chain(Self::postgres())
+            .collect()
+    }
+
+    /// Options that suit a test.
+    pub fn options(&self, instance: &str) -> StorageOptions {
+        StorageOptions {
+            url: self.url.clone(),
+            readers: 4,
+            writers: 2,
+            batch_max: 64,
+            queue_max: 20_000,
+            pool_timeout: Duration::from_secs(5),
+            statement_timeout: Duration::from_secs(10),
+            lock_timeout: Duration::from_secs(5),
+            instance: instance.to_owned(),
+        }
+    }
+
+    /// Runs statements against the database as an administrator would.
+    pub fn execute(&self, statements: &str) -> Result<(), String> {
+        match self.url.strip_prefix("sqlite:") {
+            Some(path) => diesel::SqliteConnection::establish(path)
+                .map_err(|error| error.to_string())?
+                .batch_execute(&format!("PRAGMA busy_timeout = 5000; {statements}"))
+                .map_err(|error| error.to_string()),
+            None => PgConnection::establish(&self.url)
+                .map_err(|error| error.to_string())?
+                .batch_execute(statements)
+                .map_err(|error| error.to_string()),
+        }
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        if let Some((server, name)) = &self.server
+            && let Ok(mut admin) = PgConnection::establish(server)
+        {
+            let _ = admin.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)"));
+        }
+    }
+}

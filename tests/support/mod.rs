@@ -1,0 +1,5 @@
+//! What several test binaries share.
+#![allow(dead_code, reason = "each test binary uses its own part of this")]
+
+pub mod database;
+pub mod given;
