@@ -1,6 +1,7 @@
 //! Payhall: a bill payment center. See `ARCHITECTURE.md` for the house and its floors.
 
 pub mod cache;
+pub mod check;
 pub mod config;
 //pub mod daemon;
 //pub mod demo;
