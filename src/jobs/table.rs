@@ -99,7 +99,9 @@ pub struct JobInfo {
 
 impl std::fmt::Display for JobInfo {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let next = self.next_due.map(|at| at.with_timezone(&self.zone).to_rfc3339());
+        let next = self
+            .next_due
+            .map(|at| at.with_timezone(&self.zone).to_rfc3339());
         write!(
             f,
             "{:<20} {:<18} {}  catch-up {}  next {}\n    {}",
