@@ -200,7 +200,11 @@ fn check_fit(decision: Decision, case: &Case, order: &Order) -> Result<(), Refus
         None => case.kind == CaseKind::LateSuccess,
         Some(event) => matches!(next(order.state, event), Ok(Transition::To(_))),
     };
-    if fits { Ok(()) } else { Err(does_not_fit(decision, order)) }
+    if fits {
+        Ok(())
+    } else {
+        Err(does_not_fit(decision, order))
+    }
 }
 
 fn does_not_fit(decision: Decision, order: &Order) -> Refusal {

@@ -1,5 +1,5 @@
 //! The list of jobs: each with what it does and when. A file that nobody reads, a job without a
-//! file and a name spelled in two ways are errors at start or in a test, never a job that is silent.
+//! file and a name spelled in two ways are errors at start or in a test, never a silent job.
 
 use super::plan::{CatchUp, FileProblem, Plan};
 use super::{AnyJob, Job};
@@ -99,7 +99,9 @@ pub struct JobInfo {
 
 impl std::fmt::Display for JobInfo {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let next = self.next_due.map(|at| at.with_timezone(&self.zone).to_rfc3339());
+        let next = self
+            .next_due
+            .map(|at| at.with_timezone(&self.zone).to_rfc3339());
         write!(
             f,
             "{:<20} {:<18} {}  catch-up {}  next {}\n    {}",

@@ -8,6 +8,7 @@ pub mod exceptions;
 pub mod flows;
 pub mod job_runs;
 pub mod orders;
+pub mod walk;
 
 mod apply;
 mod batch;
@@ -17,11 +18,13 @@ mod error;
 mod migrate;
 mod row;
 mod schema;
+mod view;
 mod writer;
 
 pub use change::{CaseMove, Created, ExceptionMove, Move, Moved, NewOrder, Touch, Touched};
 pub use connection::AnyConnection;
 pub use error::StoreError;
+pub use view::View;
 
 use crate::domain::audit::{AuditEntry, ChainHead};
 use crate::domain::flow::Flow;

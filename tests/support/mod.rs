@@ -3,3 +3,4 @@
 
 pub mod database;
 pub mod given;
+pub mod replica;
