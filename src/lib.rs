@@ -1,5 +1,6 @@
 //! Payhall: a bill payment center. See `ARCHITECTURE.md` for the house and its floors.
 
+pub mod api;
 pub mod cache;
 pub mod domain;
 pub mod engine;
