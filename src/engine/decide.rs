@@ -92,7 +92,7 @@ impl Engine {
             Settled::AlreadyThere(order) | Settled::NotAllowed(order) => {
                 Err(does_not_fit(decision, &order).into())
             }
-            Settled::CaseChanged => Err(case_changed(case_no).into()),
+            Settled::Overtaken => Err(case_changed(case_no).into()),
         }
     }
 
