@@ -1,5 +1,9 @@
 //! What several test binaries share.
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
+pub mod client;
 pub mod database;
 pub mod given;
+pub mod load;
+pub mod process;
+pub mod world;
