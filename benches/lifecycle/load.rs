@@ -30,7 +30,11 @@ impl Connection {
         tokio::spawn(async move {
             let _ = connection.await;
         });
-        Ok(Self { sender, address, token: format!("Bearer {token}") })
+        Ok(Self {
+            sender,
+            address,
+            token: format!("Bearer {token}"),
+        })
     }
 
     /// Posts a GraphQL request and gives the answer's text.
@@ -45,7 +49,11 @@ impl Connection {
         let status = answer.status();
         let bytes = answer.into_body().collect().await?.to_bytes();
         let text = String::from_utf8(bytes.to_vec())?;
-        if status.is_success() { Ok(text) } else { bail!("HTTP {status}: {text}") }
+        if status.is_success() {
+            Ok(text)
+        } else {
+            bail!("HTTP {status}: {text}")
+        }
     }
 }
 
@@ -103,7 +111,9 @@ where
     }
     let next = AtomicU64::new(0);
     let start = Instant::now();
-    let lanes = connections.into_iter().map(|connection| lane(plan, start, connection, &next, &work));
+    let lanes = connections
+        .into_iter()
+        .map(|connection| lane(plan, start, connection, &next, &work));
     let lanes = futures_util::future::join_all(lanes).await;
     let mut all = Outcome {
         done: 0,
@@ -132,8 +142,13 @@ where
     W: AsyncFn(&mut Connection, u64) -> anyhow::Result<()>,
 {
     let latency = Histogram::new(3).expect("three digits are allowed");
-    let mut lane =
-        Outcome { done: 0, failed: 0, first_error: None, latency, elapsed: Duration::ZERO };
+    let mut lane = Outcome {
+        done: 0,
+        failed: 0,
+        first_error: None,
+        latency,
+        elapsed: Duration::ZERO,
+    };
     loop {
         let number = next.fetch_add(1, Ordering::Relaxed);
         let due = start + Duration::from_secs_f64(number as f64 / plan.rate);

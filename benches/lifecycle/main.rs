@@ -80,10 +80,28 @@ async fn main() -> anyhow::Result<()> {
     drop(daemon);
 
     report(&[
-        figure("paid_orders_postgres", postgres, "orders/s", naive, "naive lifecycle by pgbench"),
-        figure("paid_orders_sqlite", sqlite, "orders/s", naive, "naive lifecycle by pgbench"),
+        figure(
+            "paid_orders_postgres",
+            postgres,
+            "orders/s",
+            naive,
+            "naive lifecycle by pgbench",
+        ),
+        figure(
+            "paid_orders_sqlite",
+            sqlite,
+            "orders/s",
+            naive,
+            "naive lifecycle by pgbench",
+        ),
         figure("confirm_p99_ms_at_200", p99, "ms", 60.0, "the limit"),
-        figure("cached_order_queries", queries, "queries/s", 8_000.0, "the aim"),
+        figure(
+            "cached_order_queries",
+            queries,
+            "queries/s",
+            8_000.0,
+            "the aim",
+        ),
         figure("resident_mb", resident, "MB", 150.0, "the limit"),
     ])
 }
@@ -93,13 +111,19 @@ fn seconds() -> anyhow::Result<u64> {
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         if argument == "--seconds" {
-            return arguments.next().and_then(|n| n.parse().ok()).context("--seconds takes a number");
+            return arguments
+                .next()
+                .and_then(|n| n.parse().ok())
+                .context("--seconds takes a number");
         }
     }
     Ok(10)
 }
 
-#[expect(clippy::disallowed_methods, reason = "the servers' addresses come from tests/servers.sh")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the servers' addresses come from tests/servers.sh"
+)]
 fn variable(name: &str) -> anyhow::Result<String> {
     std::env::var(name).with_context(|| format!("{name} is not set: run `make bench`"))
 }
@@ -111,7 +135,14 @@ fn figure(
     baseline: f64,
     what: &'static str,
 ) -> Figure {
-    Figure { name, value, unit, baseline, what, ratio: value / baseline }
+    Figure {
+        name,
+        value,
+        unit,
+        baseline,
+        what,
+        ratio: value / baseline,
+    }
 }
 
 fn request(query: &str, variables: serde_json::Value) -> String {
@@ -121,7 +152,11 @@ fn request(query: &str, variables: serde_json::Value) -> String {
 /// Makes an order that nobody else makes: `series` tells the measurements apart.
 async fn create(connection: &mut Connection, series: u64, number: u64) -> anyhow::Result<String> {
     // Bill numbers that end in 0000 to 8999 always succeed at the simulated bank.
-    let bill_no = format!("13{series}{:04}{:04}", number / 9_000 % 10_000, number % 9_000);
+    let bill_no = format!(
+        "13{series}{:04}{:04}",
+        number / 9_000 % 10_000,
+        number % 9_000
+    );
     let input = json!({ "input": {
         "requestNo": format!("bench-{series}-{number}"),
         "item": "sh-telecom-topup",
@@ -129,14 +164,20 @@ async fn create(connection: &mut Connection, series: u64, number: u64) -> anyhow
         "amount": { "minor": "5000", "currency": "CNY" },
     }});
     let answer = connection.post(request(CREATE, input)).await?;
-    let (_, rest) = answer.split_once("\"orderNo\":\"").with_context(|| answer.clone())?;
+    let (_, rest) = answer
+        .split_once("\"orderNo\":\"")
+        .with_context(|| answer.clone())?;
     Ok(rest.chars().take_while(char::is_ascii_digit).collect())
 }
 
 async fn confirm(connection: &mut Connection, order_no: &str) -> anyhow::Result<()> {
     let input = json!({ "input": { "orderNo": order_no, "credential": "123456" } });
     let answer = connection.post(request(CONFIRM, input)).await?;
-    if answer.contains("\"SUCCEEDED\"") { Ok(()) } else { bail!("not paid: {answer}") }
+    if answer.contains("\"SUCCEEDED\"") {
+        Ok(())
+    } else {
+        bail!("not paid: {answer}")
+    }
 }
 
 /// Orders made, confirmed and paid per second at full load.
@@ -147,8 +188,11 @@ async fn paid_orders(
     numbers: &mut Vec<String>,
 ) -> anyhow::Result<f64> {
     let paid = RefCell::new(Vec::new());
-    let plan =
-        Plan { rate: FULL, time: Duration::from_secs(seconds), connections: CONNECTIONS };
+    let plan = Plan {
+        rate: FULL,
+        time: Duration::from_secs(seconds),
+        connections: CONNECTIONS,
+    };
     let outcome = open_loop(plan, address, world::TOKEN, async |connection, number| {
         let order_no = create(connection, series, number).await?;
         confirm(connection, &order_no).await?;
@@ -157,7 +201,11 @@ async fn paid_orders(
     })
     .await?;
     if outcome.failed > 0 {
-        bail!("{} orders were not paid; the first: {:?}", outcome.failed, outcome.first_error);
+        bail!(
+            "{} orders were not paid; the first: {:?}",
+            outcome.failed,
+            outcome.first_error
+        );
     }
     *numbers = paid.into_inner();
     Ok(outcome.rate())
@@ -174,14 +222,24 @@ async fn confirm_at_200(
     for number in 0..seconds * 200 {
         orders.push(create(&mut connection, series, number).await?);
     }
-    let plan = Plan { rate: 200.0, time: Duration::from_secs(seconds), connections: 64 };
+    let plan = Plan {
+        rate: 200.0,
+        time: Duration::from_secs(seconds),
+        connections: 64,
+    };
     let outcome = open_loop(plan, address, world::TOKEN, async |connection, number| {
-        let order_no = usize::try_from(number).ok().and_then(|place| orders.get(place));
+        let order_no = usize::try_from(number)
+            .ok()
+            .and_then(|place| orders.get(place));
         confirm(connection, order_no.context("no more orders")?).await
     })
     .await?;
     if outcome.failed > 0 {
-        bail!("{} confirms failed; the first: {:?}", outcome.failed, outcome.first_error);
+        bail!(
+            "{} confirms failed; the first: {:?}",
+            outcome.failed,
+            outcome.first_error
+        );
     }
     Ok((outcome.quantile_ms(0.5), outcome.quantile_ms(0.99)))
 }
@@ -197,29 +255,53 @@ async fn cached_queries(
     for order_no in &warm {
         ask(&mut connection, order_no).await?;
     }
-    let plan = Plan { rate: FULL, time: Duration::from_secs(seconds), connections: 32 };
+    let plan = Plan {
+        rate: FULL,
+        time: Duration::from_secs(seconds),
+        connections: 32,
+    };
     let outcome = open_loop(plan, address, world::TOKEN, async |connection, number| {
         let place = usize::try_from(number)? % warm.len();
         ask(connection, warm[place]).await
     })
     .await?;
     if outcome.failed > 0 {
-        bail!("{} queries failed; the first: {:?}", outcome.failed, outcome.first_error);
+        bail!(
+            "{} queries failed; the first: {:?}",
+            outcome.failed,
+            outcome.first_error
+        );
     }
     Ok(outcome.rate())
 }
 
 async fn ask(connection: &mut Connection, order_no: &str) -> anyhow::Result<()> {
-    let answer = connection.post(request(QUERY, json!({ "orderNo": order_no }))).await?;
-    if answer.contains(order_no) { Ok(()) } else { bail!("another answer: {answer}") }
+    let answer = connection
+        .post(request(QUERY, json!({ "orderNo": order_no })))
+        .await?;
+    if answer.contains(order_no) {
+        Ok(())
+    } else {
+        bail!("another answer: {answer}")
+    }
 }
 
 /// Prints the figures and writes them down.
 fn report(figures: &[Figure]) -> anyhow::Result<()> {
-    println!("\n{:<24} {:>12} {:<10} {:>12} {:>7}", "figure", "value", "unit", "baseline", "ratio");
+    println!(
+        "\n{:<24} {:>12} {:<10} {:>12} {:>7}",
+        "figure", "value", "unit", "baseline", "ratio"
+    );
     let mut all = serde_json::Map::new();
     for figure in figures {
-        let Figure { name, value, unit, baseline, what, ratio } = figure;
+        let Figure {
+            name,
+            value,
+            unit,
+            baseline,
+            what,
+            ratio,
+        } = figure;
         println!("{name:<24} {value:>12.1} {unit:<10} {baseline:>12.1} {ratio:>7.2}   ({what})");
         let rounded = |number: f64| (number * 1_000.0).round() / 1_000.0;
         all.insert(

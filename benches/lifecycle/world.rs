@@ -32,7 +32,9 @@ impl Process {
     pub fn peak_mb(&self) -> anyhow::Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
         let line = status.lines().find(|line| line.starts_with("VmHWM:"));
-        let kib = line.and_then(|line| line.split_whitespace().nth(1)).context("VmHWM")?;
+        let kib = line
+            .and_then(|line| line.split_whitespace().nth(1))
+            .context("VmHWM")?;
         Ok(kib.parse::<f64>()? * 1024.0 / 1e6)
     }
 }
@@ -53,7 +55,10 @@ fn wait_for(address: SocketAddr, log: &Path) -> anyhow::Result<()> {
     let patience = Instant::now() + Duration::from_secs(30);
     while TcpStream::connect(address).is_err() {
         if Instant::now() > patience {
-            bail!("nothing answers on {address}: {}", std::fs::read_to_string(log)?);
+            bail!(
+                "nothing answers on {address}: {}",
+                std::fs::read_to_string(log)?
+            );
         }
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -67,7 +72,15 @@ pub fn start_world(folder: &Path, latency_ms: u64) -> anyhow::Result<(Process, S
     let log = folder.join("sim.log");
     let (listen, latency) = (address.to_string(), latency_ms.to_string());
     let ledger = ledger.display().to_string();
-    let arguments = ["sim", "--listen", &listen, "--ledger", &ledger, "--latency-ms", &latency];
+    let arguments = [
+        "sim",
+        "--listen",
+        &listen,
+        "--ledger",
+        &ledger,
+        "--latency-ms",
+        &latency,
+    ];
     let process = Process::start(&arguments, &log)?;
     wait_for(address, &log)?;
     Ok((process, address))
@@ -102,7 +115,10 @@ pub fn start_daemon(
         .args(&files)
         .output()?;
     if !imported.status.success() {
-        bail!("the catalogue was refused: {}", String::from_utf8_lossy(&imported.stderr));
+        bail!(
+            "the catalogue was refused: {}",
+            String::from_utf8_lossy(&imported.stderr)
+        );
     }
     let process = Process::start(&["--config", &file, "serve"], &log)?;
     wait_for(address, &log)?;
@@ -111,7 +127,10 @@ pub fn start_daemon(
 
 /// Makes a database on the server and gives its URL.
 pub fn create_database(server: &str, name: &str) -> anyhow::Result<String> {
-    run("psql", &[server, "-q", "-c", &format!("CREATE DATABASE {name}")])?;
+    run(
+        "psql",
+        &[server, "-q", "-c", &format!("CREATE DATABASE {name}")],
+    )?;
     let (host, _) = server.rsplit_once('/').context("a URL with a database")?;
     Ok(format!("{host}/{name}"))
 }
@@ -120,24 +139,39 @@ pub fn create_database(server: &str, name: &str) -> anyhow::Result<String> {
 pub fn naive(database: &str, seconds: u64) -> anyhow::Result<f64> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/lifecycle/naive.sql");
     let (script, seconds) = (script.display().to_string(), seconds.to_string());
-    let arguments = ["-n", "-M", "prepared", "-c", "16", "-j", "2", "-T", &seconds, "-f", &script];
+    let arguments = [
+        "-n", "-M", "prepared", "-c", "16", "-j", "2", "-T", &seconds, "-f", &script,
+    ];
     let printed = run("pgbench", &[&arguments[..], &[database]].concat())?;
     let line = printed.lines().find(|line| line.starts_with("tps = "));
-    let tps = line.and_then(|line| line.split_whitespace().nth(2)).context("pgbench's tps")?;
+    let tps = line
+        .and_then(|line| line.split_whitespace().nth(2))
+        .context("pgbench's tps")?;
     Ok(tps.parse()?)
 }
 
 /// Makes the naive program's tables.
 pub fn naive_schema(database: &str) -> anyhow::Result<()> {
     let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/lifecycle/naive_schema.sql");
-    run("psql", &[database, "-q", "-f", &schema.display().to_string()]).map(|_| ())
+    run(
+        "psql",
+        &[database, "-q", "-f", &schema.display().to_string()],
+    )
+    .map(|_| ())
 }
 
 /// Runs a program of PostgreSQL's, from its own folder where it is not on the path.
 fn run(program: &str, arguments: &[&str]) -> anyhow::Result<String> {
-    let installed = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let own = installed.map(|version| version.path().join("bin").join(program)).find(|p| p.exists());
-    let output = Command::new(own.unwrap_or_else(|| program.into())).args(arguments).output()?;
+    let installed = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let own = installed
+        .map(|version| version.path().join("bin").join(program))
+        .find(|p| p.exists());
+    let output = Command::new(own.unwrap_or_else(|| program.into()))
+        .args(arguments)
+        .output()?;
     if !output.status.success() {
         bail!("{program}: {}", String::from_utf8_lossy(&output.stderr));
     }

@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 /// How often a run may be taken over. A run whose every holder dies is what kills them.
 const TAKEOVERS_MAX: i64 = 5;
-/// How long to wait before the end of a run is written once more.
+/// How long to wait before a renewal or the end of a run is written once more.
 const WRITE_AGAIN: Duration = Duration::from_secs(1);
 /// An error is cut after so many characters.
 const ERROR_CHARS_MAX: usize = 4_000;
@@ -128,16 +128,23 @@ impl Runner {
     async fn hold(&self, run: &JobRun) {
         let lease = self.entry.plan.lease;
         let mut until = run.lease_until;
+        let mut wait = lease / 3;
         loop {
-            self.engine.clock().sleep(lease / 3).await;
-            let (held, next) = (run.clone(), later(self.now(), lease));
+            self.engine.clock().sleep(wait).await;
+            let asked_at = self.now();
+            let (held, next) = (run.clone(), later(asked_at, lease));
             let renewed = self
                 .engine
                 .store()
                 .solo(move |tx| tx.renew_run(&held, next))
                 .await;
             match renewed {
-                Ok(true) => until = next,
+                Ok(true) => {
+                    until = next;
+                    // A slow answer does not put the next one off.
+                    let took = (self.now() - asked_at).to_std().unwrap_or_default();
+                    wait = (lease / 3).saturating_sub(took);
+                }
                 Ok(false) => return,
                 Err(error) if self.now() >= until => {
                     tracing::error!(job = run.job, run_id = %run.run_id, %error,
@@ -147,6 +154,7 @@ impl Runner {
                 Err(error) => {
                     tracing::warn!(job = run.job, run_id = %run.run_id, %error,
                         "the lease of a run could not be renewed; it is tried again");
+                    wait = WRITE_AGAIN;
                 }
             }
         }

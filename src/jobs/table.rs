@@ -97,6 +97,24 @@ pub struct JobInfo {
     pub next_due: Option<Instant>,
 }
 
+impl std::fmt::Display for JobInfo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let next = self
+            .next_due
+            .map(|at| at.with_timezone(&self.zone).to_rfc3339());
+        write!(
+            f,
+            "{:<20} {:<18} {}  catch-up {}  next {}\n    {}",
+            self.name,
+            self.schedule,
+            self.zone,
+            self.catch_up,
+            next.as_deref().unwrap_or("never"),
+            self.why
+        )
+    }
+}
+
 impl JobTable {
     /// The jobs of the program. Where a folder is given, its `NAME.toml` stands in for the one that
     /// is compiled in; a job that has none there keeps its own.

@@ -6,4 +6,5 @@ pub mod database;
 pub mod given;
 pub mod load;
 pub mod process;
+pub mod replica;
 pub mod world;
