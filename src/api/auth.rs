@@ -179,7 +179,10 @@ impl Tokens {
     }
 
     /// Whom an `Authorization` header names: nobody where there is none.
-    pub(super) fn principal(&self, authorization: Option<&str>) -> Result<Arc<Principal>, Stranger> {
+    pub(super) fn principal(
+        &self,
+        authorization: Option<&str>,
+    ) -> Result<Arc<Principal>, Stranger> {
         let Some(authorization) = authorization else {
             return Ok(Arc::new(Principal::Anonymous));
         };
@@ -206,5 +209,5 @@ fn prefix(hash: &[u8; 32]) -> [u8; 8] {
 }
 
 #[cfg(test)]
-
+#[path = "tests/auth_tests.rs"]
 mod tests;

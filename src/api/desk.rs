@@ -43,7 +43,10 @@ impl<'a> Desk<'a> {
 
     /// Whose things the caller may see.
     pub fn scope(&self) -> Result<Scope, Problem> {
-        self.caller.principal.scope().ok_or(Problem::Unauthenticated)
+        self.caller
+            .principal
+            .scope()
+            .ok_or(Problem::Unauthenticated)
     }
 
     /// The caller as the audit rows name it.

@@ -84,9 +84,9 @@ impl Problem {
                 StoreError::Unavailable(_) | StoreError::GaveWay(_) | StoreError::Closed => {
                     ErrorCode::Unavailable
                 }
-                StoreError::Refused(_)
-                | StoreError::Corrupt { .. }
-                | StoreError::Settings(_) => ErrorCode::Internal,
+                StoreError::Refused(_) | StoreError::Corrupt { .. } | StoreError::Settings(_) => {
+                    ErrorCode::Internal
+                }
             }),
         }
     }
@@ -104,9 +104,7 @@ impl Problem {
 }
 
 /// Parts a mutation's end into what its payload carries; what is left is a failure of the request.
-pub(super) fn outcome<T>(
-    done: Result<T, Problem>,
-) -> Result<(Option<T>, Vec<UserError>), Problem> {
+pub(super) fn outcome<T>(done: Result<T, Problem>) -> Result<(Option<T>, Vec<UserError>), Problem> {
     match done {
         Ok(done) => Ok((Some(done), Vec::new())),
         Err(Problem::Refused(refusal)) => Ok((None, vec![UserError(refusal)])),
@@ -218,7 +216,10 @@ fn translate(error: &mut ServerError) -> Told {
         }
         Some(problem @ (Problem::Fault(_) | Problem::NotWired)) => {
             let code = problem.fault_code().unwrap_or(ErrorCode::Internal);
-            (mask(code, &mut extensions), Told::Fault(code, problem.chain()))
+            (
+                mask(code, &mut extensions),
+                Told::Fault(code, problem.chain()),
+            )
         }
         None => {
             let code = ErrorCode::Internal;
@@ -241,7 +242,10 @@ pub(super) fn mask(code: ErrorCode, extensions: &mut ErrorExtensionValues) -> St
     let (message, after) = match code {
         ErrorCode::Busy => ("too much is going on; nothing was done; try again", Some(1)),
         ErrorCode::Unavailable => ("we cannot do this at the moment; try again", Some(5)),
-        _ => ("something went wrong on our side; tell us the request id", None),
+        _ => (
+            "something went wrong on our side; tell us the request id",
+            None,
+        ),
     };
     if let Some(seconds) = after {
         extensions.set("retry", "LATER");
@@ -254,7 +258,10 @@ pub(super) fn mask(code: ErrorCode, extensions: &mut ErrorExtensionValues) -> St
 fn without_values(message: &str) -> String {
     let marks = [
         (", found ", ""),
-        (" does not contain the value ", " does not contain this value"),
+        (
+            " does not contain the value ",
+            " does not contain this value",
+        ),
         (" does not contain value ", " does not contain this value"),
     ];
     let found = marks

@@ -12,8 +12,8 @@ use super::options::Introspection;
 use super::request_id::RequestId;
 use async_graphql::{ErrorExtensionValues, Request as GraphqlRequest, ServerError, Variables};
 use poem::error::ReadBodyError;
-use poem::http::header::{self, HeaderMap, HeaderValue};
 use poem::http::StatusCode;
+use poem::http::header::{self, HeaderMap, HeaderValue};
 use poem::{Request, Response};
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -31,11 +31,7 @@ pub(super) struct EdgeError {
 
 impl EdgeError {
     /// An end with a status, a code and words that hold nothing of the request.
-    pub fn new(
-        status: StatusCode,
-        code: ErrorCode,
-        message: impl Into<Cow<'static, str>>,
-    ) -> Self {
+    pub fn new(status: StatusCode, code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
         Self {
             status,
             code,
@@ -49,7 +45,11 @@ impl EdgeError {
         let message = format!("only {allowed} is served here");
         Self {
             header: Some((header::ALLOW, allowed)),
-            ..Self::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::BadRequest, message)
+            ..Self::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                ErrorCode::BadRequest,
+                message,
+            )
         }
     }
 
@@ -187,7 +187,11 @@ impl Api {
         let most = self.0.options.body_bytes_max;
         let too_large = || {
             let message = format!("the body is larger than {most} bytes");
-            EdgeError::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::BadRequest, message)
+            EdgeError::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                ErrorCode::BadRequest,
+                message,
+            )
         };
         let announced = request.header(header::CONTENT_LENGTH.as_str());
         let announced = announced.and_then(|length| length.parse::<usize>().ok());
@@ -265,7 +269,9 @@ pub(super) fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<()
     if allowed.iter().any(|one| one.eq_ignore_ascii_case(origin)) {
         return Ok(());
     }
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
     let own = origin.split_once("://").map(|(_, host)| host);
     match (own, host) {
         (Some(own), Some(host)) if own.eq_ignore_ascii_case(host) => Ok(()),
@@ -277,7 +283,9 @@ pub(super) fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<()
 fn parse(body: &[u8]) -> Result<Asked<'_>, EdgeError> {
     let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
     if first == Some(&b'[') {
-        return Err(EdgeError::bad_request("batches are not served: send one request"));
+        return Err(EdgeError::bad_request(
+            "batches are not served: send one request",
+        ));
     }
     serde_json::from_slice(body).map_err(|error| {
         EdgeError::bad_request(format!(

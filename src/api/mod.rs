@@ -34,6 +34,8 @@ mod serve;
 mod types;
 mod websocket;
 
+#[cfg(test)]
+mod tests;
 
 pub use auth::{Principal, Right, Role, TokenError, Tokens};
 pub use edge::{Api, ApiParts, MetricsText, ReadyCheck};

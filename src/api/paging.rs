@@ -44,7 +44,10 @@ impl PageArgs {
             return Err(invalid("last", "give first or last, not both"));
         }
         if self.after.is_some() && (self.last.is_some() || self.before.is_some()) {
-            return Err(invalid("after", "after goes with first, before goes with last"));
+            return Err(invalid(
+                "after",
+                "after goes with first, before goes with last",
+            ));
         }
         if self.before.is_some() && self.last.is_none() {
             return Err(invalid("before", "before goes with last; say how many"));
@@ -113,7 +116,9 @@ impl Kind {
     pub fn read(self, field: &'static str, cursor: &str) -> Result<String, Refusal> {
         let text = URL_SAFE_NO_PAD.decode(cursor).ok();
         let text = text.and_then(|bytes| String::from_utf8(bytes).ok());
-        let number = text.as_deref().and_then(|text| text.strip_prefix(self.letter()));
+        let number = text
+            .as_deref()
+            .and_then(|text| text.strip_prefix(self.letter()));
         match number {
             Some(number) if self.fits(number) => Ok(number.to_owned()),
             _ => Err(invalid(

@@ -104,7 +104,9 @@ impl Page {
 
 /// The policy's word for the element between two tags: its hash.
 fn fingerprint(page: &str, open: &str, close: &str) -> String {
-    let inside = page.split_once(open).and_then(|(_, rest)| rest.split_once(close));
+    let inside = page
+        .split_once(open)
+        .and_then(|(_, rest)| rest.split_once(close));
     match inside {
         Some((inside, _)) => format!(
             "'sha256-{}'",

@@ -51,7 +51,13 @@ mod tests {
             RequestId::accept(Some("abc-123_4.5")).as_str(),
             "abc-123_4.5"
         );
-        for bad in [None, Some("short"), Some("has space in"), Some("x\ny-12345"), Some("编号编号编号")] {
+        for bad in [
+            None,
+            Some("short"),
+            Some("has space in"),
+            Some("x\ny-12345"),
+            Some("编号编号编号"),
+        ] {
             let made = RequestId::accept(bad);
             assert_eq!(made.as_str().len(), 32, "{bad:?}");
         }

@@ -71,8 +71,14 @@ impl Api {
             connections.wait().await;
             self.0.sockets.wait().await;
         };
-        if tokio::time::timeout(self.0.options.drain, all_done).await.is_err() {
-            tracing::warn!(open = connections.len(), "requests were cut off at the stop");
+        if tokio::time::timeout(self.0.options.drain, all_done)
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                open = connections.len(),
+                "requests were cut off at the stop"
+            );
         }
         Ok(())
     }

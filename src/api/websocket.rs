@@ -13,8 +13,8 @@ use async_graphql::http::{WebSocket as GraphqlSocket, WebSocketProtocols as Prot
 use async_graphql::{Data, Executor, Request as GraphqlRequest, Response as GraphqlResponse};
 use futures_util::stream::{self, BoxStream};
 use futures_util::{SinkExt, Stream, StreamExt};
-use poem::http::header::{self, HeaderMap};
 use poem::http::StatusCode;
+use poem::http::header::{self, HeaderMap};
 use poem::web::websocket::{CloseCode, Message, WebSocket, WebSocketConfig, WebSocketStream};
 use poem::{FromRequest, IntoResponse, Request, Response};
 use std::future::ready;
@@ -139,11 +139,12 @@ impl Api {
             places: Arc::new(Semaphore::new(self.0.options.subscriptions_max)),
         };
         let (api, signs) = (self.clone(), signs.clone());
-        GraphqlSocket::new(subscriptions, heard, Protocols::GraphQLWS)
-            .on_connection_init(move |payload| {
+        GraphqlSocket::new(subscriptions, heard, Protocols::GraphQLWS).on_connection_init(
+            move |payload| {
                 signs.0.is_known.store(true, Ordering::Relaxed);
                 ready(api.introduced(&payload, caller))
-            })
+            },
+        )
     }
 
     /// Who a socket is, by what it says about itself, else by the header it came with.
@@ -155,7 +156,9 @@ impl Api {
         let caller = match payload.get("authorization") {
             None | Some(serde_json::Value::Null) => from_header,
             Some(given) => {
-                let principal = given.as_str().map(|text| self.0.tokens.principal(Some(text)));
+                let principal = given
+                    .as_str()
+                    .map(|text| self.0.tokens.principal(Some(text)));
                 match principal {
                     Some(Ok(principal)) => Caller {
                         principal,

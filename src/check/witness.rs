@@ -323,3 +323,60 @@ impl super::account::Instruction {
 fn letters(currency: &str) -> [u8; 3] {
     currency.as_bytes().try_into().unwrap_or(*b"???")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ORDER: &str = "202611220000000000000001";
+
+    fn line(seq: u64, op: &str) -> String {
+        format!(
+            "{{\"seq\":{seq},\"at\":\"2026-11-22T04:00:00.000000Z\",\"event\":\"CALL\",\
+             \"bank\":\"bank\",\"op\":\"{op}\",\"flow_no\":\"202611220000000000001001\",\
+             \"order_no\":\"{ORDER}\",\"answer\":\"-1\"}}\n"
+        )
+    }
+
+    fn read(text: &str, before: usize, after: usize) -> Witness {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.jsonl");
+        std::fs::write(&path, text).unwrap();
+        let reach = Reach {
+            before_bytes: before as u64,
+            after_bytes: after as u64,
+        };
+        Witness::read(&path, reach).unwrap()
+    }
+
+    #[test]
+    fn what_was_added_meanwhile_puts_its_order_on_the_move() {
+        let (one, two) = (line(1, "PAY"), line(2, "PAY"));
+        let text = format!("{one}{two}");
+        let moving = |before: usize, after: usize| {
+            let witness = read(&text, before, after);
+            let account = witness.find(ORDER).unwrap();
+            (account.is_moving, account.pay_calls(), witness.counts.lines)
+        };
+        assert_eq!(moving(text.len(), text.len()), (false, 2, 2));
+        assert_eq!(moving(one.len(), text.len()), (true, 2, 2));
+        assert_eq!(
+            moving(one.len(), one.len()),
+            (false, 1, 1),
+            "later lines are not looked at"
+        );
+        let asked = format!("{one}{}", line(2, "QUERY"));
+        let witness = read(&asked, one.len(), asked.len());
+        assert!(
+            !witness.find(ORDER).unwrap().is_moving,
+            "a question moves nothing"
+        );
+    }
+
+    #[test]
+    fn a_torn_end_was_never_written() {
+        let text = format!("{}{}", line(1, "PAY"), &line(2, "PAY")[..40]);
+        let witness = read(&text, text.len(), text.len());
+        assert_eq!((witness.counts.lines, witness.counts.is_torn), (1, true));
+    }
+}

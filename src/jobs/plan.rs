@@ -1,5 +1,6 @@
 //! A job's file, `jobs/NAME.toml`: when it runs and how long it may take. Read once at start; what
-//! is wrong with it is told with file, line and reason, all at once, and the program does not start.
+//! is wrong with it is told with file, line and reason, all at once, and the program does not
+//! start.
 
 use super::schedule::Schedule;
 use crate::domain::named_enum;

@@ -216,7 +216,7 @@ impl Runner {
         succeeded_at(job, run.finished_at.unwrap_or(run.scheduled_at));
         let report = run.report.as_deref().unwrap_or_default();
         if self.is_quiet(report) && self.entry.plan.keep_quiet.is_some() {
-            tracing::debug!(job, %run_id, %scheduled_at, took_ms, report, "a run found nothing to do");
+            tracing::debug!(job, %run_id, %scheduled_at, took_ms, report, "nothing was to be done");
         } else {
             tracing::info!(job, %run_id, %scheduled_at, took_ms, report, "a run succeeded");
         }

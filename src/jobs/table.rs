@@ -1,5 +1,5 @@
 //! The list of jobs: each with what it does and when. A file that nobody reads, a job without a
-//! file and a name spelled in two ways are errors at start or in a test, never a job that is silent.
+//! file and a name spelled in two ways are errors at start or in a test, never a silent job.
 
 use super::plan::{CatchUp, FileProblem, Plan};
 use super::{AnyJob, Job};

@@ -227,8 +227,8 @@ impl Tx<'_> {
     }
 
     /// Deletes a job's runs that were scheduled before an instant, succeeded, and reported exactly
-    /// this: of jobs that tick often, the runs that found nothing to do are only noise. Whatever did
-    /// something stays, because attempts name it as their evidence.
+    /// this: of jobs that tick often, the runs that found nothing to do are only noise. Whatever
+    /// did something stays, because attempts name it as their evidence.
     pub fn forget_runs(
         &mut self,
         job: &str,

@@ -1,12 +1,8 @@
 //! Measures what a document expands to, without expanding it: each fragment is measured once.
 
-use super::{
-    INTROSPECTION_DEPTH_MAX, INTROSPECTION_LISTS_MAX, Limits, Refused, Visits,
-};
+use super::{INTROSPECTION_DEPTH_MAX, INTROSPECTION_LISTS_MAX, Limits, Refused, Visits};
 use async_graphql::Name;
-use async_graphql::parser::types::{
-    ExecutableDocument, OperationType, Selection, SelectionSet,
-};
+use async_graphql::parser::types::{ExecutableDocument, OperationType, Selection, SelectionSet};
 use std::collections::HashMap;
 
 /// What was found in a whole document.

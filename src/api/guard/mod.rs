@@ -143,7 +143,10 @@ pub(super) fn admit_counted(
     let document = parse_query(text).map_err(refuse_syntax)?;
     let written = tally::tally(&document, limits, visits)?;
     let expanded = measure::measure(&document, limits, visits)?;
-    let mut types = document.operations.iter().map(|(_, operation)| operation.node.ty);
+    let mut types = document
+        .operations
+        .iter()
+        .map(|(_, operation)| operation.node.ty);
     let only_subscribes = types.all(|ty| ty == OperationType::Subscription);
     Ok(Admitted {
         introspects: expanded.introspects,
@@ -165,9 +168,7 @@ fn refuse_syntax(error: ParseError) -> Refused {
         ParseError::MultipleOperations { .. } => {
             Refused::Document("one of several operations has no name")
         }
-        ParseError::OperationDuplicated { .. } => {
-            Refused::Document("two operations have one name")
-        }
+        ParseError::OperationDuplicated { .. } => Refused::Document("two operations have one name"),
         ParseError::FragmentDuplicated { .. } => Refused::Document("two fragments have one name"),
         ParseError::RecursionLimitExceeded => Refused::Document("it is nested too deep"),
         _ => Refused::Syntax { line, column },

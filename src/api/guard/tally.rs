@@ -28,7 +28,11 @@ pub(super) fn tally(
     limits: &Limits,
     visits: &mut Visits,
 ) -> Result<Written, Refused> {
-    at_most(document.operations.iter().len(), OPERATIONS_MAX, "operations")?;
+    at_most(
+        document.operations.iter().len(),
+        OPERATIONS_MAX,
+        "operations",
+    )?;
     at_most(document.fragments.len(), FRAGMENTS_MAX, "fragments")?;
     let mut tally = Tally {
         limits,

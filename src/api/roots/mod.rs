@@ -24,7 +24,4 @@ pub struct Query(
 
 /// Doing. A document holds one of these at most. Expected refusals are in `userErrors`.
 #[derive(Default, MergedObject)]
-pub struct Mutation(
-    order_mutations::OrderMutation,
-    case_decisions::CaseMutation,
-);
+pub struct Mutation(order_mutations::OrderMutation, case_decisions::CaseMutation);

@@ -64,7 +64,9 @@ impl OrdersQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which orders.")] filter: Option<OrderFilter>,
-        #[graphql(desc = "So many from the beginning or after `after`: 1 to 100, 20 if not given.")]
+        #[graphql(
+            desc = "So many from the beginning or after `after`: 1 to 100, 20 if not given."
+        )]
         first: Option<i32>,
         #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
         #[graphql(desc = "So many from the end or before `before`: 1 to 100.")] last: Option<i32>,
@@ -79,7 +81,10 @@ impl OrdersQuery {
         };
         let page = args.page(Kind::Order).map_err(Problem::from)?;
         let filter = filter.unwrap_or_default().into();
-        let listing = desk.engine.orders(filter, page.clone(), &desk.scope()?).await;
+        let listing = desk
+            .engine
+            .orders(filter, page.clone(), &desk.scope()?)
+            .await;
         Ok(OrderConnection::new(&page, listing.map_err(Problem::from)?))
     }
 
@@ -102,7 +107,9 @@ impl OrdersQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which flows.")] filter: Option<FlowFilter>,
-        #[graphql(desc = "So many from the beginning or after `after`: 1 to 100, 20 if not given.")]
+        #[graphql(
+            desc = "So many from the beginning or after `after`: 1 to 100, 20 if not given."
+        )]
         first: Option<i32>,
         #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
         #[graphql(desc = "So many from the end or before `before`: 1 to 100.")] last: Option<i32>,
@@ -117,7 +124,10 @@ impl OrdersQuery {
         };
         let page = args.page(Kind::Flow).map_err(Problem::from)?;
         let filter = filter.unwrap_or_default().into();
-        let listing = desk.engine.flows(filter, page.clone(), &desk.scope()?).await;
+        let listing = desk
+            .engine
+            .flows(filter, page.clone(), &desk.scope()?)
+            .await;
         Ok(FlowConnection::new(&page, listing.map_err(Problem::from)?))
     }
 

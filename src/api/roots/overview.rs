@@ -39,7 +39,10 @@ impl OverviewQuery {
             .engine
             .exceptions(open_only, phase, uuid_after(&page), page.limit)
             .await;
-        Ok(ExceptionConnection::new(&page, listing.map_err(Problem::from)?))
+        Ok(ExceptionConnection::new(
+            &page,
+            listing.map_err(Problem::from)?,
+        ))
     }
 
     /// One case; operators only.
@@ -95,8 +98,14 @@ impl OverviewQuery {
     ) -> Result<JobRunConnection> {
         let desk = Desk::open(ctx, Right::Oversee)?;
         let page = forward(Kind::JobRun, first, after)?;
-        let listing = desk.engine.job_runs(job, uuid_after(&page), page.limit).await;
-        Ok(JobRunConnection::new(&page, listing.map_err(Problem::from)?))
+        let listing = desk
+            .engine
+            .job_runs(job, uuid_after(&page), page.limit)
+            .await;
+        Ok(JobRunConnection::new(
+            &page,
+            listing.map_err(Problem::from)?,
+        ))
     }
 }
 
@@ -111,5 +120,7 @@ fn forward(kind: Kind, first: Option<i32>, after: Option<String>) -> Result<Page
 
 /// The cursor of a listing whose rows are known by UUIDs; its form was checked when it was read.
 fn uuid_after(page: &Page) -> Option<Uuid> {
-    page.after.as_deref().and_then(|id| Uuid::try_parse(id).ok())
+    page.after
+        .as_deref()
+        .and_then(|id| Uuid::try_parse(id).ok())
 }

@@ -13,7 +13,7 @@ use crate::domain::ids::OrderNo;
 use crate::domain::order;
 use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::engine::{Engine, Scope};
-use async_graphql::{Context, Result, Subscription};
+use async_graphql::{Context, Description, Result, Subscription};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, Stream};
 use std::time::Duration;
@@ -24,10 +24,10 @@ use tokio::sync::broadcast::error::RecvError;
 const REREAD: Duration = Duration::from_secs(2);
 
 /// Watching, through a WebSocket with the protocol `graphql-transport-ws`.
-#[derive(Default)]
+#[derive(Default, Description)]
 pub struct Subscription;
 
-#[Subscription]
+#[Subscription(use_type_description)]
 impl Subscription {
     /// The order as it stands, then each newer version, until it is at rest; then the stream ends.
     async fn order_changed(
@@ -73,7 +73,11 @@ type Told = (Order, (Watch, Option<order::Order>));
 
 impl Watch {
     async fn next(mut self, ready: Option<order::Order>) -> Option<Told> {
-        if self.shown.as_ref().is_some_and(|order| order.state.is_terminal()) {
+        if self
+            .shown
+            .as_ref()
+            .is_some_and(|order| order.state.is_terminal())
+        {
             return None;
         }
         let mut ready = ready;

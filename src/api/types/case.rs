@@ -2,7 +2,7 @@
 
 use crate::domain::case;
 use crate::domain::time::Instant;
-use async_graphql::{Enum, Object};
+use async_graphql::{Description, Enum, Object};
 
 /// Why a case was opened.
 #[derive(Clone, Copy, Debug, Enum, Eq, PartialEq)]
@@ -43,9 +43,10 @@ pub enum Decision {
 }
 
 /// A proposed decision that waits for the second person, or was approved.
+#[derive(Description)]
 pub struct Proposal(case::Proposal);
 
-#[Object]
+#[Object(use_type_description)]
 impl Proposal {
     /// What is proposed.
     async fn decision(&self) -> Decision {
@@ -70,9 +71,10 @@ impl Proposal {
 
 /// A case (人工处理): a payment that a person has to find out about. One person proposes a decision
 /// with evidence, another approves or rejects it.
+#[derive(Description)]
 pub struct Case(pub case::Case);
 
-#[Object]
+#[Object(use_type_description)]
 impl Case {
     /// Its number: 24 digits, beginning with the business date.
     async fn case_no(&self) -> &str {

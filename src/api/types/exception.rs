@@ -3,7 +3,7 @@
 use super::flow::AttemptOutcome;
 use crate::domain::exception;
 use crate::domain::time::Instant;
-use async_graphql::{Enum, ID, Object};
+use async_graphql::{Description, Enum, ID, Object};
 
 /// What the poller does about an exception.
 #[derive(Clone, Copy, Debug, Enum, Eq, PartialEq)]
@@ -30,9 +30,10 @@ pub enum AlarmLevel {
 }
 
 /// A payment in doubt (异常记录): the row that the poller works on.
+#[derive(Description)]
 pub struct Exception(pub exception::Exception);
 
-#[Object]
+#[Object(use_type_description)]
 impl Exception {
     /// Its id.
     async fn exception_id(&self) -> ID {
@@ -51,7 +52,10 @@ impl Exception {
 
     /// The reversal flow, from the moment there is one.
     async fn reversal_flow_no(&self) -> Option<&str> {
-        self.0.reversal_flow_no.as_ref().map(|number| number.as_str())
+        self.0
+            .reversal_flow_no
+            .as_ref()
+            .map(|number| number.as_str())
     }
 
     /// What is being done about it.

@@ -6,7 +6,7 @@ use super::scalars::Date;
 use crate::domain::flow;
 use crate::domain::time::Instant;
 use crate::storage::orders::Filter;
-use async_graphql::{Enum, ID, InputObject, Object};
+use async_graphql::{Description, Enum, ID, InputObject, Object};
 
 /// What a flow tells the bank to do.
 #[derive(Clone, Copy, Debug, Enum, Eq, PartialEq)]
@@ -34,9 +34,10 @@ pub enum FlowState {
 
 /// A money instruction (流水): one payment or one reversal. Its number is what the bank knows it by,
 /// and every try of it carries the same one.
+#[derive(Description)]
 pub struct Flow(pub flow::Flow);
 
-#[Object]
+#[Object(use_type_description)]
 impl Flow {
     /// Its number: 24 digits, beginning with the business date.
     async fn flow_no(&self) -> &str {
@@ -130,7 +131,11 @@ impl From<FlowFilter> for Filter {
     fn from(filter: FlowFilter) -> Self {
         let states = filter.states.unwrap_or_default().into_iter();
         Filter {
-            states: words(states.map(flow::FlowState::from).map(flow::FlowState::as_str)),
+            states: words(
+                states
+                    .map(flow::FlowState::from)
+                    .map(flow::FlowState::as_str),
+            ),
             merchant: filter.merchant,
             biller: filter.biller,
             bill_no: filter.bill_no,
@@ -173,9 +178,10 @@ pub enum AttemptOutcome {
 }
 
 /// One call about a flow, kept as evidence because it did not conclude the flow at once.
+#[derive(Description)]
 pub struct Attempt(pub flow::Attempt);
 
-#[Object]
+#[Object(use_type_description)]
 impl Attempt {
     /// Its id.
     async fn attempt_id(&self) -> ID {

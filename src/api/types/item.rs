@@ -5,7 +5,7 @@ use super::region::Region;
 use crate::domain::item;
 use crate::domain::money;
 use crate::engine;
-use async_graphql::{Enum, Object};
+use async_graphql::{Description, Enum, Object};
 
 /// What kind of bill an item is.
 #[derive(Clone, Copy, Debug, Enum, Eq, PartialEq)]
@@ -58,12 +58,13 @@ pub enum AmountRuleKind {
 }
 
 /// Which amounts an item accepts.
+#[derive(Description)]
 pub struct AmountRule {
     rule: item::AmountRule,
     currency: money::Currency,
 }
 
-#[Object]
+#[Object(use_type_description)]
 impl AmountRule {
     /// The kind of the rule.
     async fn kind(&self) -> AmountRuleKind {
@@ -88,9 +89,10 @@ impl AmountRule {
 }
 
 /// Who is paid (缴费单位).
+#[derive(Description)]
 pub struct Biller(pub item::Biller);
 
-#[Object]
+#[Object(use_type_description)]
 impl Biller {
     /// The code by which it is named everywhere.
     async fn code(&self) -> &str {
@@ -109,6 +111,7 @@ impl Biller {
 }
 
 /// One thing that can be paid to one biller (缴费项目).
+#[derive(Description)]
 pub struct Item {
     /// The item.
     pub item: item::Item,
@@ -116,7 +119,7 @@ pub struct Item {
     pub biller: Option<item::Biller>,
 }
 
-#[Object]
+#[Object(use_type_description)]
 impl Item {
     /// The code by which it is named everywhere.
     async fn code(&self) -> &str {
@@ -183,9 +186,10 @@ impl Item {
 }
 
 /// The items of one category.
+#[derive(Description)]
 pub struct CategoryGroup(engine::CategoryGroup);
 
-#[Object]
+#[Object(use_type_description)]
 impl CategoryGroup {
     /// The category.
     async fn category(&self) -> Category {
@@ -203,9 +207,10 @@ impl CategoryGroup {
 }
 
 /// What can be paid at a place.
+#[derive(Description)]
 pub struct PayableItems(pub engine::PayableItems);
 
-#[Object]
+#[Object(use_type_description)]
 impl PayableItems {
     /// The region that answers: the one that was asked for, the nearest one of the catalogue above
     /// it, or the one nearest to the place.

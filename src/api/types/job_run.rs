@@ -2,7 +2,7 @@
 
 use crate::domain::job;
 use crate::domain::time::Instant;
-use async_graphql::{Enum, ID, Object};
+use async_graphql::{Description, Enum, ID, Object};
 
 /// How a run stands.
 #[derive(Clone, Copy, Debug, Enum, Eq, PartialEq)]
@@ -17,9 +17,10 @@ pub enum JobRunState {
 }
 
 /// One run of one scheduled job (任务); each due time has one at most.
+#[derive(Description)]
 pub struct JobRun(pub job::JobRun);
 
-#[Object]
+#[Object(use_type_description)]
 impl JobRun {
     /// Its id.
     async fn run_id(&self) -> ID {

@@ -1,7 +1,7 @@
 //! Merchants.
 
 use crate::domain::merchant;
-use async_graphql::{Enum, Object};
+use async_graphql::{Description, Enum, Object};
 
 /// The kind of a merchant.
 #[derive(Clone, Copy, Debug, Enum, Eq, PartialEq)]
@@ -24,9 +24,10 @@ pub enum MerchantState {
 }
 
 /// Who sells bill payment to people (渠道商户).
+#[derive(Description)]
 pub struct Merchant(pub merchant::Merchant);
 
-#[Object]
+#[Object(use_type_description)]
 impl Merchant {
     /// The code by which it is named everywhere.
     async fn code(&self) -> &str {

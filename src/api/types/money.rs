@@ -3,12 +3,13 @@
 use super::invalid;
 use crate::domain::money::{self, Currency, MoneyError};
 use crate::domain::refusal::Refusal;
-use async_graphql::{InputObject, Object};
+use async_graphql::{Description, InputObject, Object};
 
 /// An amount of money. Whole minor units, never a floating point number.
+#[derive(Description)]
 pub struct Money(pub money::Money);
 
-#[Object]
+#[Object(use_type_description)]
 impl Money {
     /// Minor units as digits, e.g. `12345` for 123.45 CNY. A string, because JSON numbers lose digits.
     async fn minor(&self) -> String {

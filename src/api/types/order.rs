@@ -8,7 +8,7 @@ use crate::api::loaders::Flows;
 use crate::domain::order;
 use crate::domain::time::Instant;
 use crate::storage::orders::Filter;
-use async_graphql::{Context, Enum, InputObject, Object, Result};
+use async_graphql::{Context, Description, Enum, InputObject, Object, Result};
 
 /// Where an order stands (订单状态). `SUCCEEDED`, `FAILED`, `REVERSED` and `CLOSED` are final.
 #[derive(Clone, Copy, Debug, Enum, Eq, PartialEq)]
@@ -35,9 +35,10 @@ pub enum OrderState {
 }
 
 /// An order (订单): one bill to be paid once.
+#[derive(Description)]
 pub struct Order(pub order::Order);
 
-#[Object]
+#[Object(use_type_description)]
 impl Order {
     /// Its number: 24 digits, beginning with the business date.
     async fn order_no(&self) -> &str {
@@ -139,7 +140,11 @@ impl From<OrderFilter> for Filter {
     fn from(filter: OrderFilter) -> Self {
         let states = filter.states.unwrap_or_default().into_iter();
         Filter {
-            states: words(states.map(order::OrderState::from).map(order::OrderState::as_str)),
+            states: words(
+                states
+                    .map(order::OrderState::from)
+                    .map(order::OrderState::as_str),
+            ),
             merchant: filter.merchant,
             biller: filter.biller,
             bill_no: filter.bill_no,

@@ -1,7 +1,7 @@
 //! Expected refusals as data.
 
 use crate::domain::refusal;
-use async_graphql::{Enum, Object};
+use async_graphql::{Description, Enum, Object};
 
 /// Why something was refused. The words are stable; programs may go by them.
 #[derive(Clone, Copy, Debug, Enum, Eq, PartialEq)]
@@ -82,9 +82,10 @@ pub enum Retry {
 }
 
 /// An expected refusal of a mutation: nothing is broken, the request cannot be done as it is.
+#[derive(Description)]
 pub struct UserError(pub refusal::Refusal);
 
-#[Object]
+#[Object(use_type_description)]
 impl UserError {
     /// Why, for programs.
     async fn code(&self) -> RefusalCode {

@@ -1,10 +1,10 @@
 //! Regions.
 
 use super::scalars::Degrees;
-use crate::api::desk::Desk;
 use crate::api::auth::Right;
+use crate::api::desk::Desk;
 use crate::domain::region;
-use async_graphql::{Context, Enum, Object, Result};
+use async_graphql::{Context, Description, Enum, Object, Result};
 
 /// The level of a region in the tree.
 #[derive(Clone, Copy, Debug, Enum, Eq, PartialEq)]
@@ -17,9 +17,10 @@ pub enum RegionLevel {
 }
 
 /// A region (地区) by its GB/T 2260 code.
+#[derive(Description)]
 pub struct Region(pub region::Region);
 
-#[Object]
+#[Object(use_type_description)]
 impl Region {
     /// Six digits by GB/T 2260, e.g. `440300`.
     async fn code(&self) -> String {
@@ -52,11 +53,15 @@ impl Region {
 
     /// Latitude of its seat in decimal degrees, where the catalogue has it.
     async fn latitude(&self) -> Option<Degrees> {
-        self.0.place.map(|place| Degrees::from_micro(place.latitude_e6))
+        self.0
+            .place
+            .map(|place| Degrees::from_micro(place.latitude_e6))
     }
 
     /// Longitude of its seat in decimal degrees, where the catalogue has it.
     async fn longitude(&self) -> Option<Degrees> {
-        self.0.place.map(|place| Degrees::from_micro(place.longitude_e6))
+        self.0
+            .place
+            .map(|place| Degrees::from_micro(place.longitude_e6))
     }
 }

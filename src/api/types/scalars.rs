@@ -1,16 +1,16 @@
 //! Scalars of our own.
 
 use crate::domain::time::BusinessDate;
-use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
+use async_graphql::{Description, InputValueError, InputValueResult, Scalar, ScalarType, Value};
 use chrono::NaiveDate;
 use secrecy::SecretString;
 
 /// A business date (账务日) as `YYYY-MM-DD`: the day on which something counts, in the center's zone
 /// and by its cut-off. It is not always the calendar's day.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Description)]
 pub struct Date(pub BusinessDate);
 
-#[Scalar]
+#[Scalar(use_type_description)]
 impl ScalarType for Date {
     fn parse(value: Value) -> InputValueResult<Self> {
         let Value::String(text) = &value else {
@@ -28,7 +28,7 @@ impl ScalarType for Date {
 
 /// Decimal degrees such as `31.2304`, as a string or a number. Answers are strings; no digit is lost
 /// to floating point.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Description)]
 pub struct Degrees(pub String);
 
 impl Degrees {
@@ -45,7 +45,7 @@ impl Degrees {
     }
 }
 
-#[Scalar]
+#[Scalar(use_type_description)]
 impl ScalarType for Degrees {
     fn parse(value: Value) -> InputValueResult<Self> {
         match value {
@@ -63,12 +63,12 @@ impl ScalarType for Degrees {
 /// A password or token that the bank checks, 1 to 4096 characters. It is passed on to the bank and is
 /// never stored, never logged and never part of an answer. Send it as a variable, not written into
 /// the document.
-#[derive(Debug)]
+#[derive(Debug, Description)]
 pub struct Credential(pub SecretString);
 
 const CREDENTIAL_BYTES_MAX: usize = 4_096;
 
-#[Scalar]
+#[Scalar(use_type_description)]
 impl ScalarType for Credential {
     fn parse(value: Value) -> InputValueResult<Self> {
         match value {
@@ -116,7 +116,10 @@ mod tests {
         for bad in [Value::from(123_456), Value::from(long), Value::from("")] {
             let error = <Credential as ScalarType>::parse(bad).unwrap_err();
             let text = format!("{:?}", error.into_server_error(Default::default()));
-            assert!(!text.contains("123456") && !text.contains("s3cret"), "{text}");
+            assert!(
+                !text.contains("123456") && !text.contains("s3cret"),
+                "{text}"
+            );
         }
     }
 }

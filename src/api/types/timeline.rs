@@ -9,7 +9,7 @@ use crate::api::desk::Desk;
 use crate::api::errors::Problem;
 use crate::domain::time::Instant;
 use crate::engine;
-use async_graphql::{Context, Enum, Object, Result};
+use async_graphql::{Context, Description, Enum, Object, Result};
 
 /// What kind of thing happened.
 #[derive(Clone, Copy, Debug, Enum, Eq, PartialEq)]
@@ -32,9 +32,10 @@ pub enum TimelineKind {
 }
 
 /// One thing that happened to an order.
+#[derive(Description)]
 pub struct TimelineEntry(engine::TimelineEntry);
 
-#[Object]
+#[Object(use_type_description)]
 impl TimelineEntry {
     /// When.
     async fn at(&self) -> Instant {
@@ -66,9 +67,10 @@ impl TimelineEntry {
 }
 
 /// What happens next to an order that is not at rest.
+#[derive(Description)]
 pub struct NextStep(engine::NextStep);
 
-#[Object]
+#[Object(use_type_description)]
 impl NextStep {
     /// What, in words.
     async fn text(&self) -> &str {
@@ -82,9 +84,10 @@ impl NextStep {
 }
 
 /// Everything about an order, in order.
+#[derive(Description)]
 pub struct OrderTimeline(pub engine::Timeline);
 
-#[Object]
+#[Object(use_type_description)]
 impl OrderTimeline {
     /// The order as it stands in the database.
     async fn order(&self) -> Order {

@@ -12,7 +12,10 @@
 //! How one could break it: by a check in [`import`], where the first mistake would hide the others;
 //! by writing a part of the records.
 
+mod cells;
+mod items;
 mod records;
+mod regions;
 mod sheet;
 #[cfg(test)]
 mod tests;
