@@ -9,7 +9,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
-use support::client::{Client, http_client};
+use support::client::{Client, http_client, nodes};
 use support::process::{Process, command, free_address, run, wait_for};
 
 const PATIENCE: Duration = Duration::from_secs(150);
@@ -104,10 +104,10 @@ async fn a_newcomer_sees_everything_and_ctrl_c_leaves_nothing() {
     let ann = Client::new(http_client(), &demo.url, &demo.word_of("operator `ann`"));
     let mut seen = BTreeSet::new();
     wait_for("orders in all nine states", PATIENCE, async || {
-        const ALL: &str = "{ orders(first: 100) { nodes { state } } }";
+        const ALL: &str = "{ orders(first: 100) { edges { node { state } } } }";
         let data = ann.ask(ALL, json!({})).await.expect("orders");
-        let nodes = data["orders"]["nodes"].as_array().cloned().unwrap_or_default();
-        seen.extend(nodes.iter().filter_map(|node| node["state"].as_str().map(str::to_owned)));
+        let states = nodes(&data["orders"]).filter_map(|order| order["state"].as_str());
+        seen.extend(states.map(str::to_owned));
         (seen.len() == STATES.len()).then_some(())
     })
     .await;

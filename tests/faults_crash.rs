@@ -69,12 +69,12 @@ impl Load {
                 (TOPUP, format!("138{:04}{ending:04}", number % 10_000))
             };
             let request = format!("crash-{number}");
-            let make = async || caller.create(&request, (item, &bill_no), 5_000).await;
+            let make = || caller.create(&request, (item, &bill_no), 5_000);
             let Some(order) = self.until_answered(make).await else { continue };
             let order_no = order.order_no.clone();
             let made = Made { item, bill_no, order_no: order_no.clone() };
             self.told().made.insert(request, made);
-            let confirm = async || caller.confirm(&order_no).await;
+            let confirm = || caller.confirm(&order_no);
             if let Some(order) = self.until_answered(confirm).await
                 && order.is_at_rest()
                 && order.state != "MANUAL"
@@ -85,10 +85,10 @@ impl Load {
     }
 
     /// Repeats a request until it is answered or the load is over.
-    async fn until_answered(
-        &self,
-        ask: impl AsyncFn() -> Result<OrderView, Failed>,
-    ) -> Option<OrderView> {
+    async fn until_answered<A>(&self, ask: impl Fn() -> A) -> Option<OrderView>
+    where
+        A: Future<Output = Result<OrderView, Failed>>,
+    {
         loop {
             match ask().await {
                 Ok(order) => return Some(order),

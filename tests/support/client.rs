@@ -207,11 +207,11 @@ impl Client {
     pub async fn are_more_than(&self, few: usize, states: &[&str]) -> Result<bool, Failed> {
         let query = "query L($states: [OrderState!], $first: Int) { \
                      orders(filter: { states: $states }, first: $first) \
-                     { nodes { orderNo } pageInfo { hasNextPage } } }";
+                     { edges { cursor } pageInfo { hasNextPage } } }";
         let variables = json!({ "states": states, "first": few.max(1) });
         let data = self.ask(query, variables).await?;
-        let nodes = data["orders"]["nodes"].as_array().map_or(0, Vec::len);
-        Ok(nodes > few || data["orders"]["pageInfo"]["hasNextPage"] == json!(true))
+        let edges = data["orders"]["edges"].as_array().map_or(0, Vec::len);
+        Ok(edges > few || data["orders"]["pageInfo"]["hasNextPage"] == json!(true))
     }
 
     /// Waits until no payment is in doubt.
@@ -225,11 +225,16 @@ impl Client {
 
     /// The cases about an order; for operators.
     pub async fn cases(&self, order_no: &str) -> Result<Vec<Value>, Failed> {
-        let query = "{ cases(first: 100) { nodes { caseNo orderNo kind state cause } } }";
+        let query = "{ cases(first: 100) { edges { node { caseNo orderNo kind state } } } }";
         let data = self.ask(query, json!({})).await?;
-        let all = data["cases"]["nodes"].as_array().cloned().unwrap_or_default();
-        Ok(all.into_iter().filter(|case| case["orderNo"] == json!(order_no)).collect())
+        let all = nodes(&data["cases"]);
+        Ok(all.filter(|case| case["orderNo"] == json!(order_no)).cloned().collect())
     }
+}
+
+/// The nodes of a listing's page.
+pub fn nodes(connection: &Value) -> impl Iterator<Item = &Value> {
+    connection["edges"].as_array().into_iter().flatten().map(|edge| &edge["node"])
 }
 
 fn order_in(payload: &Value) -> Result<OrderView, Failed> {

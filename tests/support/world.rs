@@ -359,24 +359,14 @@ impl Sim {
         about.filter_map(|body| body["kind"].as_str().map(str::to_owned)).collect()
     }
 
-    /// Calls a bank as the network does that delivers a request late.
-    pub async fn deliver(&self, path: &str, body: &Value) -> Value {
-        let url = format!("{}/{path}", self.url);
-        self.exchange("POST", url, Some(body)).await.expect("an answer")
-    }
-
     async fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
         let answer = self.try_call(method, path, body).await;
         answer.unwrap_or_else(|| panic!("the simulated world did not answer {method} {path}"))
     }
 
     async fn try_call(&self, method: &str, path: &str, body: Option<&Value>) -> Option<Value> {
-        self.exchange(method, format!("{}/admin/{path}", self.url), body).await
-    }
-
-    async fn exchange(&self, method: &str, url: String, body: Option<&Value>) -> Option<Value> {
         let method = method.parse().expect("a method");
-        let mut request = self.http.request(method, url);
+        let mut request = self.http.request(method, format!("{}/admin/{path}", self.url));
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body.to_string());
         }
