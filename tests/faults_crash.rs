@@ -16,7 +16,7 @@ use support::world::{FEE, Setup, TOPUP, World};
 use tokio::task::JoinSet;
 
 const KILLS: u32 = 16;
-const CALLERS: usize = 6;
+const CALLERS: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How bills end: mostly well, and each trick of the simulated bank now and then.

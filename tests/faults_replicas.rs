@@ -70,7 +70,10 @@ async fn a_replica_paused_past_its_lease_does_no_harm() {
     while let Some(answer) = under_way.join_next().await {
         let order = answer.expect("no panic").expect("an answer, if late");
         let stored = awake.merchant().at_rest(&order.order_no, PATIENCE).await;
-        assert_eq!(stored.state, "SUCCEEDED", "{order:?}");
+        // What had not left when the replica was stopped may not leave any more when it wakes.
+        let debits = world.sim.events(&order.order_no, "DEBIT").len();
+        let wanted = if debits == 1 { "SUCCEEDED" } else { "FAILED" };
+        assert_eq!(stored.state, wanted, "{debits} debits, told {order:?}");
     }
     let more = pay_many(&[paused.merchant(), awake.merchant()], 500..540, 8).await;
     assert!(more.iter().flatten().all(|order| order.state == "SUCCEEDED"), "{more:?}");
