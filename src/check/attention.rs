@@ -1,5 +1,5 @@
-//! I3 and I14: an order that is not settled is being worked on, by the poller or by people, and once
-//! faults stop none is left in doubt.
+//! I3 and I14: an order that is not settled is being worked on, by the poller or by people, and
+//! once faults stop none is left in doubt.
 
 use super::CheckOptions;
 use super::dossier::Dossier;

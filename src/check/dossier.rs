@@ -1,4 +1,4 @@
-//! All that our database says about one order, and the walk that brings the orders by, page by page.
+//! All that our database says about one order, and the walk that brings the orders by in pages.
 
 use super::report::{Findings, Invariant};
 use crate::domain::audit::AuditRow;

@@ -88,10 +88,10 @@ pub(super) fn judge(dossier: &Dossier, findings: &mut Findings) {
 /// Goes through the rows about one thing, each of which has to begin where the last one ended, and
 /// gives the state where they lead. Rows of one instant may come from several chains and have no
 /// order among themselves: the one that fits comes first.
-pub(super) fn replay<'a>(
-    rows: &'a [AuditRow],
+pub(super) fn replay(
+    rows: &[AuditRow],
     judge: impl Fn(&AuditRow) -> Result<(), &'static str>,
-) -> Result<&'a str, (&'a AuditRow, &'static str)> {
+) -> Result<&str, (&AuditRow, &'static str)> {
     let mut state = "";
     let mut left: Vec<&AuditRow> = rows.iter().collect();
     while let Some(first) = left.first().copied() {

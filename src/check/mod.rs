@@ -3,8 +3,8 @@
 //! The checker is a reader of two witnesses and shares no logic with the engine. It uses the
 //! domain's nouns, but writes down once more which moves are allowed and what the bank's codes
 //! mean, so that a mistake in the engine's rules is a finding here and not an agreement. It asks
-//! nobody, writes nothing, and judges a database of a million orders page by page; only the ledger's
-//! sums are held in memory, some 300 bytes an order.
+//! nobody, writes nothing, and judges a database of a million orders page by page; only the
+//! ledger's sums are held in memory, some 300 bytes an order.
 //!
 //! It may be run while the center works: the database is seen as it stood at one instant, and an
 //! order that the bank is busy with at that instant is judged by its ceiling only. What cannot be

@@ -8,7 +8,7 @@ use std::fmt;
 named_enum! {
     /// The rule that is broken.
     pub enum Invariant {
-        /// The bank and the biller moved what the order's state says, and never more than its amount.
+        /// The bank and the biller moved what the order's state says, never more than its amount.
         Money = "I1",
         /// One number a step, one effect a number, and no number that is not ours.
         OneEffect = "I2",
@@ -364,8 +364,8 @@ impl CallFigures {
         }
         writeln!(
             f,
-            "calls: {} pay, {} query, {} reverse, {} lookup; {} orders were paid, with {} pay calls \
-             each on average ({} at most) and {} calls of any kind",
+            "calls: {} pay, {} query, {} reverse, {} lookup; {} orders were paid, with {} pay \
+             calls each on average ({} at most) and {} calls of any kind",
             self.pay,
             self.query,
             self.reverse,

@@ -1,4 +1,4 @@
-//! I3, I14, I11 and laws 3 and 8: who works on an order, who decided, and what orders must not share.
+//! I3, I14, I11 and laws 3 and 8: who works on an order, who decided, what orders must not share.
 
 use crate::pair::*;
 use crate::support::given;
