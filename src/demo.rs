@@ -285,7 +285,7 @@ Ctrl-C ends it.
         ),
         doubt = call(
             maker,
-            r#"{ exceptions(first: 1) { edges { node { phase polls nextAt order { orderNo state amount { display } } } } } }"#
+            r#"{ exceptions(first: 1) { edges { node { orderNo phase polls lastOutcome nextAt } } } }"#
         ),
     );
 }
