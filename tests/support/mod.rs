@@ -6,6 +6,10 @@
 )]
 
 pub mod bank;
+pub mod client;
 pub mod database;
 pub mod given;
+pub mod load;
+pub mod process;
 pub mod replica;
+pub mod world;
