@@ -301,16 +301,18 @@ async fn read_figures(engine: &Engine) -> Result<(), crate::storage::StoreError>
     use crate::domain::order::OrderState;
     let (open, states) = engine
         .store()
-        .read(|c| Ok((exceptions::open_summary(c)?, orders::count_by_state(c)?)))
+        .read(|c| Ok((exceptions::open_figures(c)?, orders::count_by_state(c)?)))
         .await?;
     let now = engine.clock().now();
     for phase in Phase::ALL {
-        let row = open.iter().find(|(found, ..)| found == phase);
-        let count = row.map_or(0, |(_, count, _)| *count);
-        let age = row.map_or(0, |(_, _, oldest)| (now - oldest).num_seconds().max(0));
+        let row = open.iter().find(|found| found.phase == *phase);
+        let count = row.map_or(0, |row| row.count);
+        let age = row.map_or(0, |row| (now - row.oldest).num_seconds().max(0));
+        let depth = row.map_or(0, |row| i64::from(row.polls_max));
         let gauge = |name: &'static str| metrics::gauge!(name, "phase" => phase.as_str());
         gauge("payhall_exceptions_open").set(figure(count));
         gauge("payhall_exceptions_oldest_age_seconds").set(figure(age));
+        gauge("payhall_exceptions_ladder_depth").set(figure(depth));
     }
     for state in OrderState::OPEN_PAYMENT {
         let count = states
