@@ -21,7 +21,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use support::bank::books::Effect;
-use support::bank::{ANSWER_WITHIN, Deed, LEASE, ORPHAN_AFTER, TestBank, code, refused};
+use support::bank::{ANSWER_WITHIN, Deed, LEASE, ORPHAN_AFTER, TestBank, alarms, code, refused};
 use support::database::TestDatabase;
 use support::given;
 
@@ -544,5 +544,71 @@ fn a_database_that_is_gone_when_the_bank_answers() {
         assert_eq!(bank.state(&order.order_no), OrderState::Succeeded);
         let payment = bank.payment(&order.order_no);
         assert_eq!(bank.far.count(Operation::Pay, &payment.flow_no), 1);
+    }
+}
+
+#[test]
+fn an_alarm_is_raised_once_although_a_paused_holder_writes_back_later() {
+    for database in TestDatabase::all() {
+        let mut bank = TestBank::new(database);
+        let other = bank.start_replica();
+        let order = bank.create("parking", "P0001", 1_200);
+        bank.far.tell(Operation::Pay, "P0001", [Deed::Lost]);
+        bank.far
+            .tell_for_ever(Operation::Query, "P0001", Deed::Unknown);
+        bank.confirm(&order.order_no).unwrap();
+        bank.run_for(Duration::from_secs(590));
+        bank.far
+            .tell(Operation::Query, "P0001", [Deed::UnknownThenHang]);
+        bank.advance(Duration::from_secs(10));
+        let paused = pause_in_poll(&bank);
+        // Ten minutes old by now: the other program cries.
+        assert_eq!(bank.poll_at(other).alarms, 1);
+        bank.far.release();
+        bank.wait(paused).unwrap();
+        assert_eq!((bank.poll().alarms, bank.poll_at(other).alarms), (0, 0));
+        assert_eq!(
+            alarms::about(&order.order_no).len(),
+            1,
+            "on {}",
+            bank.database.kind
+        );
+        bank.far.heal();
+        bank.run_for(Duration::from_secs(600));
+    }
+}
+
+#[test]
+fn what_a_confirm_heard_is_kept_although_the_poller_took_over_meanwhile() {
+    for database in TestDatabase::all() {
+        let mut bank = TestBank::new(database);
+        let other = bank.start_replica();
+        let order = bank.create("topup", BILL, 5_000);
+        bank.far.tell(Operation::Pay, BILL, [Deed::UnknownThenHang]);
+        bank.far.tell(
+            Operation::Query,
+            BILL,
+            [Deed::Pending, Deed::Pending, Deed::Pending],
+        );
+        bank.confirm(&order.order_no).unwrap();
+        bank.advance(ORPHAN_AFTER);
+        assert_eq!(bank.poll_at(other).orphans, 1);
+        bank.far.release();
+        bank.advance(Duration::from_secs(8));
+        let heard = bank
+            .wait(bank.engine().attempts_of(&order.order_no))
+            .unwrap();
+        let paid = heard
+            .iter()
+            .find(|attempt| attempt.operation == Operation::Pay);
+        let paid = paid.expect("what the bank said to the payment itself is evidence");
+        assert_eq!(
+            paid.code.as_deref(),
+            Some("-1"),
+            "on {}",
+            bank.database.kind
+        );
+        let end = || bank.state(&order.order_no) == OrderState::Failed;
+        assert!(bank.run_until(Duration::from_secs(1_800), end));
     }
 }

@@ -225,11 +225,25 @@ impl Engine {
         };
         let repeats = ExponentialBuilder::default().with_min_delay(Duration::from_millis(100));
         match settle.retry(repeats.with_max_times(4)).await {
-            Ok(settled) => settled.order(),
+            Ok(settled) => {
+                if let (Settled::NotAllowed(_), Some(attempt)) = (&settled, known.conclusion) {
+                    self.keep_late_answer(&order_no, attempt).await;
+                }
+                settled.order()
+            }
             Err(error) => {
                 tracing::error!(%order_no, %error, "an outcome was not written; the poller takes over");
                 None
             }
+        }
+    }
+
+    /// An answer that came when it could not settle the order any more is evidence for people.
+    async fn keep_late_answer(&self, order_no: &OrderNo, attempt: Attempt) {
+        let outcome = attempt.outcome;
+        tracing::warn!(%order_no, %outcome, "the bank answered when others had gone on");
+        if let Err(error) = self.keep_evidence(vec![attempt]).await {
+            tracing::error!(%order_no, %error, "a late answer was not written");
         }
     }
 
@@ -268,6 +282,7 @@ impl Engine {
             reply: Reply::NotFound,
             was_sent: false,
             attempts: Vec::new(),
+            conclusion: None,
         };
         let mut waits = adapter.tries.iter();
         let mut operation = Operation::Pay;
@@ -279,11 +294,12 @@ impl Engine {
             };
             tried.was_sent |= operation == Operation::Pay && !matches!(reply, Reply::NotSent(_));
             tried.reply = reply;
+            let attempt = self.attempt(&payment.flow, operation, &tried.reply, asked_at, None);
             if matches!(tried.reply, Reply::Succeeded(_) | Reply::Refused { .. }) {
+                tried.conclusion = Some(attempt);
                 return tried;
             }
             self.cry_on_mismatch(&payment.order.order_no, &tried.reply);
-            let attempt = self.attempt(&payment.flow, operation, &tried.reply, asked_at, None);
             tried.attempts.push(attempt);
             let may_send =
                 !tried.was_sent || (adapter.idempotent && matches!(tried.reply, Reply::NotFound));
@@ -390,7 +406,10 @@ impl Payment {
 struct Tried {
     reply: Reply,
     was_sent: bool,
+    /// The calls that concluded nothing.
     attempts: Vec<Attempt>,
+    /// The call that did; kept only where it came too late.
+    conclusion: Option<Attempt>,
 }
 
 /// The order as it stands, as an answer to a confirm.

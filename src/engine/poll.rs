@@ -306,7 +306,6 @@ impl Engine {
         let (reply, attempt) = self.query(&doubtful).await?;
         let outcome = reply.outcome();
         let mut step = Step::new(OrderEvent::PaymentSucceeded, actor);
-        step.attempts = vec![attempt.clone()];
         let mut exception = doubtful.exception.clone();
         match doubtful
             .exception

@@ -11,8 +11,8 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 /// A row of `exceptions`.
-#[derive(Clone, Debug, Queryable, QueryableByName, Insertable, AsChangeset)]
-#[diesel(table_name = exceptions, treat_none_as_null = true)]
+#[derive(Clone, Debug, Queryable, QueryableByName, Insertable)]
+#[diesel(table_name = exceptions)]
 pub(super) struct ExceptionRow {
     pub exception_id: String,
     pub order_no: String,
@@ -34,6 +34,68 @@ pub(super) struct ExceptionRow {
     pub lease_until: Option<i64>,
     pub fence: i64,
     pub closed_at: Option<i64>,
+}
+
+/// What the holder of a lease writes: all but what never changes, and but the alarm, which any
+/// replica may raise meanwhile.
+#[derive(AsChangeset)]
+#[diesel(table_name = exceptions, treat_none_as_null = true)]
+struct Held {
+    reversal_flow_no: Option<String>,
+    phase: String,
+    polls: i32,
+    unknowns: i32,
+    not_found: i32,
+    tries: i32,
+    last_outcome: Option<String>,
+    phase_at: i64,
+    next_at: i64,
+    escalated: bool,
+    lease_owner: Option<String>,
+    lease_until: Option<i64>,
+    closed_at: Option<i64>,
+}
+
+impl From<ExceptionRow> for Held {
+    fn from(row: ExceptionRow) -> Self {
+        let ExceptionRow {
+            exception_id: _,
+            order_no: _,
+            payment_flow_no: _,
+            reversal_flow_no,
+            phase,
+            polls,
+            unknowns,
+            not_found,
+            tries,
+            last_outcome,
+            payment_started_at: _,
+            opened_at: _,
+            phase_at,
+            next_at,
+            alarm: _,
+            escalated,
+            lease_owner,
+            lease_until,
+            fence: _,
+            closed_at,
+        } = row;
+        Self {
+            reversal_flow_no,
+            phase,
+            polls,
+            unknowns,
+            not_found,
+            tries,
+            last_outcome,
+            phase_at,
+            next_at,
+            escalated,
+            lease_owner,
+            lease_until,
+            closed_at,
+        }
+    }
 }
 
 impl From<&Exception> for ExceptionRow {
@@ -263,7 +325,7 @@ fn write(c: &mut AnyConnection, row: ExceptionRow) -> QueryResult<bool> {
             .filter(exceptions::fence.eq(fence))
             .filter(exceptions::closed_at.is_null()),
     )
-    .set(row)
+    .set(Held::from(row))
     .execute(c)?;
     Ok(written == 1)
 }

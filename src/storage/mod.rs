@@ -129,6 +129,17 @@ impl Tx<'_> {
         )?)
     }
 
+    /// Writes calls down that belong to no move; one that is there already stays as it is.
+    pub fn keep_attempts(
+        &mut self,
+        attempts: &[crate::domain::flow::Attempt],
+    ) -> Result<(), StoreError> {
+        for attempt in attempts {
+            flows::insert_attempt(self.c, attempt)?;
+        }
+        Ok(())
+    }
+
     /// Opens a case unless one of its kind is open for the order.
     pub fn open_case(&mut self, case: &crate::domain::case::Case) -> Result<bool, StoreError> {
         Ok(cases::open(self.c, case)?)

@@ -354,6 +354,7 @@ impl TestBank {
 
     /// Lets time pass. Whoever sleeps meanwhile wakes at its own time, and is waited for.
     pub fn advance(&self, by: Duration) {
+        self.settle_down();
         let until = later(self.clock.now(), by);
         while let Some(due) = self.clock.next_try().filter(|due| *due <= until) {
             self.clock.advance_to(due);
