@@ -74,6 +74,10 @@ impl Config {
         if self.api.page_default > self.api.page_max {
             add("api.page_default", "is more than api.page_max".to_owned());
         }
+        if crate::telemetry::check_filter(&self.logs.filter).is_err() {
+            let what = format!("{:?} is not a filter such as info", self.logs.filter);
+            add("logs.filter", what);
+        }
         for (field, what) in self.cache.problems() {
             add(&format!("cache.{field}"), what);
         }

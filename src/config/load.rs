@@ -3,9 +3,8 @@
 use super::{Config, Problem};
 use figment::Figment;
 use figment::error::{Error as FigmentError, Kind};
-use figment::providers::{Format, Serialized, Toml};
-use figment::value::Dict;
-use serde_json::{Map, Value};
+use figment::providers::Serialized;
+use figment::value::{Dict, Value};
 use std::path::{Path, PathBuf};
 
 /// The commented defaults, which are compiled in.
@@ -13,6 +12,7 @@ pub const TEMPLATE: &str = include_str!("../../deploy/payhall.default.toml");
 
 const PREFIX: &str = "PAYHALL_";
 const FILE: &str = "PAYHALL_CONFIG";
+const ENVIRONMENT: &str = "the environment";
 
 /// Settings given as flags: dotted path and value.
 #[derive(Clone, Debug, Default)]
@@ -23,10 +23,13 @@ pub struct Flags(pub Vec<(&'static str, String)>);
 pub struct Environment(pub Vec<(String, String)>);
 
 impl Environment {
-    /// The environment of this process.
+    /// The environment of this process. A variable that is not UTF-8 is taken as well as it can be
+    /// read: it is then named as wrong, where `std::env::vars` would panic.
     pub fn of_process() -> Self {
+        let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
         Self(
-            std::env::vars()
+            std::env::vars_os()
+                .map(|(name, value)| (text(name), text(value)))
                 .filter(|(name, _)| name.starts_with(PREFIX))
                 .collect(),
         )
@@ -37,29 +40,40 @@ impl Environment {
         named.map(|(_, path)| PathBuf::from(path))
     }
 
-    /// `PAYHALL_SECTION__KEY=value` as `section.key = value`.
-    fn settings(&self) -> Dict {
-        let mut root = figment::value::Value::from(Dict::new());
+    /// `PAYHALL_SECTION__KEY=value` as `section.key = value`, and the variables that were meant so
+    /// but are not written so. Kubernetes sets `PAYHALL_SERVICE_HOST` and others like it beside a
+    /// service of our name, so a variable without `__` is only suspect if a section's name opens it.
+    fn settings(&self, sections: &Dict) -> (Dict, Vec<Problem>) {
+        let (mut root, mut suspect) = (Value::from(Dict::new()), Vec::new());
         for (name, value) in &self.0 {
             let Some(key) = name.strip_prefix(PREFIX) else {
                 continue;
             };
-            if name == FILE || key.starts_with("TEST_") {
-                continue;
+            let key = key.to_ascii_lowercase();
+            let is_section =
+                |word: &str| matches!(word, "callers" | "adapters") || sections.contains_key(word);
+            if key.contains("__") || is_section(&key) {
+                let Ok(value) = value.parse::<Value>();
+                root = merge(root, figment::util::nest(&key.replace("__", "."), value));
+            } else if let Some((section, rest)) = key.split_once('_')
+                && is_section(section)
+            {
+                let meant = format!("{PREFIX}{section}__{rest}").to_ascii_uppercase();
+                suspect.push(Problem {
+                    path: name.clone(),
+                    source: Some(ENVIRONMENT.to_owned()),
+                    what: format!("is not a setting; {meant} would be one"),
+                });
             }
-            let path = key.to_ascii_lowercase().replace("__", ".");
-            let Ok(value) = value.parse::<figment::value::Value>();
-            root = merge(root, figment::util::nest(&path, value));
         }
-        root.into_dict().unwrap_or_default()
+        (root.into_dict().unwrap_or_default(), suspect)
     }
 }
 
 /// One nested value laid over another.
-fn merge(under: figment::value::Value, over: figment::value::Value) -> figment::value::Value {
-    use figment::value::Value as V;
+fn merge(under: Value, over: Value) -> Value {
     match (under, over) {
-        (V::Dict(tag, mut under), V::Dict(_, over)) => {
+        (Value::Dict(tag, mut under), Value::Dict(_, over)) => {
             for (key, value) in over {
                 let merged = match under.remove(&key) {
                     Some(before) => merge(before, value),
@@ -67,7 +81,7 @@ fn merge(under: figment::value::Value, over: figment::value::Value) -> figment::
                 };
                 under.insert(key, merged);
             }
-            V::Dict(tag, under)
+            Value::Dict(tag, under)
         }
         (_, over) => over,
     }
@@ -115,76 +129,155 @@ pub fn load(
     flags: &Flags,
 ) -> Result<Loaded, ConfigError> {
     let file = file.map(Path::to_path_buf).or_else(|| environment.file());
-    let mut figment = Figment::new().merge(Named::new("the defaults", Toml::string(TEMPLATE)));
+    let defaults = parse(TEMPLATE, "the defaults").map_err(wrong)?;
+    let (variables, mut found) = environment.settings(&defaults.settings);
+    let mut layers = vec![defaults];
     if let Some(path) = file {
         let text = std::fs::read_to_string(&path).map_err(|cause| ConfigError::File {
             path: path.clone(),
             cause,
         })?;
-        let name = format!("file {}", path.display());
-        figment = figment.merge(Named::new(&name, Toml::string(&text)));
+        layers.push(parse(&text, &format!("file {}", path.display())).map_err(wrong)?);
     }
-    figment = figment
-        .merge(Named::new(
-            "the environment",
-            Serialized::globals(environment.settings()),
-        ))
-        .merge(Named::new("a flag", Serialized::globals(nested(flags))));
-    let config: Config = figment
-        .extract()
-        .map_err(|error| ConfigError::Wrong(problems(error)))?;
-    let problems = config.problems();
-    if problems.is_empty() {
-        Ok(Loaded { config, figment })
-    } else {
-        Err(ConfigError::Wrong(problems))
-    }
-}
-
-/// Dotted paths as nested objects.
-fn nested(flags: &Flags) -> Value {
-    let mut root = Map::new();
-    for (path, value) in &flags.0 {
-        let (section, key) = path.split_once('.').unwrap_or(("", path));
-        let section = root
-            .entry(section)
-            .or_insert_with(|| Value::Object(Map::new()));
-        if let Value::Object(section) = section {
-            section.insert(key.to_owned(), Value::String(value.clone()));
+    layers.push(Layer {
+        name: ENVIRONMENT.to_owned(),
+        settings: variables,
+    });
+    layers.push(Layer {
+        name: "a flag".to_owned(),
+        settings: nested(flags),
+    });
+    let figment = assembled(&layers);
+    if let Some(config) = read_on(&mut layers, &mut found) {
+        for mut problem in config.problems() {
+            let source = figment.find_metadata(&problem.path);
+            problem.source = source.map(|metadata| metadata.name.to_string());
+            found.push(problem);
+        }
+        if found.is_empty() {
+            return Ok(Loaded { config, figment });
         }
     }
-    Value::Object(root)
+    Err(ConfigError::Wrong(found))
 }
 
-fn problems(error: FigmentError) -> Vec<Problem> {
-    error.into_iter().map(problem).collect()
+fn wrong(problem: Problem) -> ConfigError {
+    ConfigError::Wrong(vec![problem])
+}
+
+/// Settings from one place.
+struct Layer {
+    name: String,
+    settings: Dict,
+}
+
+/// Reads TOML. What is not TOML is named by line and column only: the parser's own message repeats
+/// the line, and the line may hold a token.
+fn parse(text: &str, name: &str) -> Result<Layer, Problem> {
+    let refused = |what: String| Problem {
+        path: String::new(),
+        source: Some(name.to_owned()),
+        what,
+    };
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+        let before = text.get(..error.span().map_or(0, |span| span.start));
+        let before = before.unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+        refused(format!("is not TOML from line {line}, column {column} on"))
+    })?;
+    let settings = Value::serialize(&table)
+        .ok()
+        .and_then(Value::into_dict)
+        .ok_or_else(|| refused("is not a table of settings".to_owned()))?;
+    Ok(Layer {
+        name: name.to_owned(),
+        settings,
+    })
+}
+
+fn assembled(layers: &[Layer]) -> Figment {
+    layers.iter().fold(Figment::new(), |figment, layer| {
+        figment.merge(Named::new(
+            &layer.name,
+            Serialized::globals(layer.settings.clone()),
+        ))
+    })
+}
+
+/// Reads the settings. Serde stops at the first mistake, so what it stopped at is taken out and it
+/// reads on with the default, until every mistake was found; `None` if it cannot read on.
+fn read_on(layers: &mut [Layer], found: &mut Vec<Problem>) -> Option<Config> {
+    loop {
+        let error = match assembled(layers).extract() {
+            Ok(config) => return Some(config),
+            Err(error) => error,
+        };
+        let is_missing = error.missing();
+        let problem = problem(error);
+        let mut path: Vec<&str> = problem.path.split('.').collect();
+        if is_missing {
+            // What is not there cannot be taken out: the whole that lacks it is.
+            path.pop();
+        }
+        let mut is_mended = false;
+        for layer in layers.iter_mut().skip(1) {
+            is_mended |= forget(&mut layer.settings, &path);
+        }
+        // What was taken out a moment ago may now be missed; that is one mistake, not two.
+        if !(is_missing && found.iter().any(|one| one.path == problem.path)) {
+            found.push(problem);
+        }
+        if !is_mended {
+            return None;
+        }
+    }
+}
+
+/// Takes a value out; one inside a list goes with the list, so that no other changes its place.
+fn forget(settings: &mut Dict, path: &[&str]) -> bool {
+    match path {
+        [] => false,
+        [key] => settings.remove(*key).is_some(),
+        [key, rest @ ..] => match settings.get_mut(*key) {
+            Some(Value::Dict(_, inner)) => forget(inner, rest),
+            Some(_) => settings.remove(*key).is_some(),
+            None => false,
+        },
+    }
+}
+
+/// Dotted paths as nested settings.
+fn nested(flags: &Flags) -> Dict {
+    let root = flags
+        .0
+        .iter()
+        .fold(Value::from(Dict::new()), |root, (path, value)| {
+            merge(root, figment::util::nest(path, Value::from(value.as_str())))
+        });
+    root.into_dict().unwrap_or_default()
 }
 
 fn problem(error: FigmentError) -> Problem {
-    let mut path = error.path.join(".");
-    let source = error
-        .metadata
-        .as_ref()
-        .map(|metadata| metadata.name.to_string());
+    let mut path = error.path.clone();
+    if let Kind::UnknownField(field, _) = &error.kind
+        && path.last() != Some(field)
+    {
+        path.push(field.clone());
+    }
+    if let Kind::MissingField(field) = &error.kind
+        && path.last().is_none_or(|last| last != field)
+    {
+        path.push(field.to_string());
+    }
+    let path = path.join(".");
+    let source = error.metadata.as_ref().map(|place| place.name.to_string());
     let is_secret = super::show::is_secret(&path);
     let what = match &error.kind {
-        Kind::UnknownField(field, known) => {
-            path = if path.is_empty() {
-                field.clone()
-            } else {
-                format!("{path}.{field}")
-            };
+        Kind::UnknownField(_, known) => {
             format!("unknown key; known here: {}", known.join(", "))
         }
-        Kind::MissingField(field) => {
-            let field = field.to_string();
-            path = if path.is_empty() {
-                field
-            } else {
-                format!("{path}.{field}")
-            };
-            "is missing".to_owned()
-        }
+        Kind::MissingField(_) => "is missing".to_owned(),
         Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) if is_secret => {
             format!("is not {expected}")
         }

@@ -5,6 +5,7 @@ mod check;
 mod load;
 mod show;
 
+pub use crate::telemetry::LogFormat;
 pub use check::Problem;
 pub use load::{ConfigError, Environment, Flags, Loaded, TEMPLATE, load};
 pub use show::show;
@@ -161,18 +162,6 @@ pub struct AlarmsConfig {
 pub struct JobsConfig {
     /// A folder of job files in place of the compiled-in ones; empty for those.
     pub dir: PathBuf,
-}
-
-/// How logs look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// JSON unless on a terminal.
-    Auto,
-    /// One JSON object a line.
-    Json,
-    /// For people.
-    Pretty,
 }
 
 /// `[logs]`

@@ -175,3 +175,53 @@ fn secrets_are_never_printed() {
     assert!(!format!("{:?}", loaded.config).contains(canary));
     assert!(!wrong(&format!("[storage]\nurl = [\"{canary}\"]\n")).contains(canary));
 }
+
+#[test]
+fn what_is_not_toml_is_named_by_its_place_and_not_repeated() {
+    let error = wrong("[server]\n[[callers]]\ntoken = \"canary-5c1f0a9d7e\nkind = 3\n");
+    assert!(error.contains("line 3"), "{error}");
+    assert!(error.contains("payhall.toml"), "{error}");
+    assert!(!error.contains("canary"), "{error}");
+}
+
+#[test]
+fn every_mistake_is_found_at_once() {
+    let file = "[orders]\nexpiry_s = \"soon\"\nexpiri_s = 1\norphan_after_s = 0\n\
+                [server]\ndrain_s = true\n[srver]\nx = 1\n[logs]\nfilter = \"payhall=loud\"\n\
+                [adapters.bank]\nurl = \"x\"\n[adapters.legacy]\nurl = 3\n";
+    let variables = [("PAYHALL_API__DEPTH", "3"), ("PAYHALL_API_DEPTH_MAX", "3")];
+    let error = loaded(file, &variables).err().unwrap();
+    let mut lines = error.lines().map(str::trim_start).collect::<Vec<_>>();
+    lines.sort_unstable();
+    let starts = [
+        "PAYHALL_API_DEPTH_MAX (the environment): is not a setting; PAYHALL_API__DEPTH_MAX",
+        "adapters.bank.biller_url (",
+        "adapters.legacy.",
+        "api.depth (the environment): unknown key",
+        "logs.filter (file ",
+        "orders.expiri_s (file ",
+        "orders.expiry_s (file ",
+        "orders.orphan_after_s (file ",
+        "server.drain_s (file ",
+        "srver (file ",
+    ];
+    for start in starts {
+        let named = lines.iter().filter(|line| line.starts_with(start)).count();
+        assert_eq!(named, 1, "{start:?} in\n{error}");
+    }
+    assert_eq!(lines.len(), starts.len() + 1, "{error}");
+}
+
+#[test]
+fn variables_that_others_set_beside_us_are_no_settings() {
+    let loaded = loaded(
+        "",
+        &[
+            ("PAYHALL_SERVICE_HOST", "10.0.0.1"),
+            ("PAYHALL_PORT_8400_TCP_ADDR", "10.0.0.1"),
+            ("PAYHALL_PORT", "tcp://10.0.0.1:8400"),
+            ("PAYHALL_TEST_DATABASE_URL", "x"),
+        ],
+    );
+    assert!(loaded.is_ok(), "{:?}", loaded.err());
+}

@@ -53,6 +53,12 @@ impl Step {
             actor: actor.clone(),
         }
     }
+
+    /// Whether it is void if somebody else changed the case, or holds the exception by now.
+    fn rests_on_more(&self) -> bool {
+        matches!(self.case, CaseMove::Replace(_))
+            || matches!(self.exception, ExceptionMove::Replace(_))
+    }
 }
 
 /// What became of a step.
@@ -66,8 +72,9 @@ pub(super) enum Settled {
     NotAllowed(Order),
     /// Another payment of the same bill is open; nothing was written.
     OpenPayment(OrderNo),
-    /// The case that was decided has been changed by somebody else; nothing was written.
-    CaseChanged,
+    /// The case that was decided, or the exception that was worked on, has been changed by somebody
+    /// else; nothing was written.
+    Overtaken,
 }
 
 impl Settled {
@@ -77,7 +84,7 @@ impl Settled {
             Settled::Moved(order) | Settled::AlreadyThere(order) | Settled::NotAllowed(order) => {
                 Some(order)
             }
-            Settled::OpenPayment(_) | Settled::CaseChanged => None,
+            Settled::OpenPayment(_) | Settled::Overtaken => None,
         }
     }
 }
@@ -120,8 +127,8 @@ impl Engine {
             }
             let version = order.version;
             (order, flows) = self.read_again(&order.order_no).await?;
-            if order.version == version && matches!(step.case, CaseMove::Replace(_)) {
-                return Ok(Settled::CaseChanged);
+            if order.version == version && step.rests_on_more() {
+                return Ok(Settled::Overtaken);
             }
         }
         Err(StoreError::GaveWay(format!("order {} moves all the time", order.order_no)).into())

@@ -219,14 +219,10 @@ pub(super) fn insert(c: &mut AnyConnection, exception: &Exception) -> QueryResul
     Ok(())
 }
 
-/// Writes an open exception's new values, whoever holds the lease: the order's own version is the
-/// guard of the move that this belongs to.
-pub(super) fn replace(c: &mut AnyConnection, exception: &Exception) -> QueryResult<usize> {
-    let row = ExceptionRow::from(exception);
-    let id = row.exception_id.clone();
-    diesel::update(exceptions::table.filter(exceptions::exception_id.eq(id)))
-        .set(row)
-        .execute(c)
+/// Writes an open exception's new values if nobody has leased it since they were read; false if
+/// somebody has. The order's own version does not tell: an ask that settles nothing leaves it alone.
+pub(super) fn replace(c: &mut AnyConnection, exception: &Exception) -> QueryResult<bool> {
+    write(c, ExceptionRow::from(exception))
 }
 
 /// Writes the counts of an ask back if the lease is still the same, and gives the lease up.
@@ -236,6 +232,10 @@ pub(super) fn write_back(c: &mut AnyConnection, exception: &Exception) -> QueryR
         lease_until: None,
         ..ExceptionRow::from(exception)
     };
+    write(c, row)
+}
+
+fn write(c: &mut AnyConnection, row: ExceptionRow) -> QueryResult<bool> {
     let (id, fence) = (row.exception_id.clone(), row.fence);
     let written = diesel::update(
         exceptions::table

@@ -139,12 +139,12 @@ impl Tx<'_> {
         Ok(cases::replace(self.c, case)?)
     }
 
-    /// Writes an exception's new values.
+    /// Writes an open exception's new values if nobody has leased it since they were read.
     pub fn replace_exception(
         &mut self,
         exception: &crate::domain::exception::Exception,
     ) -> Result<bool, StoreError> {
-        Ok(exceptions::replace(self.c, exception)? == 1)
+        Ok(exceptions::replace(self.c, exception)?)
     }
 }
 
@@ -253,7 +253,7 @@ impl Store {
     /// Makes an order; durable when this returns.
     pub async fn create(&self, new: NewOrder) -> Result<Created, StoreError> {
         match self.submit(Work::Create(Box::new(new))).await? {
-            Outcome::Created(created) => Ok(created),
+            Outcome::Created(created) => Ok(*created),
             other => Err(crossed(&other)),
         }
     }
