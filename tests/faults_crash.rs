@@ -70,9 +70,15 @@ impl Load {
             };
             let request = format!("crash-{number}");
             let make = || caller.create(&request, (item, &bill_no), 5_000);
-            let Some(order) = self.until_answered(make).await else { continue };
+            let Some(order) = self.until_answered(make).await else {
+                continue;
+            };
             let order_no = order.order_no.clone();
-            let made = Made { item, bill_no, order_no: order_no.clone() };
+            let made = Made {
+                item,
+                bill_no,
+                order_no: order_no.clone(),
+            };
             self.told().made.insert(request, made);
             let confirm = || caller.confirm(&order_no);
             if let Some(order) = self.until_answered(confirm).await
@@ -112,7 +118,11 @@ impl Load {
 async fn assert_kept(caller: &Client, load: &Load, kill: u32) {
     let (made, ended) = {
         let told = load.told();
-        let made: Vec<String> = told.made.values().map(|made| made.order_no.clone()).collect();
+        let made: Vec<String> = told
+            .made
+            .values()
+            .map(|made| made.order_no.clone())
+            .collect();
         (made, told.ended.clone())
     };
     let there = caller.orders(&made).await.expect("orders");
@@ -129,8 +139,14 @@ async fn assert_kept(caller: &Client, load: &Load, kill: u32) {
 async fn assert_one_order_a_request(caller: &Client, load: &Load) {
     let made = load.told().made.clone();
     for (request, made) in made.iter().take(50) {
-        let again = caller.create(request, (made.item, &made.bill_no), 5_000).await;
-        assert_eq!(again.expect("the first answer").order_no, made.order_no, "{request}");
+        let again = caller
+            .create(request, (made.item, &made.bill_no), 5_000)
+            .await;
+        assert_eq!(
+            again.expect("the first answer").order_no,
+            made.order_no,
+            "{request}"
+        );
     }
 }
 

@@ -2,9 +2,9 @@
 //! thousand confirmations of one order, ten thousand payments in doubt, an orderly stop, and a Redis
 //! that goes away.
 
-mod support;
 #[path = "support/redis.rs"]
 mod redis;
+mod support;
 
 use redis::PrivateRedis;
 use serde_json::json;
@@ -16,15 +16,22 @@ use support::database::TestDatabase;
 use support::load::{good_bill, pay_many};
 use support::process::wait_for;
 use support::world::{Daemon, Setup, TOPUP};
+use tokio::sync::RwLock;
 use tokio::task::JoinSet;
 
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Who measures has the machine to itself; the others share it.
+static MACHINE: RwLock<()> = RwLock::const_new(());
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_paused_past_its_lease_does_no_harm() {
     const DOUBTFUL: usize = 100;
     const UNDER_WAY: usize = 20;
-    let Some(database) = TestDatabase::postgres() else { return };
+    let _shared = MACHINE.read().await;
+    let Some(database) = TestDatabase::postgres() else {
+        return;
+    };
     let world = Setup::on(database)
         .set("adapters.bank.tries_s", Vec::<i64>::new())
         .set("orders.orphan_after_s", 2)
@@ -33,7 +40,10 @@ async fn a_replica_paused_past_its_lease_does_no_harm() {
     let paused = world.daemon().await;
     let doubt = json!({ "op": "PAY", "effect": "NOW", "answer": { "status": -1 } });
     let doubt = world.sim.fault(doubt).await;
-    world.sim.fault(json!({ "op": "QUERY", "answer": { "hang": true } })).await;
+    world
+        .sim
+        .fault(json!({ "op": "QUERY", "answer": { "hang": true } }))
+        .await;
     let answers = pay_many(&[paused.merchant()], 0..DOUBTFUL, 16).await;
     assert!(answers.iter().all(Result::is_ok), "{answers:?}");
     world.sim.remove_fault(doubt).await;
@@ -75,15 +85,20 @@ async fn a_replica_paused_past_its_lease_does_no_harm() {
         let wanted = if debits == 1 { "SUCCEEDED" } else { "FAILED" };
         assert_eq!(stored.state, wanted, "{debits} debits, told {order:?}");
     }
-    let more = pay_many(&[paused.merchant(), awake.merchant()], 500..540, 8).await;
-    assert!(more.iter().flatten().all(|order| order.state == "SUCCEEDED"), "{more:?}");
-    awake.merchant().all_at_rest(PATIENCE).await;
+    for answer in pay_many(&[paused.merchant(), awake.merchant()], 500..540, 8).await {
+        let order = answer.expect("both serve");
+        let end = awake.merchant().at_rest(&order.order_no, PATIENCE).await;
+        assert_eq!(end.state, "SUCCEEDED", "{order:?}");
+    }
     world.check_settled();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_replicas_start_at_once_on_an_empty_database() {
-    let Some(database) = TestDatabase::postgres() else { return };
+    let _shared = MACHINE.read().await;
+    let Some(database) = TestDatabase::postgres() else {
+        return;
+    };
     let world = Setup::on(database)
         .set("storage.readers", 2)
         .set("storage.writers", 1)
@@ -96,19 +111,29 @@ async fn ten_replicas_start_at_once_on_an_empty_database() {
     let migrations = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/postgres"));
     let migrations = migrations.expect("the migrations").count();
     let log: String = ten.iter().map(|daemon| daemon.process.log()).collect();
-    assert_eq!(log.matches("a migration was run").count(), migrations, "{log}");
+    assert_eq!(
+        log.matches("a migration was run").count(),
+        migrations,
+        "{log}"
+    );
     world.import_catalogue();
     for (number, daemon) in ten.iter().enumerate() {
         let (request, bill_no) = (format!("one-of-ten-{number}"), good_bill(number));
         let merchant = daemon.merchant();
         // A daemon that was there before the catalogue sees it a moment later.
-        let paid = wait_for("the catalogue to be seen", PATIENCE, async || {
-            match merchant.pay(&request, (TOPUP, &bill_no), 5_000).await {
+        let paid = wait_for(
+            "the catalogue to be seen",
+            PATIENCE,
+            async || match merchant.pay(&request, (TOPUP, &bill_no), 5_000).await {
                 Err(Failed::Refused { .. }) => None,
                 other => Some(other),
-            }
-        });
-        assert_eq!(paid.await.expect("an order").state, "SUCCEEDED");
+            },
+        );
+        let order_no = paid.await.expect("an order").order_no;
+        assert_eq!(
+            merchant.at_rest(&order_no, PATIENCE).await.state,
+            "SUCCEEDED"
+        );
     }
     world.check_settled();
 }
@@ -116,12 +141,18 @@ async fn ten_replicas_start_at_once_on_an_empty_database() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_confirmations_pay_once() {
     const CONFIRMATIONS: usize = 1_000;
-    let Some(database) = TestDatabase::postgres() else { return };
+    let _shared = MACHINE.read().await;
+    let Some(database) = TestDatabase::postgres() else {
+        return;
+    };
     let world = Setup::on(database).start().await;
     let two = [world.daemon().await, world.daemon().await];
     // Long enough that the first is still under way when the others come.
     world.sim.latency_ms(300).await;
-    let order = two[0].merchant().create("one", (TOPUP, &good_bill(1)), 5_000).await;
+    let order = two[0]
+        .merchant()
+        .create("one", (TOPUP, &good_bill(1)), 5_000)
+        .await;
     let order_no = order.expect("an order").order_no;
     let mut confirming = JoinSet::new();
     for number in 0..CONFIRMATIONS {
@@ -131,7 +162,10 @@ async fn a_thousand_confirmations_pay_once() {
     let mut answered = 0;
     while let Some(answer) = confirming.join_next().await {
         let order = answer.expect("no panic").expect("the order as it stands");
-        assert!(["PAYING", "UNKNOWN", "SUCCEEDED"].contains(&order.state.as_str()), "{order:?}");
+        assert!(
+            ["PAYING", "UNKNOWN", "SUCCEEDED"].contains(&order.state.as_str()),
+            "{order:?}"
+        );
         answered += 1;
     }
     assert_eq!(answered, CONFIRMATIONS);
@@ -145,7 +179,10 @@ async fn a_thousand_confirmations_pay_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_payments_in_doubt_are_settled_within_a_minute() {
     const ORDERS: usize = 10_000;
-    let Some(database) = TestDatabase::postgres() else { return };
+    let _alone = MACHINE.write().await;
+    let Some(database) = TestDatabase::postgres() else {
+        return;
+    };
     let standard_rung = toml::Value::try_from(json!([
         { "wait_s": 10, "times": 18 }, { "wait_s": 60, "times": 7 },
     ]));
@@ -172,9 +209,21 @@ async fn ten_thousand_payments_in_doubt_are_settled_within_a_minute() {
     }
     let begun = Instant::now();
     let answers = pay_many(&[merchant.clone()], 0..ORDERS, 64).await;
-    let unknown = answers.iter().flatten().filter(|order| order.state == "UNKNOWN").count();
-    assert_eq!(unknown, ORDERS, "{:?}", answers.iter().find(|answer| answer.is_err()));
-    println!("{ORDERS} payments in doubt were made in {:.1?}", begun.elapsed());
+    let unknown = answers
+        .iter()
+        .flatten()
+        .filter(|order| order.state == "UNKNOWN")
+        .count();
+    assert_eq!(
+        unknown,
+        ORDERS,
+        "{:?}",
+        answers.iter().find(|answer| answer.is_err())
+    );
+    println!(
+        "{ORDERS} payments in doubt were made in {:.1?}",
+        begun.elapsed()
+    );
 
     world.sim.heal().await;
     let healed = Instant::now();
@@ -184,7 +233,10 @@ async fn ten_thousand_payments_in_doubt_are_settled_within_a_minute() {
     })
     .await;
     let took = healed.elapsed();
-    println!("99 % of 10,000 exceptions settled in {:.1} s", took.as_secs_f32());
+    println!(
+        "99 % of 10,000 exceptions settled in {:.1} s",
+        took.as_secs_f32()
+    );
     assert!(took <= Duration::from_secs(60), "it took {took:?}");
     merchant.all_at_rest(PATIENCE).await;
     world.check_settled();
@@ -193,6 +245,7 @@ async fn ten_thousand_payments_in_doubt_are_settled_within_a_minute() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_orderly_stop_answers_what_is_under_way() {
     const UNDER_WAY: usize = 50;
+    let _shared = MACHINE.read().await;
     for database in TestDatabase::all() {
         let world = Setup::on(database)
             .set("adapters.bank.total_timeout_ms", 8_000)
@@ -205,7 +258,9 @@ async fn an_orderly_stop_answers_what_is_under_way() {
         for number in 0..UNDER_WAY {
             let (caller, bill_no) = (daemon.merchant(), good_bill(number));
             confirming.spawn(async move {
-                caller.pay(&format!("stop-{number}"), (TOPUP, &bill_no), 5_000).await
+                caller
+                    .pay(&format!("stop-{number}"), (TOPUP, &bill_no), 5_000)
+                    .await
             });
         }
         wait_for("all payments to be at the bank", PATIENCE, async || {
@@ -218,8 +273,14 @@ async fn an_orderly_stop_answers_what_is_under_way() {
         while let Some(answer) = confirming.join_next().await {
             paid.push(answer.expect("no panic").expect("an answer before the end"));
         }
-        assert!(paid.iter().all(|order| order.state == "SUCCEEDED"), "{paid:?}");
-        let late = daemon.merchant().create("late", (TOPUP, &good_bill(99)), 5_000).await;
+        assert!(
+            paid.iter().all(|order| order.state == "SUCCEEDED"),
+            "{paid:?}"
+        );
+        let late = daemon
+            .merchant()
+            .create("late", (TOPUP, &good_bill(99)), 5_000)
+            .await;
         assert!(matches!(late, Err(Failed::Link(_))), "{late:?}");
         world.check_settled();
         let next = world.daemon().await;
@@ -230,10 +291,61 @@ async fn an_orderly_stop_answers_what_is_under_way() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_that_cannot_wait_leaves_the_rest_to_the_next_start() {
+    const UNDER_WAY: usize = 10;
+    let _shared = MACHINE.read().await;
+    for database in TestDatabase::all() {
+        let mut world = Setup::on(database)
+            .set("server.drain_s", 1)
+            .set("adapters.bank.total_timeout_ms", 60_000)
+            .set("adapters.bank.certainty_window_s", 120)
+            .start()
+            .await;
+        let mut daemon = world.daemon().await;
+        let hang = json!({ "op": "PAY", "effect": "NOW", "answer": { "hang": true } });
+        world.sim.fault(hang).await;
+        let mut confirming = JoinSet::new();
+        for number in 0..UNDER_WAY {
+            let (caller, bill_no) = (daemon.merchant(), good_bill(number));
+            confirming.spawn(async move {
+                caller
+                    .pay(&format!("stop-{number}"), (TOPUP, &bill_no), 5_000)
+                    .await
+            });
+        }
+        wait_for("all payments to be at the bank", PATIENCE, async || {
+            (world.sim.calls("PAY").await == UNDER_WAY as u64).then_some(())
+        })
+        .await;
+        let status = daemon.terminate().await;
+        assert_eq!(status.code(), Some(0), "{}", daemon.process.log());
+        world.set("adapters.bank.total_timeout_ms", 1_000);
+        let next = world.daemon().await;
+        let merchant = next.merchant();
+        for number in 0..UNDER_WAY {
+            let bill_no = good_bill(number);
+            let made = merchant
+                .create(&format!("stop-{number}"), (TOPUP, &bill_no), 5_000)
+                .await;
+            let end = merchant
+                .at_rest(&made.expect("the order").order_no, PATIENCE)
+                .await;
+            assert_eq!(end.state, "SUCCEEDED");
+        }
+        world.check_settled();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn callers_do_not_notice_that_redis_goes_away() {
-    let Some(mut redis) = PrivateRedis::start("a Redis that goes away under load") else { return };
-    let world =
-        Setup::on(TestDatabase::sqlite()).set("cache.url", redis.url()).start().await;
+    let _shared = MACHINE.read().await;
+    let Some(mut redis) = PrivateRedis::start("a Redis that goes away under load") else {
+        return;
+    };
+    let world = Setup::on(TestDatabase::sqlite())
+        .set("cache.url", redis.url())
+        .start()
+        .await;
     let daemon = world.daemon().await;
     let done = Arc::new(AtomicUsize::new(0));
     let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
@@ -246,7 +358,10 @@ async fn callers_do_not_notice_that_redis_goes_away() {
                 let (request, bill_no) = (format!("redis-{number}"), good_bill(number));
                 let paid = caller.pay(&request, (TOPUP, &bill_no), 5_000).await?;
                 let seen = caller.order(&paid.order_no).await?.expect("the order");
-                assert!(seen.version >= paid.version, "{seen:?} is older than {paid:?}");
+                assert!(
+                    seen.version >= paid.version,
+                    "{seen:?} is older than {paid:?}"
+                );
                 number += 4;
                 done.fetch_add(1, Ordering::Relaxed);
             }

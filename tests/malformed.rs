@@ -59,7 +59,10 @@ fn no_objects() -> Vec<(&'static str, Value)> {
         ("lists upon lists", json_body(deep)),
         ("an answer in a list", json_body(format!("[{RIGHT}]"))),
         ("two answers", json_body(format!("{RIGHT}{RIGHT}"))),
-        ("two answers on two lines", json_body(format!("{RIGHT}\n{RIGHT}"))),
+        (
+            "two answers on two lines",
+            json_body(format!("{RIGHT}\n{RIGHT}")),
+        ),
         ("rubbish behind", json_body(format!("{RIGHT}x"))),
         ("a NUL behind", json_body(format!("{RIGHT}\0"))),
         ("a comma behind", json_body(format!("{RIGHT},"))),
@@ -67,11 +70,20 @@ fn no_objects() -> Vec<(&'static str, Value)> {
         ("a guard line before", json_body(format!(")]}}',\n{RIGHT}"))),
         ("a comment before", json_body(format!("/* ok */{RIGHT}"))),
         ("a callback", json_body(format!("callback({RIGHT})"))),
-        ("an answer in an answer", json_body(format!("{{\"data\":{RIGHT}}}"))),
+        (
+            "an answer in an answer",
+            json_body(format!("{{\"data\":{RIGHT}}}")),
+        ),
         ("half an answer", json_body(half)),
-        ("a trailing comma", json_body(spoiled("\"U1\"}", "\"U1\",}"))),
+        (
+            "a trailing comma",
+            json_body(spoiled("\"U1\"}", "\"U1\",}")),
+        ),
         ("single quotes", json_body(RIGHT.replace('"', "'"))),
-        ("keys without quotes", json_body(RIGHT.replace("\"status\"", "status"))),
+        (
+            "keys without quotes",
+            json_body(RIGHT.replace("\"status\"", "status")),
+        ),
     ];
     for (name, body) in [
         ("nothing", ""),
@@ -83,7 +95,10 @@ fn no_objects() -> Vec<(&'static str, Value)> {
         ("an empty object", "{}"),
         ("NaN", "NaN"),
         ("XML", "<?xml version=\"1.0\"?><status>%</status>"),
-        ("a form", "status=%&flow_no=$flow_no&amount_minor=$amount_minor"),
+        (
+            "a form",
+            "status=%&flow_no=$flow_no&amount_minor=$amount_minor",
+        ),
     ] {
         all.push((name, json_body(body)));
     }
@@ -108,38 +123,98 @@ fn bad_fields() -> Vec<(&'static str, Value)> {
         ("a status with a plus", status("\"status\":+%")),
         ("a status twice", status("\"status\":%,\"status\":%")),
         ("two statuses", status("\"status\":-1,\"status\":%")),
-        ("a status twice, once escaped", status("\"status\":-1,\"st\\u0061tus\":%")),
+        (
+            "a status twice, once escaped",
+            status("\"status\":-1,\"st\\u0061tus\":%"),
+        ),
         ("a status of another case", status("\"STATUS\":%")),
         ("no flow number", flow("\"flow\":\"$flow_no\"")),
         ("a flow number of null", flow("\"flow_no\":null")),
         ("a flow number without quotes", flow("\"flow_no\":$flow_no")),
-        ("a flow number with a blank", flow("\"flow_no\":\"$flow_no \"")),
+        (
+            "a flow number with a blank",
+            flow("\"flow_no\":\"$flow_no \""),
+        ),
         ("a flow number with more", flow("\"flow_no\":\"$flow_no0\"")),
-        ("a flow number with a NUL", flow("\"flow_no\":\"$flow_no\\u0000\"")),
-        ("a flow number twice", flow("\"flow_no\":\"$flow_no\",\"flow_no\":\"$flow_no\"")),
+        (
+            "a flow number with a NUL",
+            flow("\"flow_no\":\"$flow_no\\u0000\""),
+        ),
+        (
+            "a flow number twice",
+            flow("\"flow_no\":\"$flow_no\",\"flow_no\":\"$flow_no\""),
+        ),
         ("half a surrogate", flow("\"flow_no\":\"$flow_no\\ud800\"")),
-        ("an amount with a fraction", amount("\"amount_minor\":$amount_minor.0")),
-        ("an amount with a point", amount("\"amount_minor\":\"$amount_minor.00\"")),
-        ("an amount with an exponent", amount("\"amount_minor\":\"50e2\"")),
-        ("an amount with a sign", amount("\"amount_minor\":\"+$amount_minor\"")),
-        ("an amount with a blank", amount("\"amount_minor\":\" $amount_minor\"")),
-        ("an amount with a comma", amount("\"amount_minor\":\"5,000\"")),
+        (
+            "an amount with a fraction",
+            amount("\"amount_minor\":$amount_minor.0"),
+        ),
+        (
+            "an amount with a point",
+            amount("\"amount_minor\":\"$amount_minor.00\""),
+        ),
+        (
+            "an amount with an exponent",
+            amount("\"amount_minor\":\"50e2\""),
+        ),
+        (
+            "an amount with a sign",
+            amount("\"amount_minor\":\"+$amount_minor\""),
+        ),
+        (
+            "an amount with a blank",
+            amount("\"amount_minor\":\" $amount_minor\""),
+        ),
+        (
+            "an amount with a comma",
+            amount("\"amount_minor\":\"5,000\""),
+        ),
         ("a negative amount", amount("\"amount_minor\":-5000")),
         ("an amount of NaN", amount("\"amount_minor\":NaN")),
-        ("an amount beyond everything", amount("\"amount_minor\":1e999")),
-        ("an amount of many digits", amount("\"amount_minor\":\"99999999999999999999\"")),
-        ("a full-width amount", amount("\"amount_minor\":\"５０００\"")),
+        (
+            "an amount beyond everything",
+            amount("\"amount_minor\":1e999"),
+        ),
+        (
+            "an amount of many digits",
+            amount("\"amount_minor\":\"99999999999999999999\""),
+        ),
+        (
+            "a full-width amount",
+            amount("\"amount_minor\":\"５０００\""),
+        ),
         ("no amount", amount("\"amount\":\"$amount_minor\"")),
-        ("an amount twice", amount("\"amount_minor\":\"1\",\"amount_minor\":\"$amount_minor\"")),
-        ("an amount in an object", amount("\"amount_minor\":{\"value\":\"$amount_minor\"}")),
+        (
+            "an amount twice",
+            amount("\"amount_minor\":\"1\",\"amount_minor\":\"$amount_minor\""),
+        ),
+        (
+            "an amount in an object",
+            amount("\"amount_minor\":{\"value\":\"$amount_minor\"}"),
+        ),
         ("no currency", json_body(spoiled("\"currency\"", "\"ccy\""))),
-        ("a currency in lower case", json_body(spoiled("\"$currency\"", "\"cny\""))),
-        ("a currency by its number", json_body(spoiled("\"$currency\"", "156"))),
+        (
+            "a currency in lower case",
+            json_body(spoiled("\"$currency\"", "\"cny\"")),
+        ),
+        (
+            "a currency by its number",
+            json_body(spoiled("\"$currency\"", "156")),
+        ),
         ("no bill", json_body(spoiled("\"bill_no\"", "\"bill\""))),
         ("a bill of null", json_body(spoiled("\"$bill_no\"", "null"))),
-        ("a bill without quotes", json_body(spoiled("\"$bill_no\"", "$bill_no"))),
-        ("a control character", json_body(spoiled("\"U1\"", "\"U\n1\""))),
-        ("a reference without end", json_body(spoiled("\"U1\"", &format!("\"{}\"", "U".repeat(300))))),
+        (
+            "a bill without quotes",
+            json_body(spoiled("\"$bill_no\"", "$bill_no")),
+        ),
+        (
+            "a control character",
+            json_body(spoiled("\"U1\"", "\"U\n1\"")),
+        ),
+        (
+            "a reference without end",
+            json_body(spoiled("\"U1\"", &format!("\"{}\"", "U".repeat(300)))),
+        ),
     ]
 }
 
@@ -151,7 +226,10 @@ fn bad_envelopes() -> Vec<(&'static str, Value)> {
         ("HTML", http(200, "text/html", RIGHT)),
         ("plain text", http(200, "text/plain", RIGHT)),
         ("GBK", http(200, "application/json; charset=GBK", RIGHT)),
-        ("UTF-16", http(200, "application/json; charset=utf-16", RIGHT)),
+        (
+            "UTF-16",
+            http(200, "application/json; charset=utf-16", RIGHT),
+        ),
         ("gzip that is none", with_header("content-encoding", "gzip")),
         ("201", http(201, "application/json", RIGHT)),
         ("202", http(202, "application/json", RIGHT)),
@@ -159,24 +237,51 @@ fn bad_envelopes() -> Vec<(&'static str, Value)> {
         ("404", http(404, "application/json", RIGHT)),
         ("429", http(429, "application/json", RIGHT)),
         ("500", http(500, "application/json", RIGHT)),
-        ("502 in HTML", http(502, "text/html", "<html>502 Bad Gateway</html>")),
-        ("a length too long", raw(&format!("{OK}\r\ncontent-length: 99999"), RIGHT)),
-        ("a length too short", raw(&format!("{OK}\r\ncontent-length: {}", size / 2), RIGHT)),
-        ("a length of -1", raw(&format!("{OK}\r\ncontent-length: -1"), RIGHT)),
-        ("chunks without size", raw(&format!("{OK}\r\ntransfer-encoding: chunked"), RIGHT)),
-        ("a chunk without end", raw(&format!("{OK}\r\ntransfer-encoding: chunked"), "ffff\r\n{")),
+        (
+            "502 in HTML",
+            http(502, "text/html", "<html>502 Bad Gateway</html>"),
+        ),
+        (
+            "a length too long",
+            raw(&format!("{OK}\r\ncontent-length: 99999"), RIGHT),
+        ),
+        (
+            "a length too short",
+            raw(&format!("{OK}\r\ncontent-length: {}", size / 2), RIGHT),
+        ),
+        (
+            "a length of -1",
+            raw(&format!("{OK}\r\ncontent-length: -1"), RIGHT),
+        ),
+        (
+            "chunks without size",
+            raw(&format!("{OK}\r\ntransfer-encoding: chunked"), RIGHT),
+        ),
+        (
+            "a chunk without end",
+            raw(&format!("{OK}\r\ntransfer-encoding: chunked"), "ffff\r\n{"),
+        ),
         ("no HTTP", json!({ "raw": RIGHT })),
         ("HTTP/0.9", json!({ "raw": format!("OK\r\n\r\n{RIGHT}") })),
-        ("a head without end", json!({ "raw": format!("{OK}\r\nx: ") })),
-        ("no UTF-8", json!({ "raw_base64":
+        (
+            "a head without end",
+            json!({ "raw": format!("{OK}\r\nx: ") }),
+        ),
+        (
+            "no UTF-8",
+            json!({ "raw_base64":
             // A decent head, then {"status":1,"flow_no":"<two bytes that are no UTF-8>"}.
             "SFRUUC8xLjEgMjAwIE9LDQpjb250ZW50LXR5cGU6IGFwcGxpY2F0aW9uL2pzb24NCmNvbnRlbnQtbGVuZ3Ro\
-             OiAyNw0KDQp7InN0YXR1cyI6MSwiZmxvd19ubyI6Iv/+In0=" })),
+             OiAyNw0KDQp7InN0YXR1cyI6MSwiZmxvd19ubyI6Iv/+In0=" }),
+        ),
     ]
 }
 
 fn all_answers() -> Vec<(&'static str, Value)> {
-    [no_objects(), bad_fields(), bad_envelopes()].into_iter().flatten().collect()
+    [no_objects(), bad_fields(), bad_envelopes()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// The answer with this status written in.
@@ -254,7 +359,9 @@ async fn pay_with_lies(world: &World, merchant: &Client) -> Vec<Lie> {
             });
             let merchant = merchant.clone();
             confirming.spawn(async move {
-                let paid = merchant.pay(&format!("lie-{place}"), (TOPUP, &bill_no), 5_000).await;
+                let paid = merchant
+                    .pay(&format!("lie-{place}"), (TOPUP, &bill_no), 5_000)
+                    .await;
                 (place, paid.expect("an answer"))
             });
         }
@@ -272,8 +379,14 @@ async fn wait_until_polled(merchant: &Client, name: &str, order_no: &str) {
     wait_for(&what, PATIENCE, async || {
         let story = merchant.timeline(order_no).await.ok()?;
         let attempts = story["attempts"].as_array()?;
-        let heard: Vec<_> = attempts.iter().filter_map(|a| a["outcome"].as_str()).collect();
-        assert!(heard.iter().all(|outcome| *outcome == "UNKNOWN"), "{name}: {attempts:#?}");
+        let heard: Vec<_> = attempts
+            .iter()
+            .filter_map(|a| a["outcome"].as_str())
+            .collect();
+        assert!(
+            heard.iter().all(|outcome| *outcome == "UNKNOWN"),
+            "{name}: {attempts:#?}"
+        );
         // The confirmation's own call and its two tries come first.
         (heard.len() > 3).then_some(())
     })

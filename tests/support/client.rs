@@ -91,7 +91,11 @@ pub struct Client {
 impl Client {
     /// A caller with a token.
     pub fn new(http: reqwest::Client, url: &str, token: &str) -> Self {
-        Self { http, url: url.to_owned(), token: token.to_owned() }
+        Self {
+            http,
+            url: url.to_owned(),
+            token: token.to_owned(),
+        }
     }
 
     /// Asks, and gives the answer's `data`.
@@ -104,7 +108,13 @@ impl Client {
             .header("content-type", "application/json")
             .bearer_auth(&self.token)
             .body(body);
-        let text = request.send().await.map_err(link)?.text().await.map_err(link)?;
+        let text = request
+            .send()
+            .await
+            .map_err(link)?
+            .text()
+            .await
+            .map_err(link)?;
         let mut answer: Value =
             serde_json::from_str(&text).map_err(|_| Failed::Fault(text.clone()))?;
         if answer["errors"].is_array() {
@@ -171,7 +181,9 @@ impl Client {
                 .enumerate()
                 .map(|(place, no)| format!("o{place}: order(orderNo: \"{no}\") {{ {ORDER} }}"))
                 .collect();
-            let data = self.ask(&format!("{{ {} }}", fields.join(" ")), json!({})).await?;
+            let data = self
+                .ask(&format!("{{ {} }}", fields.join(" ")), json!({}))
+                .await?;
             let orders = data.as_object().into_iter().flat_map(|data| data.values());
             let orders = orders.filter_map(OrderView::read);
             found.extend(orders.map(|order| (order.order_no.clone(), order)));
@@ -197,9 +209,16 @@ impl Client {
 
     /// Waits until an order is at rest, by the database.
     pub async fn at_rest(&self, order_no: &str, patience: Duration) -> OrderView {
-        wait_for(&format!("order {order_no} to come to rest"), patience, async || {
-            self.stored(order_no).await.ok().filter(OrderView::is_at_rest)
-        })
+        wait_for(
+            &format!("order {order_no} to come to rest"),
+            patience,
+            async || {
+                self.stored(order_no)
+                    .await
+                    .ok()
+                    .filter(OrderView::is_at_rest)
+            },
+        )
         .await
     }
 
@@ -228,13 +247,20 @@ impl Client {
         let query = "{ cases(first: 100) { edges { node { caseNo orderNo kind state } } } }";
         let data = self.ask(query, json!({})).await?;
         let all = nodes(&data["cases"]);
-        Ok(all.filter(|case| case["orderNo"] == json!(order_no)).cloned().collect())
+        Ok(all
+            .filter(|case| case["orderNo"] == json!(order_no))
+            .cloned()
+            .collect())
     }
 }
 
 /// The nodes of a listing's page.
 pub fn nodes(connection: &Value) -> impl Iterator<Item = &Value> {
-    connection["edges"].as_array().into_iter().flatten().map(|edge| &edge["node"])
+    connection["edges"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|edge| &edge["node"])
 }
 
 fn order_in(payload: &Value) -> Result<OrderView, Failed> {
@@ -244,7 +270,10 @@ fn order_in(payload: &Value) -> Result<OrderView, Failed> {
     let error = &payload["userErrors"][0];
     let text = |field: &str| error[field].as_str().map(str::to_owned);
     match text("code") {
-        Some(code) => Err(Failed::Refused { code, order_no: text("orderNo") }),
+        Some(code) => Err(Failed::Refused {
+            code,
+            order_no: text("orderNo"),
+        }),
         None => Err(Failed::Fault(payload.to_string())),
     }
 }

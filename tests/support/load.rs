@@ -32,5 +32,8 @@ pub async fn pay_many(
     while let Some(answer) = running.join_next().await {
         answers.push(answer);
     }
-    answers.into_iter().map(|answer| answer.expect("no panic")).collect()
+    answers
+        .into_iter()
+        .map(|answer| answer.expect("no panic"))
+        .collect()
 }

@@ -61,10 +61,20 @@ impl Process {
     /// Starts a command in the same way.
     pub fn spawn(name: &str, folder: &Path, mut command: Command) -> Self {
         let log = folder.join(format!("{name}.log"));
-        let file: File = OpenOptions::new().create(true).append(true).open(&log).expect("a log");
-        command.stdout(file.try_clone().expect("a second handle")).stderr(file);
+        let file: File = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .expect("a log");
+        command
+            .stdout(file.try_clone().expect("a second handle"))
+            .stderr(file);
         let child = command.spawn().expect("the program starts");
-        Self { child, name: name.to_owned(), log }
+        Self {
+            child,
+            name: name.to_owned(),
+            log,
+        }
     }
 
     /// Its id.
@@ -80,8 +90,14 @@ impl Process {
     /// Sends a signal, such as `STOP`.
     pub fn signal(&self, signal: &str) {
         let id = self.id().to_string();
-        let sent = Command::new("kill").args([&format!("-{signal}"), &id]).status();
-        assert!(sent.is_ok_and(|status| status.success()), "{signal} to {}", self.name);
+        let sent = Command::new("kill")
+            .args([&format!("-{signal}"), &id])
+            .status();
+        assert!(
+            sent.is_ok_and(|status| status.success()),
+            "{signal} to {}",
+            self.name
+        );
     }
 
     /// Kills it as the system does, and waits until it is gone.
@@ -98,7 +114,10 @@ impl Process {
     /// Waits until it ends by itself.
     pub async fn ended(&mut self, patience: Duration) -> ExitStatus {
         let name = self.name.clone();
-        wait_for(&format!("the end of {name}"), patience, async || self.has_ended()).await
+        wait_for(&format!("the end of {name}"), patience, async || {
+            self.has_ended()
+        })
+        .await
     }
 }
 
@@ -109,7 +128,11 @@ impl Drop for Process {
             let log = self.log();
             let lines: Vec<&str> = log.lines().collect();
             let shown = lines.len().saturating_sub(LOG_LINES_SHOWN);
-            eprintln!("--- the end of {}:\n{}", self.log.display(), lines[shown..].join("\n"));
+            eprintln!(
+                "--- the end of {}:\n{}",
+                self.log.display(),
+                lines[shown..].join("\n")
+            );
         }
     }
 }
@@ -125,7 +148,10 @@ pub async fn wait_for<T>(
         if let Some(seen) = look().await {
             return seen;
         }
-        assert!(since.elapsed() < patience, "waited {patience:?} in vain for {what}");
+        assert!(
+            since.elapsed() < patience,
+            "waited {patience:?} in vain for {what}"
+        );
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
 }

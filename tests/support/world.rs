@@ -33,12 +33,16 @@ impl Setup {
     pub fn on(database: TestDatabase) -> Self {
         let pattern = include_str!("../../deploy/demo.toml");
         let settings = pattern.parse().expect("deploy/demo.toml is TOML");
-        let mut setup =
-            Self { database, settings, sim: Vec::new(), poll: Some("*/1 * * * * *".to_owned()) };
+        let mut setup = Self {
+            database,
+            settings,
+            sim: Vec::new(),
+            poll: Some("*/1 * * * * *".to_owned()),
+        };
         for adapter in ["bank", "legacy"] {
             let at = |key: &str| format!("adapters.{adapter}.{key}");
             setup = setup
-                .set(&at("connect_timeout_ms"), 500)
+                .set(&at("connect_timeout_ms"), 900)
                 .set(&at("total_timeout_ms"), 1000)
                 .set(&at("lookup_timeout_ms"), 1000)
                 .set(&at("tries_s"), vec![0, 1])
@@ -93,18 +97,40 @@ impl Setup {
         let mut settings = self.settings;
         for adapter in ["bank", "legacy"] {
             let url = format!("{}/{adapter}", sim.url);
-            set(&mut settings, &format!("adapters.{adapter}.url"), url.into());
+            set(
+                &mut settings,
+                &format!("adapters.{adapter}.url"),
+                url.into(),
+            );
             let billers = format!("{}/billers", sim.url);
-            set(&mut settings, &format!("adapters.{adapter}.biller_url"), billers.into());
+            set(
+                &mut settings,
+                &format!("adapters.{adapter}.biller_url"),
+                billers.into(),
+            );
         }
-        set(&mut settings, "storage.url", self.database.url.clone().into());
-        set(&mut settings, "alarms.webhook_url", format!("{}/webhook", sim.url).into());
+        set(
+            &mut settings,
+            "storage.url",
+            self.database.url.clone().into(),
+        );
+        set(
+            &mut settings,
+            "alarms.webhook_url",
+            format!("{}/webhook", sim.url).into(),
+        );
         settings.insert("callers".to_owned(), callers());
         if let Some(schedule) = &self.poll {
             let dir = write_jobs(folder.path(), schedule);
             set(&mut settings, "jobs.dir", dir.display().to_string().into());
         }
-        World { daemons: 0.into(), settings, sim, database: self.database, folder }
+        World {
+            daemons: 0.into(),
+            settings,
+            sim,
+            database: self.database,
+            folder,
+        }
     }
 }
 
@@ -139,8 +165,9 @@ fn callers() -> toml::Value {
 fn write_jobs(folder: &Path, schedule: &str) -> PathBuf {
     let dir = folder.join("jobs");
     std::fs::create_dir(&dir).expect("a folder");
-    let mut poll: toml::Table =
-        include_str!("../../jobs/poll_exceptions.toml").parse().expect("TOML");
+    let mut poll: toml::Table = include_str!("../../jobs/poll_exceptions.toml")
+        .parse()
+        .expect("TOML");
     set(&mut poll, "schedule", schedule.into());
     set(&mut poll, "lease_s", 3.into());
     std::fs::write(dir.join("poll_exceptions.toml"), poll.to_string()).expect("a job file");
@@ -166,14 +193,22 @@ impl World {
     /// Brings the schema up to date and imports the demo's catalogue.
     pub fn import_catalogue(&self) {
         let file = self.write_settings("import", free_address());
-        let mut arguments = vec!["--config".to_owned(), file, "catalog".into(), "import".into()];
+        let mut arguments = vec![
+            "--config".to_owned(),
+            file,
+            "catalog".into(),
+            "import".into(),
+        ];
         let catalogue = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/catalogue");
         for name in ["regions.csv", "billers.csv", "items.csv", "merchants.csv"] {
             arguments.push(catalogue.join(name).display().to_string());
         }
         let imported = run(&arguments);
         let said = String::from_utf8_lossy(&imported.stderr);
-        assert!(imported.status.success(), "the catalogue was refused: {said}");
+        assert!(
+            imported.status.success(),
+            "the catalogue was refused: {said}"
+        );
     }
 
     /// Starts a daemon and waits until it serves.
@@ -212,10 +247,15 @@ impl World {
 
     fn run_check(&self, flags: &[&str]) -> String {
         let ledger = self.sim.ledger.display().to_string();
-        let mut arguments: Vec<String> =
-            ["--database-url", &self.database.url, "check", "--ledger", &ledger]
-                .map(str::to_owned)
-                .to_vec();
+        let mut arguments: Vec<String> = [
+            "--database-url",
+            &self.database.url,
+            "check",
+            "--ledger",
+            &ledger,
+        ]
+        .map(str::to_owned)
+        .to_vec();
         arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
         let checked = run(&arguments);
         let said = String::from_utf8_lossy(&checked.stdout).into_owned();
@@ -246,7 +286,15 @@ impl Daemon {
         let arguments = ["--config".to_owned(), file.clone(), "serve".to_owned()];
         let process = Process::start(&name, &folder, &arguments);
         let (url, http) = (format!("http://{address}"), http_client());
-        Self { process, url, name, address, file, folder, http }
+        Self {
+            process,
+            url,
+            name,
+            address,
+            file,
+            folder,
+            http,
+        }
     }
 
     /// Waits until it serves.
@@ -271,10 +319,10 @@ impl Daemon {
         self.ready().await;
     }
 
-    /// SIGTERM, and waits for the end.
+    /// SIGTERM, and waits for the end, which has to come within the half minute that is promised.
     pub async fn terminate(&mut self) -> ExitStatus {
         self.process.signal("TERM");
-        self.process.ended(Duration::from_secs(40)).await
+        self.process.ended(Duration::from_secs(30)).await
     }
 
     /// A merchant's server.
@@ -305,23 +353,37 @@ impl Sim {
     async fn start(folder: &Path, flags: &[String]) -> Self {
         let address = free_address();
         let ledger = folder.join("ledger.jsonl");
-        let mut arguments: Vec<String> =
-            ["sim", "--listen", &address.to_string(), "--ledger", &ledger.display().to_string()]
-                .map(str::to_owned)
-                .to_vec();
+        let mut arguments: Vec<String> = [
+            "sim",
+            "--listen",
+            &address.to_string(),
+            "--ledger",
+            &ledger.display().to_string(),
+        ]
+        .map(str::to_owned)
+        .to_vec();
         arguments.extend_from_slice(flags);
         let process = Process::start("sim", folder, &arguments);
         let url = format!("http://{address}");
-        let sim = Self { process, url, ledger, http: http_client() };
-        wait_for("the simulated world", START, async || sim.try_call("GET", "stats", None).await)
-            .await;
+        let sim = Self {
+            process,
+            url,
+            ledger,
+            http: http_client(),
+        };
+        wait_for("the simulated world", START, async || {
+            sim.try_call("GET", "stats", None).await
+        })
+        .await;
         sim
     }
 
     /// Puts a fault in force and gives its number; see `src/sim/faults`.
     pub async fn fault(&self, fault: Value) -> u64 {
         let answer = self.call("POST", "faults", Some(&fault)).await;
-        answer["id"].as_u64().unwrap_or_else(|| panic!("{fault}: {answer}"))
+        answer["id"]
+            .as_u64()
+            .unwrap_or_else(|| panic!("{fault}: {answer}"))
     }
 
     /// Ends one fault.
@@ -341,7 +403,8 @@ impl Sim {
 
     /// How long banks and billers take from now on.
     pub async fn latency_ms(&self, ms: u64) {
-        self.call("POST", "latency", Some(&json!({ "ms": ms }))).await;
+        self.call("POST", "latency", Some(&json!({ "ms": ms })))
+            .await;
     }
 
     /// How many calls of a kind there were: `PAY`, `QUERY`, `REVERSE` or `LOOKUP`.
@@ -356,7 +419,9 @@ impl Sim {
         let notices = notices["webhooks"].as_array().cloned().unwrap_or_default();
         let bodies = notices.into_iter().map(|mut notice| notice["body"].take());
         let about = bodies.filter(|body| body["order_no"] == json!(order_no));
-        about.filter_map(|body| body["kind"].as_str().map(str::to_owned)).collect()
+        about
+            .filter_map(|body| body["kind"].as_str().map(str::to_owned))
+            .collect()
     }
 
     async fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
@@ -366,9 +431,13 @@ impl Sim {
 
     async fn try_call(&self, method: &str, path: &str, body: Option<&Value>) -> Option<Value> {
         let method = method.parse().expect("a method");
-        let mut request = self.http.request(method, format!("{}/admin/{path}", self.url));
+        let mut request = self
+            .http
+            .request(method, format!("{}/admin/{path}", self.url));
         if let Some(body) = body {
-            request = request.header("content-type", "application/json").body(body.to_string());
+            request = request
+                .header("content-type", "application/json")
+                .body(body.to_string());
         }
         let text = request.send().await.ok()?.text().await.ok()?;
         serde_json::from_str(&text).ok()
