@@ -299,7 +299,7 @@ Three things to try; the numbers are explained in docs/DEMO.md.
 2. Look a bill up:
    {bill}
 
-3. Everything that happened to the newest order in doubt:
+3. The newest payment in doubt: what is being done about it, and when next:
    {doubt}
 
 Ctrl-C ends it.

@@ -16,14 +16,19 @@ use support::database::TestDatabase;
 use support::load::{good_bill, pay_many};
 use support::process::wait_for;
 use support::world::{Daemon, Setup, TOPUP};
+use tokio::sync::RwLock;
 use tokio::task::JoinSet;
 
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Who measures has the machine to itself; the others share it.
+static MACHINE: RwLock<()> = RwLock::const_new(());
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_paused_past_its_lease_does_no_harm() {
     const DOUBTFUL: usize = 100;
     const UNDER_WAY: usize = 20;
+    let _shared = MACHINE.read().await;
     let Some(database) = TestDatabase::postgres() else {
         return;
     };
@@ -80,19 +85,17 @@ async fn a_replica_paused_past_its_lease_does_no_harm() {
         let wanted = if debits == 1 { "SUCCEEDED" } else { "FAILED" };
         assert_eq!(stored.state, wanted, "{debits} debits, told {order:?}");
     }
-    let more = pay_many(&[paused.merchant(), awake.merchant()], 500..540, 8).await;
-    assert!(
-        more.iter()
-            .flatten()
-            .all(|order| order.state == "SUCCEEDED"),
-        "{more:?}"
-    );
-    awake.merchant().all_at_rest(PATIENCE).await;
+    for answer in pay_many(&[paused.merchant(), awake.merchant()], 500..540, 8).await {
+        let order = answer.expect("both serve");
+        let end = awake.merchant().at_rest(&order.order_no, PATIENCE).await;
+        assert_eq!(end.state, "SUCCEEDED", "{order:?}");
+    }
     world.check_settled();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_replicas_start_at_once_on_an_empty_database() {
+    let _shared = MACHINE.read().await;
     let Some(database) = TestDatabase::postgres() else {
         return;
     };
@@ -126,7 +129,11 @@ async fn ten_replicas_start_at_once_on_an_empty_database() {
                 other => Some(other),
             },
         );
-        assert_eq!(paid.await.expect("an order").state, "SUCCEEDED");
+        let order_no = paid.await.expect("an order").order_no;
+        assert_eq!(
+            merchant.at_rest(&order_no, PATIENCE).await.state,
+            "SUCCEEDED"
+        );
     }
     world.check_settled();
 }
@@ -134,6 +141,7 @@ async fn ten_replicas_start_at_once_on_an_empty_database() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_confirmations_pay_once() {
     const CONFIRMATIONS: usize = 1_000;
+    let _shared = MACHINE.read().await;
     let Some(database) = TestDatabase::postgres() else {
         return;
     };
@@ -171,6 +179,7 @@ async fn a_thousand_confirmations_pay_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_payments_in_doubt_are_settled_within_a_minute() {
     const ORDERS: usize = 10_000;
+    let _alone = MACHINE.write().await;
     let Some(database) = TestDatabase::postgres() else {
         return;
     };
@@ -199,7 +208,7 @@ async fn ten_thousand_payments_in_doubt_are_settled_within_a_minute() {
         world.sim.fault(fault).await;
     }
     let begun = Instant::now();
-    let answers = pay_many(std::slice::from_ref(&merchant), 0..ORDERS, 64).await;
+    let answers = pay_many(&[merchant.clone()], 0..ORDERS, 64).await;
     let unknown = answers
         .iter()
         .flatten()
@@ -236,6 +245,7 @@ async fn ten_thousand_payments_in_doubt_are_settled_within_a_minute() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_orderly_stop_answers_what_is_under_way() {
     const UNDER_WAY: usize = 50;
+    let _shared = MACHINE.read().await;
     for database in TestDatabase::all() {
         let world = Setup::on(database)
             .set("adapters.bank.total_timeout_ms", 8_000)
@@ -281,7 +291,54 @@ async fn an_orderly_stop_answers_what_is_under_way() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_that_cannot_wait_leaves_the_rest_to_the_next_start() {
+    const UNDER_WAY: usize = 10;
+    let _shared = MACHINE.read().await;
+    for database in TestDatabase::all() {
+        let mut world = Setup::on(database)
+            .set("server.drain_s", 1)
+            .set("adapters.bank.total_timeout_ms", 60_000)
+            .set("adapters.bank.certainty_window_s", 120)
+            .start()
+            .await;
+        let mut daemon = world.daemon().await;
+        let hang = json!({ "op": "PAY", "effect": "NOW", "answer": { "hang": true } });
+        world.sim.fault(hang).await;
+        let mut confirming = JoinSet::new();
+        for number in 0..UNDER_WAY {
+            let (caller, bill_no) = (daemon.merchant(), good_bill(number));
+            confirming.spawn(async move {
+                caller
+                    .pay(&format!("stop-{number}"), (TOPUP, &bill_no), 5_000)
+                    .await
+            });
+        }
+        wait_for("all payments to be at the bank", PATIENCE, async || {
+            (world.sim.calls("PAY").await == UNDER_WAY as u64).then_some(())
+        })
+        .await;
+        let status = daemon.terminate().await;
+        assert_eq!(status.code(), Some(0), "{}", daemon.process.log());
+        world.set("adapters.bank.total_timeout_ms", 1_000);
+        let next = world.daemon().await;
+        let merchant = next.merchant();
+        for number in 0..UNDER_WAY {
+            let bill_no = good_bill(number);
+            let made = merchant
+                .create(&format!("stop-{number}"), (TOPUP, &bill_no), 5_000)
+                .await;
+            let end = merchant
+                .at_rest(&made.expect("the order").order_no, PATIENCE)
+                .await;
+            assert_eq!(end.state, "SUCCEEDED");
+        }
+        world.check_settled();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn callers_do_not_notice_that_redis_goes_away() {
+    let _shared = MACHINE.read().await;
     let Some(mut redis) = PrivateRedis::start("a Redis that goes away under load") else {
         return;
     };

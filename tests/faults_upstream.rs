@@ -403,7 +403,7 @@ async fn every_row_ends_where_the_bank_s_books_say() {
     }
     for (row, order) in rows.iter().zip(orders) {
         let Some(order) = order else { continue };
-        let end = merchant.at_rest(&order.order_no, PATIENCE).await;
+        let end = end_of(&merchant, row, &order.order_no).await;
         mistakes.extend(wrong_with(&world, &merchant, row, &end).await);
     }
     assert!(
@@ -413,6 +413,21 @@ async fn every_row_ends_where_the_bank_s_books_say() {
         mistakes.join("\n")
     );
     world.check();
+}
+
+/// The order where it was expected, or where nothing but people will move it from.
+async fn end_of(merchant: &Client, row: &Row, order_no: &str) -> OrderView {
+    wait_for(
+        &format!("the end of {:?}", row.name),
+        PATIENCE,
+        async || {
+            let order = merchant.stored(order_no).await.ok()?;
+            let is_there = row.ends.contains(&order.state.as_str());
+            // A slow machine may call people about an order that the bank answers for after all.
+            (is_there || (order.is_at_rest() && order.state != "MANUAL")).then_some(order)
+        },
+    )
+    .await
 }
 
 /// What is wrong with the end of a row's order, with its story.
@@ -471,12 +486,15 @@ async fn what_was_never_sent_is_a_known_failure() {
     }
     world.set("adapters.bank.url", good_url);
     let daemon = world.daemon().await;
-    let order = daemon
-        .merchant()
+    let merchant = daemon.merchant();
+    let order = merchant
         .pay("sent", bill, 5_000)
         .await
         .expect("paid at last");
-    assert_eq!(order.state, "SUCCEEDED");
+    assert_eq!(
+        merchant.at_rest(&order.order_no, PATIENCE).await.state,
+        "SUCCEEDED"
+    );
     world.check_settled();
 }
 

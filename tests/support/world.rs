@@ -42,7 +42,7 @@ impl Setup {
         for adapter in ["bank", "legacy"] {
             let at = |key: &str| format!("adapters.{adapter}.{key}");
             setup = setup
-                .set(&at("connect_timeout_ms"), 500)
+                .set(&at("connect_timeout_ms"), 900)
                 .set(&at("total_timeout_ms"), 1000)
                 .set(&at("lookup_timeout_ms"), 1000)
                 .set(&at("tries_s"), vec![0, 1])
@@ -319,10 +319,10 @@ impl Daemon {
         self.ready().await;
     }
 
-    /// SIGTERM, and waits for the end.
+    /// SIGTERM, and waits for the end, which has to come within the half minute that is promised.
     pub async fn terminate(&mut self) -> ExitStatus {
         self.process.signal("TERM");
-        self.process.ended(Duration::from_secs(40)).await
+        self.process.ended(Duration::from_secs(30)).await
     }
 
     /// A merchant's server.
