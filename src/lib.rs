@@ -1,8 +1,15 @@
 //! Payhall: a bill payment center. See `ARCHITECTURE.md` for the house and its floors.
 
+pub mod api;
 pub mod cache;
+pub mod check;
+pub mod config;
+pub mod daemon;
+pub mod demo;
 pub mod domain;
 pub mod engine;
+pub mod jobs;
 pub mod sim;
 pub mod storage;
+pub mod telemetry;
 pub mod upstream;

@@ -72,19 +72,21 @@ impl Floor {
         self.raise(mark, version, Some(now + self.life), now);
     }
 
-    /// Whether a value of this version is older than what this replica committed.
-    pub(super) fn hides(&self, mark: Mark, version: i32, now: Instant) -> bool {
+    /// The version below which a value is older than what this replica committed; above every
+    /// version where nothing is to be believed. To be asked *before* Redis is: the entry goes when
+    /// the write is done, and a reader whose answer crossed that write would miss it.
+    pub(super) fn least(&self, mark: Mark, now: Instant) -> i64 {
         let mut shard = self.shard(mark);
         if shard.blind_until.is_some_and(|until| now < until) {
-            return true;
+            return i64::MAX;
         }
         match shard.handed.entry(mark) {
             Entry::Occupied(entry) if entry.get().until.is_some_and(|until| until <= now) => {
                 entry.remove();
-                false
+                i64::MIN
             }
-            Entry::Occupied(entry) => version < entry.get().version,
-            Entry::Vacant(_) => false,
+            Entry::Occupied(entry) => i64::from(entry.get().version),
+            Entry::Vacant(_) => i64::MIN,
         }
     }
 
@@ -132,6 +134,12 @@ mod tests {
         Floor {
             entries_max,
             ..Floor::new(LIFE)
+        }
+    }
+
+    impl Floor {
+        fn hides(&self, mark: Mark, version: i32, now: Instant) -> bool {
+            i64::from(version) < self.least(mark, now)
         }
     }
 

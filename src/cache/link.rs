@@ -40,7 +40,7 @@ pub(super) enum Target {
     /// One server.
     Server(redis::Client),
     /// A cluster.
-    Cluster(ClusterClient),
+    Cluster(Box<ClusterClient>),
 }
 
 impl Target {
@@ -70,7 +70,7 @@ impl Target {
             .connection_timeout(CONNECT_TIMEOUT)
             .retries(1)
             .build()
-            .map(Target::Cluster)
+            .map(|client| Target::Cluster(Box::new(client)))
             .map_err(refused)
     }
 }

@@ -22,6 +22,10 @@ const BATCH_MAX: usize = 256;
 /// The name of the counter of snapshots that never reached Redis.
 pub(super) const DROPPED: &str = "payhall_cache_mirror_dropped_total";
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every message is a write; a box would cost each of them an allocation"
+)]
 enum Message {
     /// Write this; the time is that of the hand-over.
     Write(Load, Instant),

@@ -191,12 +191,13 @@ impl Cache {
 /// Reads a value and believes it only if it is the one that was asked for, with the version that
 /// stands before it, and not older than what this replica committed.
 async fn fenced<T: Fenced>(remote: &Remote, floor: &Floor, key: &str, mark: Mark) -> Read<T> {
+    let least = floor.least(mark, Instant::now());
     let read = Read::of(remote.read(key).await, |text| {
         let (version, value) = decode::<T>(text)?;
         (value.version() == version && value.mark() == mark).then_some(value)
     });
     match read {
-        Read::Hit(value) if floor.hides(mark, value.version(), Instant::now()) => Read::Miss,
+        Read::Hit(value) if i64::from(value.version()) < least => Read::Miss,
         read => read,
     }
 }

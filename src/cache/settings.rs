@@ -32,7 +32,7 @@ pub struct CacheSettings {
 }
 
 impl Default for CacheSettings {
-    /// What the compiled-in file says; a test of the settings holds the two together.
+    /// What the compiled-in file says; a test holds the two together.
     fn default() -> Self {
         Self {
             url: SecretString::from(""),
@@ -41,7 +41,7 @@ impl Default for CacheSettings {
             final_ttl_s: 900,
             bill_ttl_s: 60,
             memory_bytes_max: 64 * 1024 * 1024,
-            mirror_queue: 8192,
+            mirror_queue: 10_000,
         }
     }
 }

@@ -283,3 +283,11 @@ fn wrong_settings_are_all_named() {
     );
     assert!(!shown.contains("canary-word"), "{shown}");
 }
+
+#[test]
+fn the_default_settings_are_those_of_the_compiled_in_file() {
+    let file = include_str!("../../deploy/payhall.default.toml");
+    let file: toml::Table = file.parse().unwrap();
+    let here = toml::Value::try_from(CacheSettings::default()).unwrap();
+    assert_eq!(file["cache"], here);
+}

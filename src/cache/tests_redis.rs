@@ -5,8 +5,11 @@ use super::private_redis::{Answer, PrivateRedis};
 use super::test_values::{order_at, patient};
 use super::{Cache, CacheSettings, Snapshot, Trouble};
 use crate::domain::order::{Order, OrderState};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixStream};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
 
 /// A deadline that a server which does not answer at all misses soon.
 fn hasty(url: &str) -> CacheSettings {
@@ -202,9 +205,6 @@ async fn a_slow_server_is_a_miss_and_is_asked_again_when_it_is_quick() {
     let cache = Cache::open(&hasty(&redis.url())).unwrap();
     until_it_serves(&cache).await;
     let order = order_at(3, OrderState::Succeeded);
-    std::thread::scope(|scope| {
-        scope.spawn(|| redis.ask(&["DEBUG", "SLEEP", "1"]));
-    });
     let paused = redis.ask(&["CLIENT", "PAUSE", "1500", "ALL"]);
     assert_eq!(paused, Answer::Text("OK".to_owned()));
     assert!(matches!(cache.ping().await, Err(Trouble::TimedOut)));
@@ -226,13 +226,53 @@ async fn a_mute_server_is_asked_once_and_then_left_alone() {
     let cache = Cache::open(&hasty(&url)).unwrap();
     let order = order_at(3, OrderState::Succeeded);
     assert!(matches!(cache.ping().await, Err(Trouble::TimedOut)));
-    for _ in 0..10_000 {
-        // Ten thousand deadlines would be minutes: most of these never asked.
-        assert_eq!(cache.order(&order.order_no).await, None);
-    }
+    let reads = async {
+        for _ in 0..10_000 {
+            assert_eq!(cache.order(&order.order_no).await, None);
+        }
+    };
+    // Ten thousand deadlines are eight minutes; almost none of these reads may have asked.
+    let patience = Duration::from_secs(60);
+    let over = tokio::time::timeout(patience, reads).await;
+    assert!(over.is_ok(), "a mute Redis is asked again and again");
     cache.mirror(vec![order.into()]);
     cache.drain().await;
     held.abort();
+}
+
+#[tokio::test]
+async fn a_peer_that_is_gone_without_a_word_gets_a_new_connection() {
+    let Some(redis) = server("a peer that is gone without a word") else {
+        return;
+    };
+    // Passes everything on until it is told to go mute; then its first connection stays open and
+    // carries nothing any more, while new ones are as good as ever.
+    let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}", proxy.local_addr().unwrap());
+    let go_mute = Arc::new(Notify::new());
+    let (told, socket) = (Arc::clone(&go_mute), redis.socket());
+    let carries = tokio::spawn(async move {
+        let mut connections = JoinSet::new();
+        while let Ok((mut near, _)) = proxy.accept().await {
+            let (mut far, told) = (
+                UnixStream::connect(&socket).await.unwrap(),
+                Arc::clone(&told),
+            );
+            let is_first = connections.is_empty();
+            connections.spawn(async move {
+                tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                    () = told.notified(), if is_first => std::future::pending().await,
+                }
+            });
+        }
+    });
+    let cache = Cache::open(&hasty(&url)).unwrap();
+    until_it_serves(&cache).await;
+    go_mute.notify_one();
+    assert!(matches!(cache.ping().await, Err(Trouble::TimedOut)));
+    until_it_serves(&cache).await;
+    carries.abort();
 }
 
 #[tokio::test]

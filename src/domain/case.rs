@@ -42,7 +42,8 @@ named_enum! {
         Reversed = "REVERSED",
         /// Have the payment undone now.
         Reverse = "REVERSE",
-        /// Leave the order as it stands; only the case is closed.
+        /// Leave the order as it stands; only the case is closed. For a late success alone: a case of
+        /// doubt ends with the doubt.
         Keep = "KEEP",
     }
 }

@@ -2,7 +2,7 @@
 
 use super::settle::{Settled, Step};
 use super::{Actor, Engine, EngineError};
-use crate::domain::case::{Case, CaseError, Decision, Proposal};
+use crate::domain::case::{Case, CaseError, CaseKind, Decision, Proposal};
 use crate::domain::exception::{Exception, Phase};
 use crate::domain::flow::{Flow, FlowKind, FlowState};
 use crate::domain::ids::CaseNo;
@@ -24,7 +24,6 @@ impl Engine {
         maker: &Actor,
     ) -> Result<Case, EngineError> {
         let (case, order) = self.case_and_order(case_no).await?;
-        check_fit(decision, &order)?;
         let now = self.now();
         let proposal = Proposal {
             decision,
@@ -33,6 +32,7 @@ impl Engine {
             proposed_at: now,
         };
         let proposed = case.propose(proposal).map_err(refusal)?;
+        check_fit(decision, &case, &order)?;
         let audit = self.case_audit(now, maker, &proposed, "PROPOSED", Some(case.state));
         self.replace_case(proposed, audit).await
     }
@@ -64,11 +64,11 @@ impl Engine {
     ) -> Result<(Case, Order), EngineError> {
         let (case, order) = self.case_and_order(case_no).await?;
         let (closed, decision) = case.approve(&checker.who, self.now()).map_err(refusal)?;
+        check_fit(decision, &case, &order)?;
         let Some(event) = decision.event() else {
             let audit = self.case_audit(self.now(), checker, &closed, "APPROVED", Some(case.state));
             return Ok((self.replace_case(closed, audit).await?, order));
         };
-        check_fit(decision, &order)?;
         let number = order.order_no.clone();
         let flows = self
             .0
@@ -193,11 +193,17 @@ fn case_changed(case_no: &CaseNo) -> Refusal {
     Refusal::new(RefusalCode::CaseChanged, message).on("caseNo")
 }
 
-/// Refuses a decision that the order's state does not take.
-fn check_fit(decision: Decision, order: &Order) -> Result<(), Refusal> {
-    match decision.event().map(|event| next(order.state, event)) {
-        None | Some(Ok(Transition::To(_))) => Ok(()),
-        Some(Ok(Transition::AlreadyThere) | Err(_)) => Err(does_not_fit(decision, order)),
+/// Refuses a decision that the order's state does not take, and one that would close a case of
+/// doubt while the doubt remains.
+fn check_fit(decision: Decision, case: &Case, order: &Order) -> Result<(), Refusal> {
+    let fits = match decision.event() {
+        None => case.kind == CaseKind::LateSuccess,
+        Some(event) => matches!(next(order.state, event), Ok(Transition::To(_))),
+    };
+    if fits {
+        Ok(())
+    } else {
+        Err(does_not_fit(decision, order))
     }
 }
 

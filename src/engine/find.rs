@@ -87,6 +87,17 @@ impl Engine {
         Ok(scope.sees(&order.merchant).then_some(order))
     }
 
+    /// An order as the database has it, for those who watch it move.
+    pub async fn order_stored(
+        &self,
+        order_no: &OrderNo,
+        scope: &Scope,
+    ) -> Result<Option<Order>, EngineError> {
+        let number = order_no.clone();
+        let order = self.0.store.read(move |c| orders::find(c, &number)).await?;
+        Ok(order.filter(|order| scope.sees(&order.merchant)))
+    }
+
     /// An order by the merchant's own request number, from the database.
     pub async fn order_of_request(
         &self,

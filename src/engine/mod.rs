@@ -29,7 +29,7 @@ pub use confirm::{ConfirmInput, Confirmed};
 pub use create::CreateInput;
 pub use find::{Listing, Scope};
 pub use hub::Hub;
-//pub use import::{ImportError, ImportFile, ImportReport, read_catalogue};
+pub use import::{ImportError, ImportFile, ImportProblem, ImportReport, import, read_catalogue};
 pub use lookup::LookedUp;
 pub use poll::{ExpireReport, PollReport};
 pub use timeline::{NextStep, Timeline, TimelineEntry, TimelineKind};

@@ -86,12 +86,15 @@ fn connect_sqlite(path: &str, limits: Limits) -> Result<AnyConnection, StoreErro
     let mut connection = SqliteConnection::establish(path).map_err(|error| {
         StoreError::Unavailable(format!("SQLite cannot open {path:?}: {error}"))
     })?;
+    // Before anything else: even asking for the version can meet another connection that is just
+    // opening the write-ahead log, and has to wait for it.
+    let timeout_ms = limits.lock_timeout.as_millis();
+    connection.batch_execute(&format!("PRAGMA busy_timeout = {timeout_ms}"))?;
     check_sqlite_version(&mut connection)?;
-    connection.batch_execute(&format!(
-        "PRAGMA busy_timeout = {}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-         PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000",
-        limits.lock_timeout.as_millis(),
-    ))?;
+    connection.batch_execute(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+         PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000",
+    )?;
     Ok(AnyConnection::Sqlite(connection))
 }
 

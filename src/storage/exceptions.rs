@@ -204,24 +204,44 @@ pub fn list(
     rows.into_iter().map(Exception::try_from).collect()
 }
 
-/// How many exceptions are open in each phase, and when the oldest of them was opened.
-pub fn open_summary(c: &mut AnyConnection) -> Result<Vec<(Phase, i64, Instant)>, StoreError> {
-    let rows: Vec<(String, i64, Option<i64>)> = exceptions::table
+/// The open exceptions of one phase, in figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenFigures {
+    /// Which phase.
+    pub phase: Phase,
+    /// How many.
+    pub count: i64,
+    /// When the oldest of them was opened.
+    pub oldest: Instant,
+    /// The highest place on the ladder: how often the bank was asked about one of them.
+    pub polls_max: i32,
+}
+
+/// The open exceptions in figures, phase by phase.
+pub fn open_figures(c: &mut AnyConnection) -> Result<Vec<OpenFigures>, StoreError> {
+    use diesel::dsl::{count_star, max, min};
+    let rows: Vec<(String, i64, Option<i64>, Option<i32>)> = exceptions::table
         .filter(exceptions::closed_at.is_null())
         .group_by(exceptions::phase)
         .select((
             exceptions::phase,
-            diesel::dsl::count_star(),
-            diesel::dsl::min(exceptions::opened_at),
+            count_star(),
+            min(exceptions::opened_at),
+            max(exceptions::polls),
         ))
         .load(c)?;
     rows.into_iter()
-        .map(|(phase, count, oldest)| {
+        .map(|(phase, count, oldest, polls)| {
             let of = RowOf {
                 table: "exceptions",
                 key: &phase,
             };
-            Ok((of.word(&phase)?, count, of.instant(oldest.unwrap_or(0))?))
+            Ok(OpenFigures {
+                phase: of.word(&phase)?,
+                count,
+                oldest: of.instant(oldest.unwrap_or(0))?,
+                polls_max: polls.unwrap_or(0),
+            })
         })
         .collect()
 }

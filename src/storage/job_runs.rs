@@ -5,7 +5,7 @@ use super::row::{RowOf, micros};
 use super::schema::job_runs;
 use super::{AnyConnection, Tx};
 use crate::domain::job::{JobRun, JobRunState};
-use crate::domain::time::Instant;
+use crate::domain::time::{Instant, to_micros};
 use diesel::prelude::*;
 use uuid::Uuid;
 
@@ -97,10 +97,20 @@ pub fn find_many(c: &mut AnyConnection, ids: &[Uuid]) -> Result<Vec<JobRun>, Sto
     rows.into_iter().map(JobRun::try_from).collect()
 }
 
-/// The latest scheduled time of a job that has a run, whatever became of it.
-pub fn last_scheduled(c: &mut AnyConnection, job: &str) -> Result<Option<Instant>, StoreError> {
+/// The latest due time of a job, up to an instant, that has a run, whatever became of it. Due times
+/// are whole seconds; a run that somebody asked for by hand is not (see [`by_hand_at`]), so that it
+/// never hides the nights before it that were missed.
+pub fn last_due(
+    c: &mut AnyConnection,
+    job: &str,
+    until: Instant,
+) -> Result<Option<Instant>, StoreError> {
     let last: Option<i64> = job_runs::table
         .filter(job_runs::job.eq(job))
+        .filter(job_runs::scheduled_at.le(micros(until)))
+        .filter(diesel::dsl::sql::<diesel::sql_types::Bool>(
+            "scheduled_at % 1000000 = 0",
+        ))
         .select(diesel::dsl::max(job_runs::scheduled_at))
         .first(c)?;
     RowOf {
@@ -108,6 +118,23 @@ pub fn last_scheduled(c: &mut AnyConnection, job: &str) -> Result<Option<Instant
         key: job,
     }
     .instant_opt(last)
+}
+
+/// The scheduled time of a run that is asked for by hand at an instant: its microsecond, moved by
+/// one where that would be a whole second.
+pub fn by_hand_at(now: Instant) -> Instant {
+    let whole = micros(now) % 1_000_000 == 0;
+    to_micros(now) + chrono::Duration::microseconds(i64::from(whole))
+}
+
+/// The runs of a job that are under way or were left behind, oldest first.
+pub fn running(c: &mut AnyConnection, job: &str) -> Result<Vec<JobRun>, StoreError> {
+    let rows: Vec<JobRunRow> = job_runs::table
+        .filter(job_runs::job.eq(job))
+        .filter(job_runs::state.eq(JobRunState::Running.as_str()))
+        .order(job_runs::scheduled_at)
+        .load::<JobRunRow>(c)?;
+    rows.into_iter().map(JobRun::try_from).collect()
 }
 
 /// When each job last succeeded.
@@ -199,14 +226,21 @@ impl Tx<'_> {
         Ok(finished == 1)
     }
 
-    /// Deletes the finished runs that were scheduled before an instant, of jobs that tick so often
-    /// that their history is only noise.
-    pub fn forget_runs(&mut self, job: &str, before: Instant) -> Result<usize, StoreError> {
+    /// Deletes a job's runs that were scheduled before an instant, succeeded, and reported exactly
+    /// this: of jobs that tick often, the runs that found nothing to do are only noise. Whatever
+    /// did something stays, because attempts name it as their evidence.
+    pub fn forget_runs(
+        &mut self,
+        job: &str,
+        before: Instant,
+        report: &str,
+    ) -> Result<usize, StoreError> {
         Ok(diesel::delete(
             job_runs::table
                 .filter(job_runs::job.eq(job))
                 .filter(job_runs::scheduled_at.lt(micros(before)))
-                .filter(job_runs::state.ne(JobRunState::Running.as_str())),
+                .filter(job_runs::state.eq(JobRunState::Succeeded.as_str()))
+                .filter(job_runs::report.eq(report)),
         )
         .execute(&mut *self.c)?)
     }

@@ -8,6 +8,7 @@ pub mod exceptions;
 pub mod flows;
 pub mod job_runs;
 pub mod orders;
+pub mod walk;
 
 mod apply;
 mod batch;
@@ -17,11 +18,13 @@ mod error;
 mod migrate;
 mod row;
 mod schema;
+mod view;
 mod writer;
 
 pub use change::{CaseMove, Created, ExceptionMove, Move, Moved, NewOrder, Touch, Touched};
 pub use connection::AnyConnection;
 pub use error::StoreError;
+pub use view::View;
 
 use crate::domain::audit::{AuditEntry, ChainHead};
 use crate::domain::flow::Flow;
@@ -261,7 +264,7 @@ impl Store {
     /// Makes an order; durable when this returns.
     pub async fn create(&self, new: NewOrder) -> Result<Created, StoreError> {
         match self.submit(Work::Create(Box::new(new))).await? {
-            Outcome::Created(created) => Ok(created),
+            Outcome::Created(created) => Ok(*created),
             other => Err(crossed(&other)),
         }
     }

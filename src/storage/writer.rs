@@ -33,7 +33,7 @@ pub(super) enum Work {
 /// What became of it.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    Created(Created),
+    Created(Box<Created>),
     Moved(Moved),
     Touched(Touched),
 }
@@ -147,7 +147,7 @@ impl Writer {
         let mut committed = Committed::default();
         for (work, outcome) in works.iter().zip(outcomes) {
             match (work, outcome) {
-                (Work::Create(new), Outcome::Created(Created::New)) => {
+                (Work::Create(new), Outcome::Created(created)) if **created == Created::New => {
                     committed.orders.push(new.order.clone());
                 }
                 (Work::Move(step), Outcome::Moved(Moved::Done)) => {
@@ -322,7 +322,10 @@ fn run_group(
     let outcomes = works
         .iter()
         .map(|work| match work {
-            Work::Create(_) => created.next().map(Outcome::Created).ok_or(Failure::Void),
+            Work::Create(_) => created
+                .next()
+                .map(|created| Outcome::Created(Box::new(created)))
+                .ok_or(Failure::Void),
             Work::Move(_) => moved.next().map(Outcome::Moved).ok_or(Failure::Void),
             Work::Touch(touch) => apply::touch(c, touch).map(Outcome::Touched),
         })
@@ -333,7 +336,7 @@ fn run_group(
 
 fn run_one(c: &mut AnyConnection, chain: &mut ChainHead, work: &Work) -> Result<Outcome, Failure> {
     Ok(match work {
-        Work::Create(new) => Outcome::Created(apply::create(c, chain, new)?),
+        Work::Create(new) => Outcome::Created(Box::new(apply::create(c, chain, new)?)),
         Work::Move(step) => Outcome::Moved(apply::move_order(c, chain, step)?),
         Work::Touch(touch) => Outcome::Touched(apply::touch(c, touch)?),
     })

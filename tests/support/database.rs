@@ -33,6 +33,10 @@ impl TestDatabase {
     }
 
     /// A fresh database on the PostgreSQL server of the environment; none where there is none.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the servers are named by tests/servers.sh"
+    )]
     pub fn postgres() -> Option<Self> {
         let server = match std::env::var("PAYHALL_TEST_DATABASE_URL") {
             Ok(server) => server,

@@ -2,5 +2,10 @@
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
 pub mod bank;
+pub mod client;
 pub mod database;
 pub mod given;
+pub mod load;
+pub mod process;
+pub mod replica;
+pub mod world;

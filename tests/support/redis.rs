@@ -136,7 +136,8 @@ impl PrivateRedis {
         }
     }
 
-    fn socket(&self) -> PathBuf {
+    /// The file by which it is reached.
+    pub fn socket(&self) -> PathBuf {
         self.folder.path().join("r.sock")
     }
 
@@ -144,7 +145,7 @@ impl PrivateRedis {
         let since = Instant::now();
         while !done() {
             assert!(since.elapsed() < PATIENCE, "waited in vain until {what}");
-            std::thread::yield_now();
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 }

@@ -205,6 +205,11 @@ impl Reader {
         Ok(Some(entry))
     }
 
+    /// How many bytes the whole lines that were read take up.
+    pub fn bytes_read(&self) -> u64 {
+        self.offset
+    }
+
     fn bad_line(&self, reason: String) -> LedgerError {
         LedgerError::Line {
             path: self.path.clone(),

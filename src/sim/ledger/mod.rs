@@ -200,10 +200,43 @@ pub enum LedgerError {
 /// # Errors
 /// The file cannot be read, or a line is not what this program writes.
 pub fn read(path: &Path) -> Result<Vec<Entry>, LedgerError> {
-    let mut reader = file::Reader::open(path)?;
-    let mut entries = Vec::new();
-    while let Some(entry) = reader.next_entry()? {
-        entries.push(entry);
+    lines(path)?.collect()
+}
+
+/// Reads a ledger line by line, as strictly as [`read`], for ledgers that do not fit into memory.
+///
+/// # Errors
+/// The file cannot be opened; what is wrong with a line is told when it is that line's turn.
+pub fn lines(path: &Path) -> Result<Lines, LedgerError> {
+    Ok(Lines {
+        reader: file::Reader::open(path)?,
+        is_over: false,
+    })
+}
+
+/// The lines of a ledger in order. It ends after the last whole line, or after the first error.
+pub struct Lines {
+    reader: file::Reader,
+    is_over: bool,
+}
+
+impl Lines {
+    /// How many bytes of the file the lines that were handed out take up.
+    #[must_use]
+    pub fn bytes_read(&self) -> u64 {
+        self.reader.bytes_read()
     }
-    Ok(entries)
+}
+
+impl Iterator for Lines {
+    type Item = Result<Entry, LedgerError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.is_over {
+            return None;
+        }
+        let next = self.reader.next_entry().transpose();
+        self.is_over = !matches!(next, Some(Ok(_)));
+        next
+    }
 }

@@ -1,0 +1,147 @@
+//! The HTTP edge: which path leads where, and what every answer carries.
+
+use super::auth::Tokens;
+use super::documents::Documents;
+use super::errors::ErrorCode;
+use super::guard::Limits;
+use super::http::EdgeError;
+use super::options::ApiOptions;
+use super::playground::Page;
+use super::request_id::{self, RequestId};
+use super::schema::{self, Schema};
+use crate::engine::Engine;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use poem::http::header::{self, HeaderValue};
+use poem::http::{HeaderName, Method, StatusCode};
+use poem::{Endpoint, Request, Response};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Tells whether the program can serve: what `/readyz` shows, as `Ok` when it can and `Err` when it
+/// cannot. The text is shown to whoever asks, so it must hold no secret.
+pub type ReadyCheck = Arc<dyn Fn() -> BoxFuture<'static, Result<String, String>> + Send + Sync>;
+
+/// The metrics as Prometheus reads them.
+pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// What the API is made of.
+pub struct ApiParts {
+    /// The engine that does the work.
+    pub engine: Engine,
+    /// Who may call.
+    pub tokens: Tokens,
+    /// Limits and switches.
+    pub options: ApiOptions,
+    /// What `/readyz` asks.
+    pub ready: ReadyCheck,
+    /// What `/metrics` shows.
+    pub metrics: MetricsText,
+    /// Cancelled when the program stops: WebSockets are closed, no connection is accepted.
+    pub stop: CancellationToken,
+}
+
+/// The API: `POST /graphql`, WebSockets at the same path, `/playground`, `/livez`, `/readyz` and
+/// `/metrics`. Cheap to clone.
+#[derive(Clone)]
+pub struct Api(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    pub schema: Schema,
+    pub documents: Documents,
+    pub tokens: Tokens,
+    pub options: ApiOptions,
+    pub ready: ReadyCheck,
+    pub metrics: MetricsText,
+    pub stop: CancellationToken,
+    /// The tasks behind open WebSockets, waited for when the program stops.
+    pub sockets: TaskTracker,
+    /// The places that WebSockets take.
+    pub socket_places: Arc<Semaphore>,
+    pub playground: Option<Page>,
+}
+
+impl Api {
+    /// Puts the parts together.
+    pub fn new(parts: ApiParts) -> Self {
+        let options = parts.options;
+        Self(Arc::new(Inner {
+            schema: schema::build(parts.engine, &options),
+            documents: Documents::new(Limits::from(&options), options.documents_max),
+            tokens: parts.tokens,
+            ready: parts.ready,
+            metrics: parts.metrics,
+            stop: parts.stop,
+            sockets: TaskTracker::new(),
+            socket_places: Arc::new(Semaphore::new(options.websockets_max)),
+            playground: options.playground.then(Page::new),
+            options,
+        }))
+    }
+
+    /// The endpoint by itself, without a listener. [`Api::serve`] is what a program wants.
+    pub fn routes(&self) -> impl Endpoint<Output = Response> + Clone + use<> {
+        self.clone()
+    }
+
+    async fn answer(&self, mut request: Request, id: &RequestId) -> Response {
+        let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
+        match request.uri().path() {
+            "/graphql" if *request.method() == Method::POST => self.post(&mut request, id).await,
+            "/graphql" if is_get && request.headers().contains_key(header::UPGRADE) => {
+                self.upgrade(&request, id).await
+            }
+            "/graphql" => EdgeError::method("POST").response(id),
+            "/livez" | "/readyz" | "/metrics" | "/playground" if !is_get => {
+                EdgeError::method("GET").response(id)
+            }
+            "/livez" => text(StatusCode::OK, "alive\n".to_owned()),
+            "/readyz" => match (self.0.ready)().await {
+                Ok(ready) => text(StatusCode::OK, ready),
+                Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, why),
+            },
+            "/metrics" => text(StatusCode::OK, (self.0.metrics)()),
+            "/playground" if let Some(page) = &self.0.playground => page.response(),
+            _ => EdgeError::new(
+                StatusCode::NOT_FOUND,
+                ErrorCode::BadRequest,
+                "there is nothing here; the API is at /graphql",
+            )
+            .response(id),
+        }
+    }
+}
+
+impl Endpoint for Api {
+    type Output = Response;
+
+    /// Answers, whatever happens: a panic is one request's fault and no reason to drop the connection.
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        let id = RequestId::accept(request.header(request_id::HEADER));
+        let answer = AssertUnwindSafe(self.answer(request, &id)).catch_unwind();
+        let mut response = answer.await.unwrap_or_else(|_| {
+            tracing::error!(request_id = %id, "a request panicked");
+            EdgeError::fault().response(&id)
+        });
+        let headers = response.headers_mut();
+        if let Ok(id) = HeaderValue::from_str(id.as_str()) {
+            headers.insert(HeaderName::from_static(request_id::HEADER), id);
+        }
+        headers.insert(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        );
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Ok(response)
+    }
+}
+
+fn text(status: StatusCode, body: String) -> Response {
+    Response::builder()
+        .status(status)
+        .content_type("text/plain; charset=utf-8")
+        .body(body)
+}

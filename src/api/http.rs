@@ -1,0 +1,312 @@
+//! `POST /graphql`: the rules of the wire, then the document, then the answer.
+//!
+//! POST and `application/json` only: a browser cannot send that to us from another site without
+//! asking first, and we never say yes. No batches: one request is one document is one answer.
+
+use super::auth::Principal;
+use super::desk::Caller;
+use super::edge::Api;
+use super::errors::{Ending, ErrorCode, UNAUTHENTICATED, finish, mask};
+use super::guard::{Admitted, Refused};
+use super::options::Introspection;
+use super::request_id::RequestId;
+use async_graphql::{ErrorExtensionValues, Request as GraphqlRequest, ServerError, Variables};
+use poem::error::ReadBodyError;
+use poem::http::StatusCode;
+use poem::http::header::{self, HeaderMap, HeaderValue};
+use poem::{Request, Response};
+use serde::Deserialize;
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A request that the edge ends by itself.
+#[derive(Clone, Debug)]
+pub(super) struct EdgeError {
+    status: StatusCode,
+    code: ErrorCode,
+    message: Cow<'static, str>,
+    header: Option<(header::HeaderName, &'static str)>,
+}
+
+impl EdgeError {
+    /// An end with a status, a code and words that hold nothing of the request.
+    pub fn new(status: StatusCode, code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            status,
+            code,
+            message: message.into(),
+            header: None,
+        }
+    }
+
+    /// Another method is the right one.
+    pub fn method(allowed: &'static str) -> Self {
+        let message = format!("only {allowed} is served here");
+        Self {
+            header: Some((header::ALLOW, allowed)),
+            ..Self::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                ErrorCode::BadRequest,
+                message,
+            )
+        }
+    }
+
+    /// The token is missing or nobody's.
+    pub fn unauthenticated() -> Self {
+        Self {
+            header: Some((header::WWW_AUTHENTICATE, "Bearer")),
+            ..Self::new(
+                StatusCode::UNAUTHORIZED,
+                ErrorCode::Unauthenticated,
+                UNAUTHENTICATED,
+            )
+        }
+    }
+
+    /// A page of another site calls.
+    pub fn origin() -> Self {
+        let message = "pages of this origin may not call";
+        Self::new(StatusCode::FORBIDDEN, ErrorCode::Forbidden, message)
+    }
+
+    /// The schema is not told to this caller.
+    fn introspection() -> Self {
+        let message = "introspection is switched off for you";
+        Self::new(StatusCode::FORBIDDEN, ErrorCode::Forbidden, message)
+    }
+
+    /// Something went wrong on our side.
+    pub fn fault() -> Self {
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        let message = mask(ErrorCode::Internal, &mut ErrorExtensionValues::default());
+        Self::new(status, ErrorCode::Internal, message)
+    }
+
+    fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, ErrorCode::BadRequest, message)
+    }
+
+    /// As an error of GraphQL.
+    pub fn graphql(&self, id: &RequestId) -> async_graphql::Response {
+        let mut error = ServerError::new(self.message.clone(), None);
+        let mut extensions = ErrorExtensionValues::default();
+        extensions.set("code", self.code.as_str());
+        extensions.set("requestId", id.as_str());
+        error.extensions = Some(extensions);
+        async_graphql::Response::from_errors(vec![error])
+    }
+
+    /// As an answer.
+    pub fn response(&self, id: &RequestId) -> Response {
+        let mut response = json(self.status, &self.graphql(id));
+        if let Some((name, value)) = &self.header {
+            let headers = response.headers_mut();
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        response
+    }
+}
+
+impl From<Refused> for EdgeError {
+    fn from(refused: Refused) -> Self {
+        let code = match refused {
+            Refused::Syntax { .. } | Refused::Document(_) => ErrorCode::BadRequest,
+            _ => ErrorCode::DocumentRefused,
+        };
+        Self::new(StatusCode::BAD_REQUEST, code, refused.to_string())
+    }
+}
+
+/// The body of a request. What else stands in it is not for us.
+#[derive(Deserialize)]
+struct Asked<'a> {
+    #[serde(borrow)]
+    query: Cow<'a, str>,
+    #[serde(default, rename = "operationName")]
+    operation_name: Option<String>,
+    #[serde(default)]
+    variables: Variables,
+}
+
+impl Api {
+    /// Answers a request to `POST /graphql`.
+    pub(super) async fn post(&self, request: &mut Request, id: &RequestId) -> Response {
+        let begun = Instant::now();
+        let (response, label) = match self.try_post(request, id).await {
+            Ok((response, ending)) => (response, ending.label()),
+            Err(refused) => (refused.response(id), "refused"),
+        };
+        metrics::counter!("payhall_api_requests_total", "outcome" => label).increment(1);
+        metrics::histogram!("payhall_api_request_seconds").record(begun.elapsed().as_secs_f64());
+        response
+    }
+
+    async fn try_post(
+        &self,
+        request: &mut Request,
+        id: &RequestId,
+    ) -> Result<(Response, Ending), EdgeError> {
+        check_content(request.headers())?;
+        check_origin(request.headers(), &self.0.options.origins)?;
+        let principal = self
+            .0
+            .tokens
+            .principal(authorization(request.headers())?)
+            .map_err(|_| EdgeError::unauthenticated())?;
+        let body = self.body(request).await?;
+        let asked = parse(&body)?;
+        let admitted = self.0.documents.admit(&asked.query)?;
+        self.check_introspection(&admitted, &principal)?;
+        let mut graphql = GraphqlRequest::new("")
+            .variables(asked.variables)
+            .data(Caller {
+                principal,
+                request_id: id.clone(),
+            });
+        graphql.operation_name = asked.operation_name;
+        graphql.set_parsed_query(admitted.document.clone());
+        let mut response = self.0.schema.execute(graphql).await;
+        let ending = finish(&mut response, id);
+        let status = match ending {
+            Ending::Done | Ending::Fault => StatusCode::OK,
+            Ending::BadDocument => StatusCode::BAD_REQUEST,
+            Ending::Unauthenticated => StatusCode::UNAUTHORIZED,
+        };
+        let mut response = json(status, &response);
+        if ending == Ending::Unauthenticated {
+            let headers = response.headers_mut();
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        Ok((response, ending))
+    }
+
+    /// Reads the body, within its size and time.
+    async fn body(&self, request: &mut Request) -> Result<Vec<u8>, EdgeError> {
+        let most = self.0.options.body_bytes_max;
+        let too_large = || {
+            let message = format!("the body is larger than {most} bytes");
+            EdgeError::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                ErrorCode::BadRequest,
+                message,
+            )
+        };
+        let announced = request.header(header::CONTENT_LENGTH.as_str());
+        let announced = announced.and_then(|length| length.parse::<usize>().ok());
+        if announced.is_some_and(|length| length > most) {
+            return Err(too_large());
+        }
+        let read = request.take_body().into_bytes_limit(most);
+        match tokio::time::timeout(self.0.options.body_timeout, read).await {
+            Ok(Ok(body)) => Ok(body.into()),
+            Ok(Err(ReadBodyError::PayloadTooLarge)) => Err(too_large()),
+            Ok(Err(_)) => Err(EdgeError::bad_request("the body could not be read")),
+            Err(_) => Err(EdgeError::new(
+                StatusCode::REQUEST_TIMEOUT,
+                ErrorCode::BadRequest,
+                "the body did not arrive in time",
+            )),
+        }
+    }
+
+    /// Refuses questions about the schema from those who may not ask them.
+    pub(super) fn check_introspection(
+        &self,
+        admitted: &Admitted,
+        principal: &Arc<Principal>,
+    ) -> Result<(), EdgeError> {
+        let allowed = match self.0.options.introspection {
+            Introspection::Off => false,
+            Introspection::SignedIn => !matches!(**principal, Principal::Anonymous),
+            Introspection::Everyone => true,
+        };
+        if admitted.introspects && !allowed {
+            return Err(EdgeError::introspection());
+        }
+        Ok(())
+    }
+}
+
+/// The `Authorization` header; one that is not text names nobody.
+pub(super) fn authorization(headers: &HeaderMap) -> Result<Option<&str>, EdgeError> {
+    headers
+        .get(header::AUTHORIZATION)
+        .map(|value| value.to_str().map_err(|_| EdgeError::unauthenticated()))
+        .transpose()
+}
+
+fn check_content(headers: &HeaderMap) -> Result<(), EdgeError> {
+    let refuse = |message: &'static str| {
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        Err(EdgeError::new(status, ErrorCode::BadRequest, message))
+    };
+    if headers.contains_key(header::CONTENT_ENCODING) {
+        return refuse("bodies are not to be compressed");
+    }
+    let given = headers.get(header::CONTENT_TYPE);
+    let given = given.and_then(|value| value.to_str().ok()).unwrap_or("");
+    let (kind, parameters) = given.split_once(';').unwrap_or((given, ""));
+    let is_utf8 = match parameters.trim() {
+        "" => true,
+        charset => charset
+            .strip_prefix("charset=")
+            .is_some_and(|name| name.trim_matches('"').eq_ignore_ascii_case("utf-8")),
+    };
+    if !kind.trim().eq_ignore_ascii_case("application/json") || !is_utf8 {
+        return refuse("the body has to be application/json in UTF-8");
+    }
+    Ok(())
+}
+
+/// Refuses pages of other sites. A caller that is no browser sends no origin.
+pub(super) fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<(), EdgeError> {
+    let Some(origin) = headers.get(header::ORIGIN) else {
+        return Ok(());
+    };
+    let origin = origin.to_str().map_err(|_| EdgeError::origin())?;
+    if allowed.iter().any(|one| one.eq_ignore_ascii_case(origin)) {
+        return Ok(());
+    }
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    let own = origin.split_once("://").map(|(_, host)| host);
+    match (own, host) {
+        (Some(own), Some(host)) if own.eq_ignore_ascii_case(host) => Ok(()),
+        _ => Err(EdgeError::origin()),
+    }
+}
+
+/// Reads the body. The decoder's own message could repeat a part of it, so only the place is told.
+fn parse(body: &[u8]) -> Result<Asked<'_>, EdgeError> {
+    let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
+    if first == Some(&b'[') {
+        return Err(EdgeError::bad_request(
+            "batches are not served: send one request",
+        ));
+    }
+    serde_json::from_slice(body).map_err(|error| {
+        EdgeError::bad_request(format!(
+            "the body is not a GraphQL request in JSON: see line {}, column {}",
+            error.line(),
+            error.column()
+        ))
+    })
+}
+
+fn json(status: StatusCode, body: &async_graphql::Response) -> Response {
+    match serde_json::to_vec(body) {
+        Ok(body) => Response::builder()
+            .status(status)
+            .content_type("application/json")
+            .body(body),
+        Err(error) => {
+            tracing::error!(%error, "an answer could not be written as JSON");
+            Response::builder()
+                .status(StatusCode::INTERNAL_SERVER_ERROR)
+                .finish()
+        }
+    }
+}

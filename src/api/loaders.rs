@@ -1,0 +1,40 @@
+//! Reads for many rows at once: the flows of a hundred orders are one statement, not a hundred. One
+//! loader serves all requests, so those of one moment share a statement too; it keeps nothing.
+
+use super::errors::Problem;
+use crate::domain::flow::Flow;
+use crate::domain::ids::OrderNo;
+use crate::engine::Engine;
+use async_graphql::dataloader::{DataLoader, Loader};
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// At most so many orders share a statement.
+const BATCH_MAX: usize = 200;
+
+/// The flows of orders, by order number.
+pub(super) type Flows = DataLoader<FlowsOfOrders>;
+
+/// Reads the flows of many orders. Whoever asks has been shown the order, so no rights are left to
+/// be checked here.
+pub(super) struct FlowsOfOrders(Engine);
+
+impl Loader<OrderNo> for FlowsOfOrders {
+    type Value = Vec<Flow>;
+    type Error = Problem;
+
+    async fn load(&self, keys: &[OrderNo]) -> Result<HashMap<OrderNo, Vec<Flow>>, Problem> {
+        let mut found: HashMap<OrderNo, Vec<Flow>> = HashMap::with_capacity(keys.len());
+        for flow in self.0.flows_of(keys.to_vec()).await? {
+            found.entry(flow.order_no.clone()).or_default().push(flow);
+        }
+        Ok(found)
+    }
+}
+
+/// The loader of an engine.
+pub(super) fn flows(engine: Engine) -> Flows {
+    DataLoader::new(FlowsOfOrders(engine), tokio::spawn)
+        .delay(Duration::from_millis(1))
+        .max_batch_size(BATCH_MAX)
+}

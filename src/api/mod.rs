@@ -1,0 +1,44 @@
+//! The GraphQL API and its HTTP edge: the only room that knows async-graphql and poem.
+//!
+//! A request goes through these doors, in this order, and each may end it:
+//!
+//! 1. `http` — method, content type, size, origin, the form of the body.
+//! 2. `auth` — a token becomes a [`Principal`]; nothing behind this door ever sees a token.
+//! 3. `guard` — what the document would expand to is counted before anybody validates it.
+//! 4. async-graphql — validation and complexity.
+//! 5. `desk` — the right that a field needs, asked by the resolver itself as its first line.
+//! 6. The engine, which narrows everything to what the caller may see.
+//!
+//! On the way out `errors` is the only place that turns a failure into words: an expected refusal is
+//! told as it is, a fault is masked, logged once and answered with the request's id.
+//!
+//! How one could break this: by a resolver that does not open a `Desk`; by a message that carries a
+//! text of storage or upstream; by logging a document, because somebody may have written a
+//! credential into it; by executing a document that did not come from `documents`.
+
+mod auth;
+mod desk;
+mod documents;
+mod edge;
+mod errors;
+mod guard;
+mod http;
+mod loaders;
+mod options;
+mod paging;
+mod playground;
+mod request_id;
+mod roots;
+mod schema;
+mod serve;
+mod types;
+mod websocket;
+
+#[cfg(test)]
+mod tests;
+
+pub use auth::{Principal, Right, Role, TokenError, Tokens};
+pub use edge::{Api, ApiParts, MetricsText, ReadyCheck};
+pub use errors::ErrorCode;
+pub use options::{ApiOptions, Introspection};
+pub use schema::sdl;

@@ -1,0 +1,121 @@
+//! The playground: one page of our own, with nothing from any other host, because a bank has no CDN.
+//! Its examples are files that a test runs against the schema.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use poem::Response;
+use poem::http::header;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+const PAGE: &str = include_str!("playground.html");
+
+/// Where the page takes its examples from.
+const EXAMPLES_MARK: &str = "__EXAMPLES__";
+
+/// An operation that the page offers.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct Example {
+    /// The name of its files.
+    pub name: &'static str,
+    /// What it does, in Chinese.
+    pub zh: &'static str,
+    /// What it does, in English.
+    pub en: &'static str,
+    /// The document.
+    pub document: &'static str,
+    /// Its variables, as JSON.
+    pub variables: &'static str,
+}
+
+macro_rules! examples {
+    ($($name:literal, $zh:literal, $en:literal;)+) => {
+        /// The operations that the page offers, in the sequence of a payment.
+        pub(super) const EXAMPLES: &[Example] = &[$(Example {
+            name: $name,
+            zh: $zh,
+            en: $en,
+            document: include_str!(concat!("examples/", $name, ".graphql")),
+            variables: include_str!(concat!("examples/", $name, ".json")),
+        },)+];
+    };
+}
+
+examples! {
+    "payable_items", "当地可缴项目", "What can be paid here";
+    "payable_items_at", "按经纬度查可缴项目", "What can be paid at a place";
+    "bill", "查询账单", "Look a bill up";
+    "order_create", "创建订单", "Make an order";
+    "order_confirm", "确认支付", "Confirm and pay";
+    "order", "查询订单", "One order";
+    "order_by_request", "按请求号查订单", "An order by its request number";
+    "order_timeline", "订单时间线", "Why it is where it is";
+    "order_changed", "订阅订单变化", "Watch an order";
+    "order_cancel", "取消订单", "Cancel an order";
+    "orders", "订单列表", "Orders";
+    "flow", "查询流水", "One flow";
+    "flows", "流水列表", "Flows";
+    "exceptions", "异常记录", "Exceptions";
+    "cases", "人工处理", "Cases";
+    "case", "查询个案", "One case";
+    "case_decide", "经办：提出处理意见", "Maker: propose a decision";
+    "case_approve", "复核：同意", "Checker: approve";
+    "case_reject", "复核：驳回", "Checker: reject";
+    "job_runs", "任务运行记录", "Job runs";
+    "merchants", "渠道商户", "Merchants";
+    "billers", "缴费单位", "Billers";
+    "item", "缴费项目", "One item";
+    "region", "地区", "One region";
+    "regions", "地区列表", "Regions";
+    "server_info", "服务器信息", "About the server";
+}
+
+/// The page, ready to be served.
+pub(super) struct Page {
+    body: String,
+    policy: String,
+}
+
+impl Page {
+    /// Puts the examples in and makes the policy that lets exactly this page's script and style run.
+    pub fn new() -> Self {
+        let examples = serde_json::to_string(EXAMPLES).unwrap_or_else(|_| "[]".to_owned());
+        // Inside a script element nothing may look like its end.
+        let body = PAGE.replace(EXAMPLES_MARK, &examples.replace("</", "<\\/"));
+        let policy = format!(
+            "default-src 'none'; script-src {}; style-src {}; connect-src 'self'; img-src data:; \
+             base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+            fingerprint(&body, "<script>", "</script>"),
+            fingerprint(&body, "<style>", "</style>"),
+        );
+        Self { body, policy }
+    }
+
+    /// The page as an answer.
+    pub fn response(&self) -> Response {
+        Response::builder()
+            .content_type("text/html; charset=utf-8")
+            .header(header::CONTENT_SECURITY_POLICY, &self.policy)
+            .header(header::REFERRER_POLICY, "no-referrer")
+            .header(header::X_FRAME_OPTIONS, "DENY")
+            .body(self.body.clone())
+    }
+}
+
+/// The policy's word for the element between two tags: its hash.
+fn fingerprint(page: &str, open: &str, close: &str) -> String {
+    let inside = page
+        .split_once(open)
+        .and_then(|(_, rest)| rest.split_once(close));
+    match inside {
+        Some((inside, _)) => format!(
+            "'sha256-{}'",
+            STANDARD.encode(Sha256::digest(inside.as_bytes()))
+        ),
+        None => "'none'".to_owned(),
+    }
+}
+
+#[cfg(test)]
+#[path = "tests/playground_tests.rs"]
+mod tests;

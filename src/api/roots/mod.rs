@@ -1,0 +1,27 @@
+//! The fields at the root of the schema, a file a subject. Each opens the desk with the right that
+//! it needs as its first line; a test asks every one of them as every kind of caller.
+
+mod bill;
+mod browse;
+mod case_decisions;
+mod order_mutations;
+mod orders;
+mod overview;
+mod subscription;
+
+pub use subscription::Subscription;
+
+use async_graphql::MergedObject;
+
+/// Reading. A merchant sees its own orders and flows only.
+#[derive(Default, MergedObject)]
+pub struct Query(
+    browse::BrowseQuery,
+    bill::BillQuery,
+    orders::OrdersQuery,
+    overview::OverviewQuery,
+);
+
+/// Doing. A document holds one of these at most. Expected refusals are in `userErrors`.
+#[derive(Default, MergedObject)]
+pub struct Mutation(order_mutations::OrderMutation, case_decisions::CaseMutation);

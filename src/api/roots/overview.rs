@@ -1,0 +1,126 @@
+//! The center's own affairs, for operators: exceptions, cases, job runs, merchants.
+
+use crate::api::auth::Right;
+use crate::api::desk::Desk;
+use crate::api::errors::Problem;
+use crate::api::paging::{
+    CaseConnection, ExceptionConnection, JobRunConnection, Kind, PageArgs, cost,
+};
+use crate::api::types::case::{Case, CaseState};
+use crate::api::types::exception::Phase;
+use crate::api::types::merchant::Merchant;
+use crate::api::types::parse;
+use crate::domain::case;
+use crate::domain::exception;
+use crate::domain::ids::CaseNo;
+use crate::storage::orders::Page;
+use async_graphql::{Context, Object, Result};
+use uuid::Uuid;
+
+#[derive(Default)]
+pub struct OverviewQuery;
+
+#[Object]
+impl OverviewQuery {
+    /// Payments in doubt, newest first; operators only.
+    #[graphql(complexity = "cost(first, None, child_complexity)")]
+    async fn exceptions(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(default = true, desc = "Leave closed ones out.")] open_only: bool,
+        #[graphql(desc = "Only those in this phase.")] phase: Option<Phase>,
+        #[graphql(desc = "So many: 1 to 100, 20 if not given.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
+    ) -> Result<ExceptionConnection> {
+        let desk = Desk::open(ctx, Right::Oversee)?;
+        let page = forward(Kind::Exception, first, after)?;
+        let phase = phase.map(exception::Phase::from);
+        let listing = desk
+            .engine
+            .exceptions(open_only, phase, uuid_after(&page), page.limit)
+            .await;
+        Ok(ExceptionConnection::new(
+            &page,
+            listing.map_err(Problem::from)?,
+        ))
+    }
+
+    /// One case; operators only.
+    #[graphql(complexity = "2 + child_complexity")]
+    async fn case(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "24 digits.")] case_no: String,
+    ) -> Result<Option<Case>> {
+        let desk = Desk::open(ctx, Right::Oversee)?;
+        let case_no: CaseNo = parse("caseNo", &case_no).map_err(Problem::from)?;
+        let found = desk.engine.case(&case_no).await.map_err(Problem::from)?;
+        Ok(found.map(Case))
+    }
+
+    /// Cases, newest first; operators only.
+    #[graphql(complexity = "cost(first, None, child_complexity)")]
+    async fn cases(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Only cases in these states.")] states: Option<Vec<CaseState>>,
+        #[graphql(desc = "So many: 1 to 100, 20 if not given.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
+    ) -> Result<CaseConnection> {
+        let desk = Desk::open(ctx, Right::Oversee)?;
+        let page = forward(Kind::Case, first, after)?;
+        let after = page.after.as_deref().map(|number| parse("after", number));
+        let after = after.transpose().map_err(Problem::from)?;
+        let states = states.unwrap_or_default().into_iter();
+        let mut states: Vec<_> = states.map(case::CaseState::from).collect();
+        states.sort_unstable();
+        states.dedup();
+        let listing = desk.engine.cases(states, after, page.limit).await;
+        Ok(CaseConnection::new(&page, listing.map_err(Problem::from)?))
+    }
+
+    /// All merchants by code; operators only.
+    #[graphql(complexity = "10 + child_complexity")]
+    async fn merchants(&self, ctx: &Context<'_>) -> Result<Vec<Merchant>> {
+        let desk = Desk::open(ctx, Right::Oversee)?;
+        let catalogue = desk.engine.catalogue();
+        Ok(catalogue.merchants().cloned().map(Merchant).collect())
+    }
+
+    /// Runs of scheduled jobs, newest first; operators only.
+    #[graphql(complexity = "cost(first, None, child_complexity)")]
+    async fn job_runs(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Only runs of the job of this name.")] job: Option<String>,
+        #[graphql(desc = "So many: 1 to 100, 20 if not given.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
+    ) -> Result<JobRunConnection> {
+        let desk = Desk::open(ctx, Right::Oversee)?;
+        let page = forward(Kind::JobRun, first, after)?;
+        let listing = desk
+            .engine
+            .job_runs(job, uuid_after(&page), page.limit)
+            .await;
+        Ok(JobRunConnection::new(
+            &page,
+            listing.map_err(Problem::from)?,
+        ))
+    }
+}
+
+fn forward(kind: Kind, first: Option<i32>, after: Option<String>) -> Result<Page, Problem> {
+    let args = PageArgs {
+        first,
+        after,
+        ..PageArgs::default()
+    };
+    Ok(args.page(kind)?)
+}
+
+/// The cursor of a listing whose rows are known by UUIDs; its form was checked when it was read.
+fn uuid_after(page: &Page) -> Option<Uuid> {
+    page.after
+        .as_deref()
+        .and_then(|id| Uuid::try_parse(id).ok())
+}

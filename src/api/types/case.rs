@@ -1,0 +1,138 @@
+//! Cases: what a person works on.
+
+use crate::domain::case;
+use crate::domain::time::Instant;
+use async_graphql::{Description, Enum, Object};
+
+/// Why a case was opened.
+#[derive(Clone, Copy, Debug, Enum, Eq, PartialEq)]
+#[graphql(remote = "case::CaseKind")]
+pub enum CaseKind {
+    /// Neither asking nor undoing brought an answer.
+    Doubt,
+    /// The bank reports success of an order that is at rest without being paid.
+    LateSuccess,
+}
+
+/// Where a case stands.
+#[derive(Clone, Copy, Debug, Enum, Eq, PartialEq)]
+#[graphql(remote = "case::CaseState")]
+pub enum CaseState {
+    /// Waits for a proposal.
+    Open,
+    /// Waits for the second person.
+    Proposed,
+    /// Decided by two people, or settled by the bank's own answer.
+    Closed,
+}
+
+/// What is to be done with the order.
+#[derive(Clone, Copy, Debug, Enum, Eq, PartialEq)]
+#[graphql(remote = "case::Decision")]
+pub enum Decision {
+    /// It was paid.
+    Succeeded,
+    /// It was not paid.
+    Failed,
+    /// It was undone.
+    Reversed,
+    /// Have the payment undone now.
+    Reverse,
+    /// Leave the order as it stands; only the case is closed.
+    Keep,
+}
+
+/// A proposed decision that waits for the second person, or was approved.
+#[derive(Description)]
+pub struct Proposal(case::Proposal);
+
+#[Object(use_type_description)]
+impl Proposal {
+    /// What is proposed.
+    async fn decision(&self) -> Decision {
+        self.0.decision.into()
+    }
+
+    /// The evidence in words.
+    async fn evidence(&self) -> &str {
+        &self.0.evidence
+    }
+
+    /// Who proposes (经办).
+    async fn maker(&self) -> &str {
+        &self.0.maker
+    }
+
+    /// When it was proposed.
+    async fn proposed_at(&self) -> Instant {
+        self.0.proposed_at
+    }
+}
+
+/// A case (人工处理): a payment that a person has to find out about. One person proposes a decision
+/// with evidence, another approves or rejects it.
+#[derive(Description)]
+pub struct Case(pub case::Case);
+
+#[Object(use_type_description)]
+impl Case {
+    /// Its number: 24 digits, beginning with the business date.
+    async fn case_no(&self) -> &str {
+        self.0.case_no.as_str()
+    }
+
+    /// The order it is about.
+    async fn order_no(&self) -> &str {
+        self.0.order_no.as_str()
+    }
+
+    /// Why it was opened.
+    async fn kind(&self) -> CaseKind {
+        self.0.kind.into()
+    }
+
+    /// Where it stands.
+    async fn state(&self) -> CaseState {
+        self.0.state.into()
+    }
+
+    /// What led here, in words.
+    async fn cause(&self) -> &str {
+        &self.0.cause
+    }
+
+    /// When it was opened.
+    async fn opened_at(&self) -> Instant {
+        self.0.opened_at
+    }
+
+    /// When it should be decided.
+    async fn due_at(&self) -> Instant {
+        self.0.due_at
+    }
+
+    /// The proposal, from the moment there is one.
+    async fn proposal(&self) -> Option<Proposal> {
+        self.0.proposal.clone().map(Proposal)
+    }
+
+    /// Who approved (复核).
+    async fn checker(&self) -> Option<&str> {
+        self.0.checker.as_deref()
+    }
+
+    /// When it was closed.
+    async fn closed_at(&self) -> Option<Instant> {
+        self.0.closed_at
+    }
+
+    /// How it ended, in words.
+    async fn resolution(&self) -> Option<&str> {
+        self.0.resolution.as_deref()
+    }
+
+    /// Counts its changes.
+    async fn version(&self) -> i32 {
+        self.0.version
+    }
+}

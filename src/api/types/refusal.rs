@@ -1,0 +1,114 @@
+//! Expected refusals as data.
+
+use crate::domain::refusal;
+use async_graphql::{Description, Enum, Object};
+
+/// Why something was refused. The words are stable; programs may go by them.
+#[derive(Clone, Copy, Debug, Enum, Eq, PartialEq)]
+#[graphql(remote = "refusal::RefusalCode")]
+pub enum RefusalCode {
+    /// There is no such region in the catalogue.
+    RegionNotFound,
+    /// There is no such item in the catalogue.
+    ItemNotFound,
+    /// The item cannot be paid at present.
+    ItemOff,
+    /// The item is paid without a bill, so there is none to look up.
+    ItemNotLookedUp,
+    /// The merchant is not registered.
+    MerchantNotFound,
+    /// The merchant may not make new orders.
+    MerchantSuspended,
+    /// An argument is not what it should be; `field` names it and `message` tells the rule.
+    InvalidArgument,
+    /// The bill number breaks the item's rule; nobody was called.
+    BillNoInvalid,
+    /// The biller has no such bill.
+    BillNotFound,
+    /// Nothing is due.
+    BillAlreadyPaid,
+    /// The biller refuses for a reason of its own.
+    BillRefused,
+    /// The biller gave no usable answer; later it may.
+    BillUnavailable,
+    /// The bill is no longer what the order was made for; make a new order.
+    BillChanged,
+    /// The amount breaks the item's rule.
+    AmountInvalid,
+    /// The request number was used for other content before.
+    RequestConflict,
+    /// There is no such order, or it is not the caller's.
+    OrderNotFound,
+    /// The order was not confirmed in time; make a new one.
+    OrderExpired,
+    /// The order is closed and cannot be paid.
+    OrderClosed,
+    /// The order's state does not allow it.
+    OrderStateConflict,
+    /// Another payment of the same bill is open; `orderNo` names its order.
+    PaymentInProgress,
+    /// The item's way to the bank is not set up.
+    AdapterMissing,
+    /// There is no such case.
+    CaseNotFound,
+    /// The case is closed.
+    CaseClosed,
+    /// The case has a proposal already.
+    CaseAlreadyProposed,
+    /// The case has no proposal to approve or reject.
+    CaseNotProposed,
+    /// Another person changed the case first; read it again.
+    CaseChanged,
+    /// Maker and checker have to be two people.
+    MakerIsChecker,
+    /// Evidence is missing or too long.
+    EvidenceInvalid,
+    /// The decision does not fit the order's state.
+    DecisionDoesNotFit,
+    /// The caller's role does not allow it.
+    NotAllowed,
+}
+
+/// Whether trying again makes sense.
+#[derive(Clone, Copy, Debug, Enum, Eq, PartialEq)]
+#[graphql(remote = "refusal::Retry")]
+pub enum Retry {
+    /// The same request will be refused again.
+    Never,
+    /// The same request may succeed later.
+    Later,
+    /// Ask what became of the order that `orderNo` names.
+    AskOrder,
+}
+
+/// An expected refusal of a mutation: nothing is broken, the request cannot be done as it is.
+#[derive(Description)]
+pub struct UserError(pub refusal::Refusal);
+
+#[Object(use_type_description)]
+impl UserError {
+    /// Why, for programs.
+    async fn code(&self) -> RefusalCode {
+        self.0.code.into()
+    }
+
+    /// The field of the input that it is about, where it is about one.
+    async fn field(&self) -> Option<&'static str> {
+        self.0.field
+    }
+
+    /// What is wrong and what to do, for people.
+    async fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// Whether trying again makes sense.
+    async fn retry(&self) -> Retry {
+        self.0.retry.into()
+    }
+
+    /// The order that stands in the way, or that is meant.
+    async fn order_no(&self) -> Option<&str> {
+        self.0.order_no.as_ref().map(|number| number.as_str())
+    }
+}

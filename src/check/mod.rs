@@ -1,0 +1,202 @@
+//! Checks the invariants from outside: our database against the simulated world's own ledger.
+//!
+//! The checker is a reader of two witnesses and shares no logic with the engine. It uses the
+//! domain's nouns, but writes down once more which moves are allowed and what the bank's codes
+//! mean, so that a mistake in the engine's rules is a finding here and not an agreement. It asks
+//! nobody, writes nothing, and judges a database of a million orders page by page; only the
+//! ledger's sums are held in memory, some 300 bytes an order.
+//!
+//! It may be run while the center works: the database is seen as it stood at one instant, and an
+//! order that the bank is busy with at that instant is judged by its ceiling only. What cannot be
+//! seen at rest is not judged: the cache (I9), and whether an answer that a caller got was durable,
+//! except that what is left of a lost order gives it away (I10).
+//!
+//! How one could break it: by asking the engine, or `domain::order::next`, whether something is
+//! right.
+
+mod account;
+mod attention;
+mod calls;
+mod cases;
+mod chain;
+mod dossier;
+mod flows;
+mod history;
+mod money;
+mod number;
+mod report;
+mod requests;
+mod tally;
+mod witness;
+mod words;
+
+pub use report::{CallFigures, Figures, Finding, Invariant, Known, Report, StateFigures};
+
+use crate::domain::time::Instant;
+use crate::storage::View;
+use anyhow::Context;
+use calls::Calls;
+use dossier::{Dossier, Dossiers};
+use number::Number;
+use report::Findings;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tally::Tally;
+use witness::{Reach, Witness};
+
+/// What is checked, and how strictly.
+#[derive(Clone, Debug)]
+pub struct CheckOptions {
+    /// The database, as `storage.url` names it.
+    pub database_url: String,
+    /// The simulated world's ledger.
+    pub ledger: PathBuf,
+    /// Now, by the center's clock.
+    pub now: Instant,
+    /// How long an order may stand still before somebody has to be at work on it.
+    pub grace: Duration,
+    /// Whether faults are over and every order has to be settled or with people (I14).
+    pub settled: bool,
+    /// How far the ledger's clock may be behind the center's.
+    pub clock_tolerance: Duration,
+    /// How many findings are kept; all are counted.
+    pub findings_max: usize,
+}
+
+impl CheckOptions {
+    /// The usual strictness.
+    pub fn new(database_url: impl Into<String>, ledger: impl Into<PathBuf>, now: Instant) -> Self {
+        Self {
+            database_url: database_url.into(),
+            ledger: ledger.into(),
+            now,
+            grace: Duration::from_secs(60),
+            settled: false,
+            clock_tolerance: Duration::from_millis(5),
+            findings_max: 1_000,
+        }
+    }
+}
+
+/// Checks everything. Blocks, for a few seconds per hundred thousand orders.
+///
+/// # Errors
+/// The database or the ledger cannot be read, or a line of the ledger is not what the simulated
+/// world writes. What is wrong with the money is not an error but a finding.
+pub fn run(options: &CheckOptions) -> anyhow::Result<Report> {
+    let before_bytes = length(&options.ledger)?;
+    let mut view = View::open(&options.database_url).context("cannot open the database")?;
+    let reach = Reach {
+        before_bytes,
+        after_bytes: length(&options.ledger)?,
+    };
+    let witness = Witness::read(&options.ledger, reach).context("cannot read the ledger")?;
+    let mut check = Check {
+        options,
+        witness,
+        findings: Findings::new(options.findings_max),
+        tally: Tally::default(),
+    };
+    check.judge_orders(&mut view)?;
+    check.judge_unclaimed();
+    requests::judge_all(&mut view, &mut check.findings)?;
+    let figures = &mut check.tally.figures;
+    chain::judge_chains(&mut view, figures, &mut check.findings)?;
+    cases::judge(&mut view, &mut check.findings)?;
+    let figures = check.tally.finish(&check.witness);
+    Ok(check.findings.report(figures))
+}
+
+fn length(path: &Path) -> anyhow::Result<u64> {
+    let data = std::fs::metadata(path);
+    let data = data.with_context(|| format!("cannot read the ledger {}", path.display()))?;
+    Ok(data.len())
+}
+
+/// A check under way.
+struct Check<'a> {
+    options: &'a CheckOptions,
+    witness: Witness,
+    findings: Findings,
+    tally: Tally,
+}
+
+impl Check<'_> {
+    fn judge_orders(&mut self, view: &mut View) -> anyhow::Result<()> {
+        let mut dossiers = Dossiers::new();
+        while let Some(page) = dossiers.next(view, &mut self.findings)? {
+            for dossier in &page {
+                self.judge_order(dossier);
+            }
+        }
+        Ok(())
+    }
+
+    fn judge_order(&mut self, dossier: &Dossier) {
+        let numbers = dossier.payments().map(|flow| flow.flow_no.as_str());
+        let mut numbers = numbers.filter_map(Number::parse);
+        let stray = numbers.find_map(|number| self.witness.claim_stray(number));
+        self.witness.claim(dossier.order.order_no.as_str());
+        let account = self.witness.find(dossier.order.order_no.as_str());
+        let findings = &mut self.findings;
+        money::judge(dossier, account, &self.witness.billers, findings);
+        flows::judge(dossier, findings);
+        let has_calls = self.witness.counts.has_calls();
+        let calls = Calls {
+            dossier,
+            account,
+            stray,
+            answers: has_calls.then_some(&self.witness.answers),
+            tolerance: self.options.clock_tolerance,
+        };
+        calls.judge(findings);
+        attention::judge(dossier, self.options, findings);
+        history::judge(dossier, findings);
+        requests::judge(dossier, findings);
+        self.tally.take(dossier, account, stray);
+    }
+
+    /// What the ledger knows and our database does not.
+    fn judge_unclaimed(&mut self) {
+        let witness = &self.witness;
+        let findings = &mut self.findings;
+        for account in witness.unclaimed().filter(|account| !account.is_moving) {
+            let line = account
+                .instructions
+                .iter()
+                .map(|one| one.first_seq)
+                .find(|seq| *seq > 0);
+            let evidence = format!(
+                "ledger line {}: bank {}, biller {}",
+                line.unwrap_or(0),
+                account.bank.balance_minor,
+                account.biller.balance_minor
+            );
+            let (invariant, problem) = if account.has_effects() {
+                (
+                    Invariant::Money,
+                    "money was moved for an order that is not in our database",
+                )
+            } else {
+                (
+                    Invariant::OneEffect,
+                    "the bank was called for an order that is not in our database",
+                )
+            };
+            findings.about(account.order_no, invariant, problem, evidence);
+        }
+        for (number, stray) in witness.unclaimed_strays().filter(|(_, one)| !one.is_moving) {
+            let problem = "the bank was asked about a number that is no payment of ours";
+            let evidence = format!("number {number}, first in ledger line {}", stray.first_seq);
+            findings.general(Invariant::OneEffect, problem, evidence);
+        }
+        if witness.foreign_total > 0 {
+            let problem = "the ledger has numbers that ours never look like";
+            let evidence = format!(
+                "{} lines, such as {:?}",
+                witness.foreign_total, witness.foreign
+            );
+            findings.general(Invariant::OneEffect, problem, evidence);
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! What no type can say about the settings: bounds, pairs that belong together, and combinations that
+//! work but are unwise.
+
+use super::{CallerConfig, CallerKind, Config};
+use crate::domain::exception::AlarmAges;
+use crate::domain::time::BusinessDay;
+use chrono::NaiveTime;
+use secrecy::ExposeSecret;
+use std::collections::HashSet;
+use std::fmt;
+use std::time::Duration;
+
+/// Something wrong in the settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where, e.g. `server.listen`.
+    pub path: String,
+    /// Which place it was read from, where that is known.
+    pub source: Option<String>,
+    /// What is wrong, and what is expected.
+    pub what: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.source {
+            Some(source) => write!(f, "{} ({source}): {}", self.path, self.what),
+            None => write!(f, "{}: {}", self.path, self.what),
+        }
+    }
+}
+
+/// The shortest token that is not guessed.
+const TOKEN_CHARS_MIN: usize = 16;
+
+impl Config {
+    /// Everything that is wrong with values that are well-formed by themselves.
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut found = Vec::new();
+        let mut add = |path: &str, what: String| {
+            found.push(Problem {
+                path: path.to_owned(),
+                source: None,
+                what,
+            });
+        };
+        if parse_cutoff(&self.center.cutoff).is_none() {
+            add(
+                "center.cutoff",
+                format!("{:?} is not a time such as 23:30", self.center.cutoff),
+            );
+        }
+        let url = self.storage.url.expose_secret();
+        if !["sqlite:", "postgres://", "postgresql://"]
+            .iter()
+            .any(|kind| url.starts_with(kind))
+        {
+            add(
+                "storage.url",
+                "has to begin with sqlite: or postgres://".to_owned(),
+            );
+        }
+        for (path, value, least, most) in self.bounds() {
+            if value < least || value > most {
+                add(path, format!("is {value}, and has to be {least} to {most}"));
+            }
+        }
+        if self.alarms.warn_s > self.alarms.critical_s {
+            add(
+                "alarms.warn_s",
+                "has to come before alarms.critical_s".to_owned(),
+            );
+        }
+        if self.api.page_default > self.api.page_max {
+            add("api.page_default", "is more than api.page_max".to_owned());
+        }
+        if crate::telemetry::check_filter(&self.logs.filter).is_err() {
+            let what = format!("{:?} is not a filter such as info", self.logs.filter);
+            add("logs.filter", what);
+        }
+        for (field, what) in self.cache.problems() {
+            add(&format!("cache.{field}"), what);
+        }
+        for (name, adapter) in &self.adapters {
+            for finding in adapter.check(&format!("adapters.{name}")) {
+                add(&finding.path, finding.problem);
+            }
+        }
+        let mut tokens = HashSet::new();
+        for (place, caller) in self.callers.iter().enumerate() {
+            let path = format!("callers.{place}");
+            for (field, what) in caller.problems() {
+                add(&format!("{path}.{field}"), what);
+            }
+            if !tokens.insert(caller.token.expose_secret()) {
+                add(
+                    &format!("{path}.token"),
+                    "is given to another caller as well".to_owned(),
+                );
+            }
+        }
+        found
+    }
+
+    fn bounds(&self) -> Vec<(&'static str, u64, u64, u64)> {
+        let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        vec![
+            ("server.drain_s", self.server.drain_s, 1, 600),
+            (
+                "server.connections_max",
+                wide(self.server.connections_max),
+                1,
+                1_000_000,
+            ),
+            (
+                "api.body_bytes_max",
+                wide(self.api.body_bytes_max),
+                1_024,
+                16 << 20,
+            ),
+            ("api.depth_max", wide(self.api.depth_max), 3, 100),
+            (
+                "api.complexity_max",
+                wide(self.api.complexity_max),
+                10,
+                1_000_000,
+            ),
+            (
+                "api.expansion_max",
+                wide(self.api.expansion_max),
+                10,
+                1_000_000,
+            ),
+            (
+                "api.page_default",
+                u64::from(self.api.page_default),
+                1,
+                1_000,
+            ),
+            ("api.page_max", u64::from(self.api.page_max), 1, 1_000),
+            ("orders.expiry_s", self.orders.expiry_s, 1, 7 * 86_400),
+            (
+                "orders.answer_within_ms",
+                self.orders.answer_within_ms,
+                100,
+                60_000,
+            ),
+            ("orders.orphan_after_s", self.orders.orphan_after_s, 1, 600),
+            ("polling.batch", u64::from(self.polling.batch), 1, 10_000),
+            ("polling.parallel", wide(self.polling.parallel), 1, 4_096),
+            ("polling.lease_s", self.polling.lease_s, 15, 3_600),
+            ("storage.readers", u64::from(self.storage.readers), 1, 1_000),
+            ("storage.writers", u64::from(self.storage.writers), 1, 64),
+            ("storage.batch_max", wide(self.storage.batch_max), 1, 10_000),
+            (
+                "storage.queue_max",
+                wide(self.storage.queue_max),
+                1,
+                10_000_000,
+            ),
+            (
+                "storage.pool_timeout_ms",
+                self.storage.pool_timeout_ms,
+                1,
+                60_000,
+            ),
+            (
+                "storage.statement_timeout_ms",
+                self.storage.statement_timeout_ms,
+                10,
+                3_600_000,
+            ),
+            (
+                "storage.lock_timeout_ms",
+                self.storage.lock_timeout_ms,
+                10,
+                3_600_000,
+            ),
+            ("alarms.case_due_s", self.alarms.case_due_s, 1, 365 * 86_400),
+        ]
+    }
+
+    /// What works but is unwise, to be said at start.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut said = Vec::new();
+        let is_open = !self.server.listen.ip().is_loopback();
+        if is_open && self.api.playground {
+            said.push("api.playground is on while server.listen is open to other machines".into());
+        }
+        if is_open && !self.callers.is_empty() {
+            said.push("bearer tokens travel in clear unless TLS stands in front".into());
+        }
+        if self.adapters.is_empty() {
+            said.push("there are no adapters: nothing can be paid".into());
+        }
+        if self.callers.is_empty() {
+            said.push("there are no callers: nobody can make an order".into());
+        }
+        for (name, adapter) in &self.adapters {
+            let risks = adapter.risks(&format!("adapters.{name}"));
+            said.extend(risks.into_iter().map(|risk| risk.to_string()));
+        }
+        said
+    }
+
+    /// Zone and cut-off; the settings were checked when they were read.
+    pub fn business_day(&self) -> BusinessDay {
+        let cutoff = parse_cutoff(&self.center.cutoff).unwrap_or(NaiveTime::MIN);
+        BusinessDay {
+            zone: self.center.zone,
+            cutoff,
+        }
+    }
+
+    /// When doubt calls for help.
+    pub fn alarm_ages(&self) -> AlarmAges {
+        AlarmAges {
+            warn: Duration::from_secs(self.alarms.warn_s),
+            critical: Duration::from_secs(self.alarms.critical_s),
+        }
+    }
+}
+
+fn parse_cutoff(text: &str) -> Option<NaiveTime> {
+    NaiveTime::parse_from_str(text, "%H:%M").ok()
+}
+
+impl CallerConfig {
+    fn problems(&self) -> Vec<(&'static str, String)> {
+        let mut found = Vec::new();
+        if self.token.expose_secret().chars().count() < TOKEN_CHARS_MIN {
+            found.push((
+                "token",
+                format!("has to have at least {TOKEN_CHARS_MIN} characters"),
+            ));
+        }
+        match self.kind {
+            CallerKind::Merchant => {
+                if self.merchant.is_none() {
+                    found.push(("merchant", "is missing: a merchant's code".to_owned()));
+                }
+                if self.role.is_some() || self.name.is_some() {
+                    found.push(("role", "name and role are for operators".to_owned()));
+                }
+            }
+            CallerKind::Operator => {
+                if self.name.as_ref().is_none_or(|name| name.trim().is_empty()) {
+                    found.push(("name", "is missing: the operator's name".to_owned()));
+                }
+                if self.role.is_none() {
+                    found.push((
+                        "role",
+                        "is missing: viewer, operator, reviewer or admin".into(),
+                    ));
+                }
+                if self.merchant.is_some() {
+                    found.push(("merchant", "is for merchants".to_owned()));
+                }
+            }
+        }
+        found
+    }
+}

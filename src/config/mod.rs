@@ -1,0 +1,221 @@
+//! The settings: one struct is the file, the environment and the flags together. Defaults live in one
+//! commented file, `deploy/payhall.default.toml`, which is compiled in; no default hides in code.
+
+mod check;
+mod load;
+mod show;
+
+pub use crate::telemetry::LogFormat;
+pub use check::Problem;
+pub use load::{ConfigError, Environment, Flags, Loaded, TEMPLATE, load};
+pub use show::show;
+
+use crate::cache::CacheSettings;
+use crate::domain::ids::{AdapterName, MerchantCode};
+use crate::upstream::AdapterSettings;
+use chrono_tz::Tz;
+use secrecy::SecretString;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Everything that can be set.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The listener.
+    pub server: ServerConfig,
+    /// The GraphQL edge and its limits.
+    pub api: ApiConfig,
+    /// Zone and cut-off.
+    pub center: CenterConfig,
+    /// Times of an order.
+    pub orders: OrdersConfig,
+    /// The poller.
+    pub polling: PollingConfig,
+    /// The database.
+    pub storage: StorageConfig,
+    /// The cache.
+    pub cache: CacheSettings,
+    /// When and where to call for help.
+    pub alarms: AlarmsConfig,
+    /// The scheduler.
+    pub jobs: JobsConfig,
+    /// Logs.
+    pub logs: LogsConfig,
+    /// Who may call.
+    #[serde(default)]
+    pub callers: Vec<CallerConfig>,
+    /// The banks and their billers.
+    #[serde(default)]
+    pub adapters: BTreeMap<AdapterName, AdapterSettings>,
+}
+
+/// `[server]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// How long work may take to end after SIGTERM, in seconds.
+    pub drain_s: u64,
+    /// Connections at once.
+    pub connections_max: usize,
+}
+
+/// `[api]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApiConfig {
+    /// Whether there is a playground.
+    pub playground: bool,
+    /// Whether known callers may ask for the schema.
+    pub introspection: bool,
+    /// The largest request, in bytes.
+    pub body_bytes_max: usize,
+    /// Nesting of a document.
+    pub depth_max: usize,
+    /// Cost of a document.
+    pub complexity_max: usize,
+    /// Fields that a document expands to.
+    pub expansion_max: usize,
+    /// Rows on a page where nothing is said.
+    pub page_default: u32,
+    /// Rows on a page at most.
+    pub page_max: u32,
+}
+
+/// `[center]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CenterConfig {
+    /// The zone of business dates.
+    pub zone: Tz,
+    /// The local time at which a new business date begins, as `HH:MM`.
+    pub cutoff: String,
+}
+
+/// `[orders]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrdersConfig {
+    /// Seconds until an unconfirmed order closes.
+    pub expiry_s: u64,
+    /// Milliseconds within which a confirm is answered.
+    pub answer_within_ms: u64,
+    /// Seconds after which a started payment without an outcome goes to the poller.
+    pub orphan_after_s: u64,
+}
+
+/// `[polling]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PollingConfig {
+    /// Exceptions taken at once.
+    pub batch: u32,
+    /// Exceptions worked on at once.
+    pub parallel: usize,
+    /// Seconds of a lease.
+    pub lease_s: u64,
+}
+
+/// `[storage]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StorageConfig {
+    /// `sqlite:PATH` or `postgres://…`; may hold a password.
+    pub url: SecretString,
+    /// Connections that read.
+    pub readers: u32,
+    /// Threads that commit.
+    pub writers: u32,
+    /// Changes in one commit.
+    pub batch_max: usize,
+    /// Changes in the queue.
+    pub queue_max: usize,
+    /// Milliseconds to wait for a connection.
+    pub pool_timeout_ms: u64,
+    /// Milliseconds that a statement may run.
+    pub statement_timeout_ms: u64,
+    /// Milliseconds to wait for a lock.
+    pub lock_timeout_ms: u64,
+}
+
+/// `[alarms]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AlarmsConfig {
+    /// Seconds of doubt before a warning.
+    pub warn_s: u64,
+    /// Seconds of doubt before a critical alarm.
+    pub critical_s: u64,
+    /// Seconds within which a case should be decided.
+    pub case_due_s: u64,
+    /// Where alarms are posted; may hold a secret.
+    pub webhook_url: SecretString,
+}
+
+/// `[jobs]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobsConfig {
+    /// A folder of job files in place of the compiled-in ones; empty for those.
+    pub dir: PathBuf,
+}
+
+/// `[logs]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogsConfig {
+    /// How they look.
+    pub format: LogFormat,
+    /// What is logged, as tracing's filters are written.
+    pub filter: String,
+}
+
+/// What kind of caller a token stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CallerKind {
+    /// A merchant's server.
+    Merchant,
+    /// A person of the bank.
+    Operator,
+}
+
+/// What an operator may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CallerRole {
+    /// Reads.
+    Viewer,
+    /// Reads and proposes: the maker.
+    Operator,
+    /// Reads, approves and rejects: the checker.
+    Reviewer,
+    /// All of it.
+    Admin,
+}
+
+/// `[[callers]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallerConfig {
+    /// The bearer token.
+    pub token: SecretString,
+    /// What it stands for.
+    pub kind: CallerKind,
+    /// The merchant's code, for a merchant.
+    #[serde(default)]
+    pub merchant: Option<MerchantCode>,
+    /// The person's name, for an operator.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// The person's role, for an operator.
+    #[serde(default)]
+    pub role: Option<CallerRole>,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,329 @@
+//! Builds, starts, drains, stops: the only room that knows every room.
+//!
+//! Start: migrate under the guard, open storage with the cache and the hub listening to its commits,
+//! read the catalogue, take over what an earlier run left in doubt, start the jobs, then listen.
+//! Stop, within the time of the settings: claim no new work, let the requests and detached payments
+//! that are under way end, commit what is queued. What is not done by then is in the database as
+//! started, and the next run's poller finds it there.
+
+use crate::api::{
+    Api, ApiOptions, ApiParts, Introspection, MetricsText, Principal, ReadyCheck, Role, Tokens,
+};
+use crate::cache::{Cache, Snapshot};
+use crate::config::{CallerConfig, CallerRole, Config};
+use crate::domain::merchant::MerchantKind;
+use crate::engine::{Alarms, Engine, EngineOptions, EngineParts, Hub, SystemClock};
+use crate::jobs::{Driver, JobTable, Metronome};
+use crate::storage::{Committed, StorageOptions, Store, catalogue, exceptions, orders};
+use crate::telemetry::Metrics;
+use crate::upstream::{Upstreams, Webhook};
+use anyhow::Context;
+use secrecy::{ExposeSecret, SecretString};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How often the catalogue is looked at for an import by somebody else.
+const CATALOGUE_EVERY: Duration = Duration::from_secs(5);
+/// How often the figures that come from the database are read.
+const FIGURES_EVERY: Duration = Duration::from_secs(10);
+
+/// A running center.
+pub struct Daemon {
+    engine: Engine,
+    store: Store,
+    cache: Cache,
+    metronome: Metronome,
+    addr: SocketAddr,
+    server: JoinHandle<std::io::Result<()>>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    drain: Duration,
+}
+
+/// How storage is opened with these settings. The instance is this run's own name.
+pub fn storage_options(config: &Config, instance: &str) -> StorageOptions {
+    let storage = &config.storage;
+    StorageOptions {
+        url: storage.url.expose_secret().to_owned(),
+        readers: storage.readers,
+        writers: storage.writers,
+        batch_max: storage.batch_max,
+        queue_max: storage.queue_max,
+        pool_timeout: Duration::from_millis(storage.pool_timeout_ms),
+        statement_timeout: Duration::from_millis(storage.statement_timeout_ms),
+        lock_timeout: Duration::from_millis(storage.lock_timeout_ms),
+        instance: instance.to_owned(),
+    }
+}
+
+/// A name for this run of the program, unlike any other's.
+pub fn instance_name() -> String {
+    uuid::Uuid::now_v7().simple().to_string()
+}
+
+impl Daemon {
+    /// Starts a center and returns when it listens.
+    pub async fn start(config: &Config, metrics: Metrics) -> anyhow::Result<Daemon> {
+        for warning in config.warnings() {
+            tracing::warn!("settings: {warning}");
+        }
+        let instance = instance_name();
+        let options = storage_options(config, &instance);
+        let cache = Cache::open(&config.cache).context("the cache cannot be opened")?;
+        let hub = Hub::default();
+        let store = open_store(options, cache.clone(), hub.clone()).await?;
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let webhook = match config.alarms.webhook_url.expose_secret() {
+            "" => None,
+            url => Some(Webhook::try_new(url).context("the alarm webhook cannot be used")?),
+        };
+        let engine = Engine::start(EngineParts {
+            store: store.clone(),
+            cache: cache.clone(),
+            upstreams: Upstreams::from_settings(&config.adapters)
+                .context("an adapter cannot be used")?,
+            clock: Arc::new(SystemClock),
+            hub,
+            alarms: Alarms::new(webhook, tasks.clone()),
+            tasks: tasks.clone(),
+            stop: stop.clone(),
+            options: engine_options(config, &instance),
+            random: rand::random(),
+        })
+        .await
+        .context("the catalogue cannot be read")?;
+        let adopted = engine
+            .recover()
+            .await
+            .context("what was left in doubt cannot be read")?;
+        if adopted > 0 {
+            tracing::warn!(adopted, "payments without an outcome were taken over");
+        }
+        let folder = Some(config.jobs.dir.as_path()).filter(|dir| !dir.as_os_str().is_empty());
+        let table = JobTable::load(folder).context("the jobs cannot be used")?;
+        let driver = Driver::new(engine.clone(), table, tasks.clone(), stop.clone());
+        let metronome = driver.start().await?;
+        keep_fresh(&engine, &tasks, &stop);
+        tasks.spawn(
+            stop.clone()
+                .run_until_cancelled_owned(metrics.clone().keep()),
+        );
+        let address = config.server.listen;
+        let listener = TcpListener::bind(address).await.with_context(|| {
+            format!("cannot listen on {address}; choose another address with --listen")
+        })?;
+        let addr = listener.local_addr()?;
+        let api = Api::new(ApiParts {
+            engine: engine.clone(),
+            tokens: Tokens::try_new(config.callers.iter().map(caller))?,
+            options: api_options(config),
+            ready: readiness(&engine, &stop),
+            metrics: metrics_text(metrics),
+            stop: stop.clone(),
+        });
+        let server = tokio::spawn(async move { api.serve(listener).await });
+        tracing::info!(address = %addr, instance, "listening");
+        let drain = Duration::from_secs(config.server.drain_s);
+        Ok(Daemon {
+            engine,
+            store,
+            cache,
+            metronome,
+            addr,
+            server,
+            tasks,
+            stop,
+            drain,
+        })
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The engine, for the demo's first orders.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Ends what is under way and stops, within the drain time. True when everything ended by itself.
+    pub async fn stop(self) -> bool {
+        self.stop.cancel();
+        self.tasks.close();
+        let orderly = async {
+            let _ = self.server.await;
+            self.metronome.stop().await;
+            self.tasks.wait().await;
+        };
+        let ended = tokio::time::timeout(self.drain, orderly).await.is_ok();
+        if !ended {
+            tracing::warn!("the drain time is over; what is left is taken over at the next start");
+        }
+        self.store.close().await;
+        self.cache.drain().await;
+        ended
+    }
+}
+
+/// Migrates and opens the database, on a thread that may block.
+async fn open_store(options: StorageOptions, cache: Cache, hub: Hub) -> anyhow::Result<Store> {
+    let opened = tokio::task::spawn_blocking(move || {
+        let ran = Store::migrate(&options)?;
+        for name in ran {
+            tracing::info!(name, "a migration was run");
+        }
+        Store::open(
+            &options,
+            Arc::new(move |committed| announce(&cache, &hub, committed)),
+        )
+    });
+    opened.await?.context("the database cannot be opened")
+}
+
+/// After a commit: the hub's listeners and the cache hear of it.
+fn announce(cache: &Cache, hub: &Hub, committed: Committed) {
+    hub.announce(&committed.orders);
+    let orders = committed.orders.into_iter().map(Snapshot::Order);
+    let flows = committed.flows.into_iter().map(Snapshot::Flow);
+    cache.mirror(orders.chain(flows).collect());
+}
+
+fn engine_options(config: &Config, instance: &str) -> EngineOptions {
+    EngineOptions {
+        day: config.business_day(),
+        order_expiry: Duration::from_secs(config.orders.expiry_s),
+        answer_within: Duration::from_millis(config.orders.answer_within_ms),
+        orphan_after: Duration::from_secs(config.orders.orphan_after_s),
+        alarm_ages: config.alarm_ages(),
+        case_due: Duration::from_secs(config.alarms.case_due_s),
+        lease: Duration::from_secs(config.polling.lease_s),
+        poll_batch: config.polling.batch,
+        poll_parallel: config.polling.parallel,
+        instance: instance.to_owned(),
+    }
+}
+
+fn api_options(config: &Config) -> ApiOptions {
+    ApiOptions {
+        body_bytes_max: config.api.body_bytes_max,
+        expansion_max: config.api.expansion_max,
+        depth_max: config.api.depth_max,
+        complexity_max: config.api.complexity_max,
+        introspection: if config.api.introspection {
+            Introspection::SignedIn
+        } else {
+            Introspection::Off
+        },
+        playground: config.api.playground,
+        connections_max: config.server.connections_max,
+        drain: Duration::from_secs(config.server.drain_s),
+        ..ApiOptions::default()
+    }
+}
+
+/// A caller of the settings as the API knows it; the settings were checked when they were read.
+fn caller(caller: &CallerConfig) -> (SecretString, Principal) {
+    let principal = match (&caller.merchant, &caller.name) {
+        (Some(code), _) => Principal::Merchant {
+            code: code.clone(),
+            kind: MerchantKind::Channel,
+        },
+        (None, name) => Principal::Operator {
+            name: name.clone().unwrap_or_default(),
+            role: match caller.role {
+                Some(CallerRole::Admin) => Role::Admin,
+                Some(CallerRole::Reviewer) => Role::Reviewer,
+                Some(CallerRole::Operator) => Role::Operator,
+                Some(CallerRole::Viewer) | None => Role::Viewer,
+            },
+        },
+    };
+    (caller.token.clone(), principal)
+}
+
+/// Ready is: the database answers, and the program is not stopping.
+fn readiness(engine: &Engine, stop: &CancellationToken) -> ReadyCheck {
+    let (store, stop) = (engine.store().clone(), stop.clone());
+    Arc::new(move || {
+        let (store, stop) = (store.clone(), stop.clone());
+        Box::pin(async move {
+            if stop.is_cancelled() {
+                return Err("stopping\n".to_owned());
+            }
+            match store.read(catalogue::version).await {
+                Ok(_) => Ok("ready\n".to_owned()),
+                Err(error) => {
+                    tracing::warn!(%error, "not ready");
+                    Err("the database does not answer\n".to_owned())
+                }
+            }
+        })
+    })
+}
+
+fn metrics_text(metrics: Metrics) -> MetricsText {
+    Arc::new(move || metrics.render())
+}
+
+/// Work that only keeps things fresh: the catalogue, and the figures of the database.
+fn keep_fresh(engine: &Engine, tasks: &TaskTracker, stop: &CancellationToken) {
+    let catalogue = engine.clone();
+    tasks.spawn(stop.clone().run_until_cancelled_owned(async move {
+        loop {
+            tokio::time::sleep(CATALOGUE_EVERY).await;
+            match catalogue.refresh_catalogue().await {
+                Ok(true) => tracing::info!("the catalogue was read again"),
+                Ok(false) => {}
+                Err(error) => tracing::warn!(%error, "the catalogue cannot be read"),
+            }
+        }
+    }));
+    let figures = engine.clone();
+    tasks.spawn(stop.clone().run_until_cancelled_owned(async move {
+        loop {
+            if let Err(error) = read_figures(&figures).await {
+                tracing::warn!(%error, "the figures cannot be read");
+            }
+            tokio::time::sleep(FIGURES_EVERY).await;
+        }
+    }));
+}
+
+/// Open exceptions with their oldest age, and open payments by state, as gauges.
+async fn read_figures(engine: &Engine) -> Result<(), crate::storage::StoreError> {
+    use crate::domain::exception::Phase;
+    use crate::domain::order::OrderState;
+    let (open, states) = engine
+        .store()
+        .read(|c| Ok((exceptions::open_figures(c)?, orders::count_by_state(c)?)))
+        .await?;
+    let now = engine.clock().now();
+    for phase in Phase::ALL {
+        let row = open.iter().find(|found| found.phase == *phase);
+        let count = row.map_or(0, |row| row.count);
+        let age = row.map_or(0, |row| (now - row.oldest).num_seconds().max(0));
+        let depth = row.map_or(0, |row| i64::from(row.polls_max));
+        let gauge = |name: &'static str| metrics::gauge!(name, "phase" => phase.as_str());
+        gauge("payhall_exceptions_open").set(figure(count));
+        gauge("payhall_exceptions_oldest_age_seconds").set(figure(age));
+        gauge("payhall_exceptions_ladder_depth").set(figure(depth));
+    }
+    for state in OrderState::OPEN_PAYMENT {
+        let count = states
+            .iter()
+            .find(|(name, _)| name == state.as_str())
+            .map_or(0, |(_, n)| *n);
+        metrics::gauge!("payhall_orders_open", "state" => state.as_str()).set(figure(count));
+    }
+    Ok(())
+}
+
+fn figure(number: i64) -> f64 {
+    f64::from(i32::try_from(number).unwrap_or(i32::MAX))
+}

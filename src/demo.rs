@@ -1,0 +1,397 @@
+//! `payhall demo`: a running center beside a simulated world, in one command and with no server.
+//!
+//! The simulated world is a process of its own; everything that is shown goes through the same code
+//! as in production. The settings that it runs with are written into its folder, so that one can
+//! look at them, change them, and start `payhall serve --config` with them.
+
+use crate::config::{self, Config, Environment, Flags};
+use crate::daemon::Daemon;
+use crate::domain::ids::{BillNo, ItemCode, MerchantCode, OrderNo, RequestNo};
+use crate::domain::money::{Currency, Money};
+use crate::domain::order::{Order, OrderState};
+use crate::engine::{self, Actor, Clock, ConfirmInput, CreateInput, Engine, ImportFile, Scope};
+use crate::storage::{Store, catalogue};
+use crate::telemetry::Metrics;
+use anyhow::{Context, bail};
+use clap::Args;
+use rand::Rng;
+use rand::distr::Alphanumeric;
+use std::collections::BTreeSet;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const SETTINGS: &str = include_str!("../deploy/demo.toml");
+const SIM_ADDRESS: &str = "127.0.0.1:8401";
+
+/// The catalogue of the simulated world, by file name.
+const CATALOGUE: [(&str, &str); 4] = [
+    (
+        "regions.csv",
+        include_str!("../deploy/catalogue/regions.csv"),
+    ),
+    (
+        "billers.csv",
+        include_str!("../deploy/catalogue/billers.csv"),
+    ),
+    ("items.csv", include_str!("../deploy/catalogue/items.csv")),
+    (
+        "merchants.csv",
+        include_str!("../deploy/catalogue/merchants.csv"),
+    ),
+];
+
+/// Flags of `payhall demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Where the center listens.
+    #[arg(long, default_value = "127.0.0.1:8400")]
+    listen: SocketAddr,
+    /// Where the simulated world listens.
+    #[arg(long, default_value = SIM_ADDRESS)]
+    sim_listen: SocketAddr,
+    /// Keeps database, ledger and settings in this folder; without it they go with the demo.
+    #[arg(long)]
+    dir: Option<PathBuf>,
+}
+
+/// Who is let in, with the tokens of this demo.
+struct Tokens {
+    merchant: String,
+    maker: String,
+    checker: String,
+}
+
+/// Runs the demo until `until` completes.
+pub async fn run(
+    args: DemoArgs,
+    metrics: Metrics,
+    until: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    check_port(args.listen, "--listen")?;
+    check_port(args.sim_listen, "--sim-listen")?;
+    let folder = Folder::new(args.dir)?;
+    let tokens = Tokens {
+        merchant: token(),
+        maker: token(),
+        checker: token(),
+    };
+    let file = folder.path.join("payhall.toml");
+    let settings = settings(args.listen, args.sim_listen, &folder.path, &tokens);
+    std::fs::write(&file, settings).with_context(|| format!("cannot write {}", file.display()))?;
+    let config = config::load(Some(&file), &Environment::default(), &Flags::default())?.config;
+
+    let mut world = World::start(args.sim_listen, &folder.path).await?;
+    import_catalogue(&config).await?;
+    let daemon = Daemon::start(&config, metrics).await?;
+    print_welcome(&daemon, args.sim_listen, &tokens, &folder);
+    let engine = daemon.engine().clone();
+    let orders = tokio::spawn(async move {
+        match make_orders(&engine).await {
+            Ok(()) => println!("Orders in all nine states are there: query `orders` to see them."),
+            Err(error) => eprintln!("the first orders could not all be made: {error:#}"),
+        }
+    });
+    tokio::select! {
+        () = until => {}
+        () = world.ended() => eprintln!("the simulated world ended; so does the demo"),
+    }
+    orders.abort();
+    println!("\nStopping ...");
+    daemon.stop().await;
+    world.stop();
+    folder.leave();
+    Ok(())
+}
+
+/// A port that is taken is said before anything else is started.
+fn check_port(address: SocketAddr, flag: &str) -> anyhow::Result<()> {
+    match TcpListener::bind(address) {
+        Ok(_) => Ok(()),
+        Err(error) => bail!(
+            "{address} cannot be listened on ({error}). Is another demo running? Stop it, or choose \
+             another address with {flag}, e.g. `make demo DEMO=\"{flag} 127.0.0.1:9400\"`."
+        ),
+    }
+}
+
+fn token() -> String {
+    rand::rng()
+        .sample_iter(Alphanumeric)
+        .take(24)
+        .map(char::from)
+        .collect()
+}
+
+/// The demo's settings file: the pattern, with this demo's addresses, folder and tokens.
+fn settings(listen: SocketAddr, sim: SocketAddr, folder: &Path, tokens: &Tokens) -> String {
+    let Tokens {
+        merchant,
+        maker,
+        checker,
+    } = tokens;
+    let pattern = SETTINGS.replace(SIM_ADDRESS, &sim.to_string());
+    let database = folder.join("payhall.db");
+    format!(
+        r#"{pattern}
+[server]
+listen = "{listen}"
+
+[storage]
+url = "sqlite:{}"
+
+[alarms]
+webhook_url = "http://{sim}/webhook"
+
+[logs]
+filter = "warn"
+
+[[callers]]
+token = "{merchant}"
+kind = "merchant"
+merchant = "portal"
+
+[[callers]]
+token = "{maker}"
+kind = "operator"
+name = "ann"
+role = "operator"
+
+[[callers]]
+token = "{checker}"
+kind = "operator"
+name = "bob"
+role = "reviewer"
+"#,
+        database.display()
+    )
+}
+
+/// The demo's folder: the caller's, which stays, or a temporary one, which goes.
+struct Folder {
+    path: PathBuf,
+    is_kept: bool,
+}
+
+impl Folder {
+    fn new(dir: Option<PathBuf>) -> anyhow::Result<Self> {
+        let is_kept = dir.is_some();
+        let name = format!("payhall-demo-{}", std::process::id());
+        let path = dir.unwrap_or_else(|| std::env::temp_dir().join(name));
+        std::fs::create_dir_all(&path)
+            .with_context(|| format!("cannot make the folder {}", path.display()))?;
+        let path = path.canonicalize()?;
+        Ok(Self { path, is_kept })
+    }
+
+    fn leave(&self) {
+        if self.is_kept {
+            println!(
+                "Database, ledger and settings stay in {}",
+                self.path.display()
+            );
+        } else if let Err(error) = std::fs::remove_dir_all(&self.path) {
+            eprintln!("{} could not be removed: {error}", self.path.display());
+        }
+    }
+}
+
+/// The simulated world's process; it ends with the demo, however that ends.
+struct World(Child);
+
+impl World {
+    async fn start(listen: SocketAddr, folder: &Path) -> anyhow::Result<Self> {
+        let program = std::env::current_exe().context("this program cannot find itself")?;
+        let child = Command::new(program)
+            .args(["sim", "--listen", &listen.to_string(), "--ledger"])
+            .arg(folder.join("sim-ledger.jsonl"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .context("the simulated world cannot be started")?;
+        let mut world = Self(child);
+        let patience = Instant::now() + Duration::from_secs(30);
+        while tokio::net::TcpStream::connect(listen).await.is_err() {
+            if let Some(status) = world.0.try_wait()? {
+                bail!("the simulated world ended at once: {status}");
+            }
+            if Instant::now() > patience {
+                bail!("the simulated world does not answer on {listen}");
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(world)
+    }
+
+    /// Completes when the process has ended by itself.
+    async fn ended(&mut self) {
+        while matches!(self.0.try_wait(), Ok(None)) {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    fn stop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+async fn import_catalogue(config: &Config) -> anyhow::Result<()> {
+    let options = crate::daemon::storage_options(config, &crate::daemon::instance_name());
+    let files = CATALOGUE.map(|(name, text)| ImportFile {
+        name: name.to_owned(),
+        bytes: text.as_bytes().to_vec(),
+    });
+    let adapters: Vec<_> = config.adapters.keys().cloned().collect();
+    let store = tokio::task::spawn_blocking(move || {
+        Store::migrate(&options)?;
+        Store::open(&options, Arc::new(|_| ()))
+    })
+    .await??;
+    let known = store.read(catalogue::load).await?;
+    let parts = engine::read_catalogue(files.into(), &known, &adapters)?;
+    engine::import(&store, parts, &Actor::system(), engine::SystemClock.now()).await?;
+    store.close().await;
+    Ok(())
+}
+
+fn print_welcome(daemon: &Daemon, sim: SocketAddr, tokens: &Tokens, folder: &Folder) {
+    let address = daemon.addr();
+    let Tokens {
+        merchant,
+        maker,
+        checker,
+    } = tokens;
+    let call = |token: &str, query: &str| {
+        format!(
+            "curl -s http://{address}/graphql -H 'content-type: application/json' \\\n     \
+             -H 'authorization: Bearer {token}' \\\n     -d '{{\"query\": \"{query}\"}}'"
+        )
+    };
+    println!(
+        "
+Payhall is running.
+
+  Playground        http://{address}/playground
+  GraphQL           http://{address}/graphql
+  Metrics           http://{address}/metrics
+  Simulated world   http://{sim}   (bank, billers; POST /admin/faults scripts its moods)
+  Folder            {folder}
+
+Tokens (authorization: Bearer ...)
+  merchant `portal`          {merchant}
+  operator `ann` (maker)     {maker}
+  operator `bob` (checker)   {checker}
+
+Three things to try; the numbers are explained in docs/DEMO.md.
+
+1. What can be paid in Shanghai:
+   {browse}
+
+2. Look a bill up:
+   {bill}
+
+3. The newest payment in doubt: what is being done about it, and when next:
+   {doubt}
+
+Ctrl-C ends it.
+",
+        folder = folder.path.display(),
+        browse = call(
+            merchant,
+            r#"{ payableItems(region: \"310000\") { groups { category items { code nameEn mode } } } }"#
+        ),
+        bill = call(
+            merchant,
+            r#"{ bill(item: \"bj-power-bill\", billNo: \"1234567890\") { due { display currency } period holderMasked } }"#
+        ),
+        doubt = call(
+            maker,
+            r#"{ exceptions(first: 1) { edges { node { orderNo phase polls lastOutcome nextAt } } } }"#
+        ),
+    );
+}
+
+/// The first orders: an item, a bill number whose ending decides what happens, whether to confirm.
+const FIRST_ORDERS: [(&str, &str, i64, bool); 10] = [
+    ("sh-telecom-topup", "13812340001", 5_000, false),
+    ("sh-telecom-topup", "13812340002", 10_000, true),
+    ("sh-telecom-topup", "13812349001", 3_000, true),
+    ("sh-telecom-topup", "13812349009", 3_000, true),
+    ("sh-telecom-topup", "13812349010", 2_000, true),
+    ("sh-telecom-topup", "13812349011", 2_500, true),
+    ("sh-telecom-topup", "13812349003", 1_500, true),
+    ("sh-telecom-topup", "13812349002", 4_500, true),
+    ("sh-school-fee", "S20269003", 88_000, true),
+    ("sh-telecom-topup", "13812340099", 1_000, false),
+];
+
+/// Makes orders until there is one in every state; the poller brings some of them there.
+async fn make_orders(engine: &Engine) -> anyhow::Result<()> {
+    let merchant = MerchantCode::try_new("portal")?;
+    let actor = Actor {
+        who: format!("merchant:{merchant}"),
+        request_id: None,
+    };
+    let mut made = Vec::new();
+    for (place, (item, bill_no, minor, confirmed)) in FIRST_ORDERS.into_iter().enumerate() {
+        let input = CreateInput {
+            merchant: merchant.clone(),
+            request_no: RequestNo::try_new(format!("demo-{place}-{}", token()))?,
+            item: ItemCode::try_new(item)?,
+            bill_no: BillNo::try_new(bill_no)?,
+            amount: Money::new(minor, Currency::CNY),
+        };
+        let order = engine.create(input, &actor).await?;
+        made.push(order.order_no.clone());
+        if confirmed {
+            confirm_behind(engine.clone(), order, actor.clone());
+        }
+    }
+    if let Some(last) = made.last() {
+        engine.cancel(last, &Scope::All, &actor).await?;
+    }
+    wait_for_all_states(engine, &made).await
+}
+
+/// Confirms without waiting: some of these take their time, which is the point of them.
+fn confirm_behind(engine: Engine, order: Order, actor: Actor) {
+    tokio::spawn(async move {
+        let input = ConfirmInput {
+            order_no: order.order_no.clone(),
+            credential: None,
+        };
+        if let Err(error) = engine.confirm(input, &Scope::All, &actor).await {
+            eprintln!("order {} could not be confirmed: {error:#}", order.order_no);
+        }
+    });
+}
+
+async fn wait_for_all_states(engine: &Engine, made: &[OrderNo]) -> anyhow::Result<()> {
+    let patience = Instant::now() + Duration::from_secs(180);
+    let mut seen = BTreeSet::new();
+    while seen.len() < OrderState::ALL.len() {
+        if Instant::now() > patience {
+            let missing: Vec<_> = OrderState::ALL
+                .iter()
+                .filter(|s| !seen.contains(*s))
+                .collect();
+            bail!("after three minutes no order is {missing:?}");
+        }
+        for order_no in made {
+            if let Some(order) = engine.order(order_no, &Scope::All).await? {
+                seen.insert(order.state);
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,101 @@
+//! 任务: what the center does by itself, by the clock.
+//!
+//! A job takes no input: it looks at the database and does what is missing there. So a tick, a
+//! restart, a take-over and the making up for a missed night are one path, and a run may always
+//! start over. That is why a job here is so small: what it does is a verb of the engine.
+//!
+//! **The metronome is not the truth.** tokio-cron-scheduler loses ticks, fires on every replica,
+//! reads a zone as the offset of today, and falls silent when the clock is set back. It only wakes
+//! the driver (`driver.rs`). The truth is a row of `job_runs`, unique by job and due time: whoever
+//! inserts it runs it, and holds it by a lease with a fence (`run.rs`). Every ten seconds each job
+//! is looked at anyway, so a lost tick costs ten seconds and a dead replica its lease.
+//!
+//! A job is three things of one name: `jobs/NAME.toml` says when (`plan.rs`), `src/jobs/NAME.rs`
+//! says what, and a line of [`table`] joins the two.
+//!
+//! How one could break it: by a job that cannot be run twice; by one that keeps something in
+//! memory from run to run; by one that blocks its thread, so that neither its time-out nor a lost
+//! lease can end it.
+
+mod driver;
+mod plan;
+mod run;
+mod schedule;
+mod table;
+
+mod expire_orders;
+mod poll_exceptions;
+
+pub use driver::{Driver, Metronome, MetronomeError, RunByHand, RunByHandError, Ticked};
+pub use expire_orders::ExpireOrders;
+pub use plan::{CatchUp, FileProblem, Plan};
+pub use poll_exceptions::PollExceptions;
+pub use schedule::{BadSchedule, Schedule};
+pub use table::{JobFilesError, JobInfo, JobTable, NoSuchJob};
+
+use crate::domain::job::JobRun;
+use crate::engine::{Actor, Engine};
+use futures_util::future::BoxFuture;
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+/// What a run of a job is given.
+#[derive(Clone)]
+pub struct JobContext {
+    /// The engine, whose verbs do the work.
+    pub engine: Engine,
+    /// The run itself; its id is the evidence that the job's calls carry.
+    pub run: JobRun,
+    /// Who does it, for the audit rows: `job:NAME`.
+    pub actor: Actor,
+    /// Cancelled when the program stops, the time is over or the lease is lost. A long job looks at
+    /// it between two steps; what it has not done by then is missing and done by the next run.
+    pub stop: CancellationToken,
+}
+
+/// Something that is done by the clock.
+pub trait Job: Send + Sync + 'static {
+    /// Its name: of `jobs/NAME.toml`, of `src/jobs/NAME.rs`, in `job_runs` and in the logs.
+    const NAME: &'static str;
+
+    /// What a run did. The default value is the report of a run that found nothing to do.
+    type Report: Serialize + Default + PartialEq + Send;
+
+    /// Does what is missing.
+    ///
+    /// # Errors
+    /// Whatever stops it; the chain of causes is kept with the run.
+    fn run(&self, context: JobContext)
+    -> impl Future<Output = anyhow::Result<Self::Report>> + Send;
+}
+
+/// What a run did, as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Done {
+    report: String,
+    is_quiet: bool,
+}
+
+/// A [`Job`] of any report, as the driver holds it.
+trait AnyJob: Send + Sync {
+    fn run(&self, context: JobContext) -> BoxFuture<'_, anyhow::Result<Done>>;
+
+    /// The report of a run that found nothing to do.
+    fn quiet_report(&self) -> anyhow::Result<String>;
+}
+
+impl<J: Job> AnyJob for J {
+    fn run(&self, context: JobContext) -> BoxFuture<'_, anyhow::Result<Done>> {
+        Box::pin(async move {
+            let report = Job::run(self, context).await?;
+            Ok(Done {
+                is_quiet: report == J::Report::default(),
+                report: serde_json::to_string(&report)?,
+            })
+        })
+    }
+
+    fn quiet_report(&self) -> anyhow::Result<String> {
+        Ok(serde_json::to_string(&J::Report::default())?)
+    }
+}

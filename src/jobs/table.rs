@@ -1,0 +1,333 @@
+//! The list of jobs: each with what it does and when. A file that nobody reads, a job without a
+//! file and a name spelled in two ways are errors at start or in a test, never a silent job.
+
+use super::plan::{CatchUp, FileProblem, Plan};
+use super::{AnyJob, Job};
+use crate::domain::time::Instant;
+use chrono_tz::Tz;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Joins each job with the file that is compiled in for it.
+macro_rules! built_in {
+    ($($module:ident :: $job:ident),+ $(,)?) => {
+        vec![$(
+            BuiltIn {
+                name: <super::$module::$job as Job>::NAME,
+                text: include_str!(concat!("../../jobs/", stringify!($module), ".toml")),
+                job: Arc::new(super::$module::$job),
+            },
+        )+]
+    };
+}
+
+struct BuiltIn {
+    name: &'static str,
+    text: &'static str,
+    job: Arc<dyn AnyJob>,
+}
+
+/// Every job of the program, by name.
+fn built_in() -> Vec<BuiltIn> {
+    built_in![expire_orders::ExpireOrders, poll_exceptions::PollExceptions,]
+}
+
+/// A job and its plan.
+pub(super) struct Entry {
+    pub name: &'static str,
+    pub plan: Plan,
+    pub job: Arc<dyn AnyJob>,
+}
+
+/// The jobs by name. Made once at start.
+#[derive(Clone, Default)]
+pub struct JobTable {
+    entries: BTreeMap<&'static str, Arc<Entry>>,
+}
+
+/// What is wrong with the job files: all of it, a line each.
+#[derive(Debug, thiserror::Error)]
+pub enum JobFilesError {
+    /// Files with mistakes in them.
+    #[error("{}", lines(.0))]
+    Bad(Vec<FileProblem>),
+    /// The folder or a file cannot be read.
+    #[error("{path} cannot be read")]
+    Unreadable {
+        /// Where.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+fn lines(problems: &[FileProblem]) -> String {
+    let lines: Vec<String> = problems.iter().map(FileProblem::to_string).collect();
+    lines.join("\n")
+}
+
+/// A name that is no job's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no job {asked:?}; there are {known}")]
+pub struct NoSuchJob {
+    asked: String,
+    known: String,
+}
+
+/// A job, for whoever asks which there are.
+#[derive(Clone, Debug)]
+pub struct JobInfo {
+    /// Its name.
+    pub name: &'static str,
+    /// The cron expression.
+    pub schedule: String,
+    /// The zone that the expression is read in.
+    pub zone: Tz,
+    /// What becomes of missed due times.
+    pub catch_up: CatchUp,
+    /// How long a replica that gives no sign of life keeps a run.
+    pub lease: Duration,
+    /// How long a run may take.
+    pub timeout: Duration,
+    /// Why it exists.
+    pub why: String,
+    /// When it is due next.
+    pub next_due: Option<Instant>,
+}
+
+impl std::fmt::Display for JobInfo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let next = self
+            .next_due
+            .map(|at| at.with_timezone(&self.zone).to_rfc3339());
+        write!(
+            f,
+            "{:<20} {:<18} {}  catch-up {}  next {}\n    {}",
+            self.name,
+            self.schedule,
+            self.zone,
+            self.catch_up,
+            next.as_deref().unwrap_or("never"),
+            self.why
+        )
+    }
+}
+
+impl JobTable {
+    /// The jobs of the program. Where a folder is given, its `NAME.toml` stands in for the one that
+    /// is compiled in; a job that has none there keeps its own.
+    ///
+    /// # Errors
+    /// When the folder cannot be read, a file of it is no job's, or any file has a mistake.
+    pub fn load(folder: Option<&Path>) -> Result<Self, JobFilesError> {
+        let mut texts = match folder {
+            Some(folder) => read_folder(folder)?,
+            None => BTreeMap::new(),
+        };
+        let built_in = built_in();
+        let known: Vec<&str> = built_in.iter().map(|job| job.name).collect();
+        let known = known.join(", ");
+        let mut table = Self::default();
+        let mut problems = Vec::new();
+        for BuiltIn { name, text, job } in built_in {
+            let compiled_in = (format!("jobs/{name}.toml"), text.to_owned());
+            let (file, text) = texts.remove(name).unwrap_or(compiled_in);
+            match Plan::parse(&file, &text) {
+                Ok(plan) => table.add(Entry { name, plan, job }),
+                Err(found) => problems.extend(found),
+            }
+        }
+        for (asked, (file, _)) in texts {
+            let known = known.clone();
+            let reason = NoSuchJob { asked, known }.to_string();
+            let line = 1;
+            problems.push(FileProblem { file, line, reason });
+        }
+        if problems.is_empty() {
+            Ok(table)
+        } else {
+            Err(JobFilesError::Bad(problems))
+        }
+    }
+
+    /// The table with one job more, whose file is given as a text.
+    ///
+    /// # Errors
+    /// When the text has a mistake.
+    pub fn with<J: Job>(mut self, job: J, text: &str) -> Result<Self, JobFilesError> {
+        let plan =
+            Plan::parse(&format!("jobs/{}.toml", J::NAME), text).map_err(JobFilesError::Bad)?;
+        self.add(Entry {
+            name: J::NAME,
+            plan,
+            job: Arc::new(job),
+        });
+        Ok(self)
+    }
+
+    /// Every job and when it is due next, by name.
+    pub fn list(&self, now: Instant) -> Vec<JobInfo> {
+        let info = |entry: &Arc<Entry>| JobInfo {
+            name: entry.name,
+            schedule: entry.plan.schedule.expression().to_owned(),
+            zone: entry.plan.schedule.zone(),
+            catch_up: entry.plan.catch_up,
+            lease: entry.plan.lease,
+            timeout: entry.plan.timeout,
+            why: entry.plan.why.clone(),
+            next_due: entry.plan.schedule.next(now),
+        };
+        self.entries.values().map(info).collect()
+    }
+
+    /// The next due times of a job, at most so many.
+    ///
+    /// # Errors
+    /// When there is no such job.
+    pub fn next(&self, job: &str, after: Instant, most: usize) -> Result<Vec<Instant>, NoSuchJob> {
+        let upcoming = self.get(job)?.plan.schedule.upcoming(after);
+        Ok(upcoming.take(most).collect())
+    }
+
+    fn get(&self, job: &str) -> Result<&Arc<Entry>, NoSuchJob> {
+        self.entries.get(job).ok_or_else(|| self.no_such_job(job))
+    }
+
+    pub(super) fn no_such_job(&self, asked: &str) -> NoSuchJob {
+        let known: Vec<&str> = self.entries.keys().copied().collect();
+        NoSuchJob {
+            asked: asked.to_owned(),
+            known: known.join(", "),
+        }
+    }
+
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.entries.values()
+    }
+
+    fn add(&mut self, entry: Entry) {
+        self.entries.insert(entry.name, Arc::new(entry));
+    }
+}
+
+/// The `.toml` files of a folder by job: each with its path and its text.
+fn read_folder(folder: &Path) -> Result<BTreeMap<String, (String, String)>, JobFilesError> {
+    let unreadable = |path: &Path| {
+        let path = path.display().to_string();
+        move |source| JobFilesError::Unreadable { path, source }
+    };
+    let mut texts = BTreeMap::new();
+    for file in std::fs::read_dir(folder).map_err(unreadable(folder))? {
+        let path = file.map_err(unreadable(folder))?.path();
+        let name = path.file_stem().and_then(|name| name.to_str());
+        let (Some(name), Some("toml")) = (name, path.extension().and_then(|end| end.to_str()))
+        else {
+            continue;
+        };
+        let text = std::fs::read_to_string(&path).map_err(unreadable(&path))?;
+        texts.insert(name.to_owned(), (path.display().to_string(), text));
+    }
+    Ok(texts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn folder(path: &str) -> std::path::PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+    }
+
+    fn stems(path: &str, end: &str, is_wanted: impl Fn(&str) -> bool) -> BTreeSet<String> {
+        let files = std::fs::read_dir(folder(path)).unwrap();
+        files
+            .map(|file| file.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|found| found == end))
+            .filter(|path| is_wanted(&std::fs::read_to_string(path).unwrap()))
+            .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn the_table_the_files_and_the_modules_name_the_same_jobs() {
+        let table: BTreeSet<String> = built_in().iter().map(|job| job.name.to_owned()).collect();
+        assert_eq!(table, stems("jobs", "toml", |_| true));
+        assert_eq!(
+            table,
+            stems("src/jobs", "rs", |text| text.contains("\nimpl Job for "))
+        );
+        for name in table {
+            let module = folder("src/jobs").join(format!("{name}.rs"));
+            let text = std::fs::read_to_string(module).unwrap();
+            assert!(
+                text.contains(&format!("NAME: &'static str = {name:?};")),
+                "{name}"
+            );
+            assert!(
+                text.lines().count() <= 80,
+                "{name} is long: the work belongs to the engine"
+            );
+        }
+    }
+
+    #[test]
+    fn the_compiled_in_files_are_good_and_due_when_the_center_promises() {
+        let table = JobTable::load(None).unwrap();
+        let now: Instant = "2026-11-22T04:00:03Z".parse().unwrap();
+        let waits: Vec<(&str, i64)> = table
+            .list(now)
+            .iter()
+            .map(|job| (job.name, (job.next_due.unwrap() - now).num_seconds()))
+            .collect();
+        assert_eq!(waits, [("expire_orders", 57), ("poll_exceptions", 7)]);
+        let due = table.next("poll_exceptions", now, 3).unwrap();
+        let seconds: Vec<i64> = due.iter().map(|at| (*at - now).num_seconds()).collect();
+        assert_eq!(seconds, [7, 17, 27]);
+        let unknown = table.next("close_day", now, 3).unwrap_err();
+        assert_eq!(
+            unknown.to_string(),
+            "there is no job \"close_day\"; there are expire_orders, poll_exceptions"
+        );
+    }
+
+    #[test]
+    fn a_folder_stands_in_for_what_is_compiled_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = include_str!("../../jobs/poll_exceptions.toml").replace("*/10", "*/30");
+        std::fs::write(folder.path().join("poll_exceptions.toml"), text).unwrap();
+        std::fs::write(folder.path().join("README.md"), "not a job").unwrap();
+        let table = JobTable::load(Some(folder.path())).unwrap();
+        let schedules: Vec<String> = table
+            .list(Instant::UNIX_EPOCH)
+            .into_iter()
+            .map(|job| job.schedule)
+            .collect();
+        assert_eq!(schedules, ["0 * * * * *", "*/30 * * * * *"]);
+    }
+
+    #[test]
+    fn a_folder_with_mistakes_is_refused_with_all_of_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        };
+        write("poll_exceptions.toml", "\nschedule = 1\n");
+        write("pol_exceptions.toml", "");
+        let error = JobTable::load(Some(folder.path())).err().unwrap();
+        let path = folder.path().display();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "{path}/poll_exceptions.toml:2: invalid type: integer `1`, expected a string\n\
+                 {path}/pol_exceptions.toml:1: there is no job \"pol_exceptions\"; there are \
+                 expire_orders, poll_exceptions"
+            )
+        );
+        let missing = folder.path().join("missing");
+        let error = JobTable::load(Some(&missing)).err().unwrap();
+        assert!(matches!(error, JobFilesError::Unreadable { .. }), "{error}");
+    }
+}

@@ -1,0 +1,750 @@
+//! What the far side can do to us, over real HTTP: every row about upstreams in the table of faults,
+//! each ended by a comparison of the database with the bank's own ledger.
+
+mod support;
+
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::time::Duration;
+use support::client::{CHECKER, Client, Failed, MAKER, OrderView};
+use support::database::TestDatabase;
+use support::load::pay_many;
+use support::process::wait_for;
+use support::world::{FEE, Setup, TOPUP, World};
+use tokio::task::JoinSet;
+
+/// How long an order may take to come to where it has to be.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// One row: what goes wrong with one bill, and where its order may end.
+struct Row {
+    name: &'static str,
+    item: &'static str,
+    faults: Vec<Value>,
+    ends: &'static [&'static str],
+    reason: Option<&'static str>,
+    alarm: Option<&'static str>,
+}
+
+/// A row at the bank that can reverse, which has to end paid.
+fn row(name: &'static str, faults: Vec<Value>) -> Row {
+    Row {
+        name,
+        item: TOPUP,
+        faults,
+        ends: &["SUCCEEDED"],
+        reason: None,
+        alarm: None,
+    }
+}
+
+impl Row {
+    fn ends(mut self, ends: &'static [&'static str]) -> Self {
+        self.ends = ends;
+        self
+    }
+
+    fn reason(mut self, reason: &'static str) -> Self {
+        self.reason = Some(reason);
+        self
+    }
+
+    fn alarm(mut self, kind: &'static str) -> Self {
+        self.alarm = Some(kind);
+        self
+    }
+
+    fn at_the_older_bank(mut self) -> Self {
+        self.item = FEE;
+        self
+    }
+}
+
+fn pay(effect: &str, answer: Value) -> Value {
+    json!({ "op": "PAY", "effect": effect, "answer": answer })
+}
+
+fn reverse(effect: &str, answer: Value) -> Value {
+    json!({ "op": "REVERSE", "effect": effect, "answer": answer })
+}
+
+fn query(answer: Value) -> Value {
+    json!({ "op": "QUERY", "answer": answer })
+}
+
+/// The same, for the first so many calls only.
+fn times(mut fault: Value, times: u32) -> Value {
+    fault["times"] = json!(times);
+    fault
+}
+
+fn unknown() -> Value {
+    json!({ "status": -1 })
+}
+
+/// A right answer in every point but these.
+fn but(fields: Value) -> Value {
+    json!({ "status": 1, "override": fields })
+}
+
+/// Time-outs, cut cables and lost answers. The bank did it unless the row says otherwise.
+fn lost_answers() -> Vec<Row> {
+    let mut rows = vec![
+        row(
+            "time-out after the effect",
+            vec![pay("NOW", json!({ "hang": true }))],
+        ),
+        row(
+            "time-out before the effect, once",
+            vec![times(pay("NONE", json!({ "hang": true })), 1)],
+        )
+        .ends(&["SUCCEEDED", "FAILED"]),
+        row(
+            "time-out before the effect, always",
+            vec![pay("NONE", json!({ "hang": true }))],
+        )
+        .ends(&["FAILED"])
+        .reason("NOT_FOUND"),
+        row(
+            "time-out before the effect at the older bank",
+            vec![pay("NONE", json!({ "hang": true }))],
+        )
+        .at_the_older_bank()
+        .ends(&["FAILED"])
+        .reason("NOT_FOUND"),
+        row(
+            "time-out after the effect at the older bank",
+            vec![pay("NOW", json!({ "hang": true }))],
+        )
+        .at_the_older_bank(),
+        row(
+            "the answer is lost",
+            vec![pay("NOW", json!({ "close": true }))],
+        ),
+        row(
+            "the connection is reset",
+            vec![pay("NOW", json!({ "reset": true }))],
+        ),
+        row(
+            "reset before the effect",
+            vec![pay("NONE", json!({ "reset": true }))],
+        )
+        .ends(&["FAILED"])
+        .reason("NOT_FOUND"),
+        row(
+            "the answer drips",
+            vec![pay("NOW", json!({ "drip_ms": 40 }))],
+        ),
+        row(
+            "the answers to queries drip",
+            vec![
+                pay("NOW", unknown()),
+                times(query(json!({ "drip_ms": 40 })), 3),
+            ],
+        ),
+        row("ten megabytes", vec![pay("NOW", json!({ "huge_mb": 10 }))]),
+        row(
+            "a gzip bomb",
+            vec![pay("NOW", json!({ "gzip_bomb": true }))],
+        ),
+        row(
+            "HTML from a proxy",
+            vec![pay(
+                "NOW",
+                json!({
+                    "http": 502, "content_type": "text/html", "body": "<html>502 Bad Gateway</html>",
+                }),
+            )],
+        ),
+        row(
+            "a redirect",
+            vec![pay(
+                "NOW",
+                json!({
+                    "http": 307, "headers": { "location": "http://127.0.0.1:1/elsewhere" },
+                }),
+            )],
+        ),
+    ];
+    for (name, bytes) in [
+        ("cut after 0 bytes", 0),
+        ("cut after 1 byte", 1),
+        ("cut in the head", 40),
+        ("cut in the body", 170),
+    ] {
+        rows.push(row(name, vec![pay("NOW", json!({ "cut_after": bytes }))]));
+    }
+    rows
+}
+
+/// The bank answers, and does not know or says something else first.
+fn doubtful_answers() -> Vec<Row> {
+    let later = |ms: u64| json!({ "op": "PAY", "effect": "LATER_MS", "later_ms": ms, "answer": { "status": -1 } });
+    vec![
+        row(
+            "-1, then it settles after some polls",
+            vec![pay("NOW", unknown()), times(query(unknown()), 5)],
+        ),
+        row(
+            "pending, then it settles",
+            vec![
+                pay("NOW", json!({ "status": 2 })),
+                times(query(json!({ "status": 2 })), 5),
+            ],
+        ),
+        row(
+            "-1 about a refusal",
+            vec![
+                times(pay("NONE", json!({ "status": 1001 })), 1),
+                times(query(unknown()), 3),
+            ],
+        )
+        .ends(&["FAILED"])
+        .reason("INSUFFICIENT_FUNDS"),
+        row(
+            "-1 for ever",
+            vec![pay("NONE", unknown()), query(unknown())],
+        )
+        .ends(&["REVERSED"]),
+        row(
+            "paid, and -1 for ever",
+            vec![pay("NOW", unknown()), query(unknown())],
+        )
+        .ends(&["REVERSED"]),
+        row(
+            "-1 for ever at the older bank",
+            vec![pay("NOW", unknown()), query(unknown())],
+        )
+        .at_the_older_bank()
+        .ends(&["MANUAL"])
+        .alarm("CASE_OPENED"),
+        row("success after \"not found\"", vec![later(2_500)]),
+        row(
+            "success after \"not found\" at the older bank",
+            vec![later(2_500)],
+        )
+        .at_the_older_bank(),
+        row(
+            "a code that nobody knows",
+            vec![pay("NOW", json!({ "status": 777 }))],
+        ),
+        row(
+            "\"not found\" to a payment",
+            vec![pay("NOW", json!({ "status": 4 }))],
+        ),
+    ]
+}
+
+/// Answers about something else.
+fn crossed_answers() -> Vec<Row> {
+    let other = "209901010000000000000001";
+    let twice = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+    vec![
+        row(
+            "another amount",
+            vec![pay("NOW", but(json!({ "amount_minor": "5001" })))],
+        )
+        .alarm("MISMATCH"),
+        row(
+            "another order's flow",
+            vec![pay("NOW", but(json!({ "flow_no": other })))],
+        )
+        .alarm("MISMATCH"),
+        row(
+            "another currency",
+            vec![pay("NOW", but(json!({ "currency": "USD" })))],
+        )
+        .alarm("MISMATCH"),
+        row(
+            "another bill",
+            vec![pay("NOW", but(json!({ "bill_no": "13900000000" })))],
+        )
+        .alarm("MISMATCH"),
+        row(
+            "a refusal with another amount",
+            vec![pay(
+                "NOW",
+                json!({
+                    "status": 1001, "override": { "amount_minor": "5001" },
+                }),
+            )],
+        )
+        .ends(&["SUCCEEDED", "FAILED"])
+        .alarm("MISMATCH"),
+        row(
+            "queries are answered about another flow",
+            vec![
+                pay("NOW", unknown()),
+                times(query(but(json!({ "flow_no": other }))), 3),
+            ],
+        )
+        .alarm("MISMATCH"),
+        row(
+            "success of another flow, and nothing paid",
+            vec![
+                pay("NONE", but(json!({ "flow_no": other }))),
+                times(query(but(json!({ "flow_no": other }))), 3),
+            ],
+        )
+        .ends(&["FAILED", "SUCCEEDED"])
+        .alarm("MISMATCH"),
+        row(
+            "two answers to one call",
+            vec![pay("NOW", json!({ "raw": format!("{twice}{twice}") }))],
+        ),
+    ]
+}
+
+/// Reversals that go wrong themselves. Asking never settles these.
+fn bad_reversals() -> Vec<Row> {
+    let doubtful = |reversal: Value| vec![pay("NOW", unknown()), query(unknown()), reversal];
+    vec![
+        row(
+            "the reversal is refused: the payment stands",
+            doubtful(reverse("NONE", json!({ "status": 4001 }))),
+        ),
+        row(
+            "the reversal times out, then works",
+            doubtful(times(reverse("NONE", json!({ "hang": true })), 2)),
+        )
+        .ends(&["REVERSED"]),
+        row(
+            "the reversal works, its answer is lost",
+            doubtful(times(reverse("NOW", json!({ "close": true })), 1)),
+        )
+        .ends(&["REVERSED"]),
+        row(
+            "the reversal is -1, then works",
+            doubtful(times(reverse("NONE", unknown()), 2)),
+        )
+        .ends(&["REVERSED"]),
+        row(
+            "the reversal is not possible now, then works",
+            doubtful(times(reverse("NONE", json!({ "status": 4002 })), 2)),
+        )
+        .ends(&["REVERSED"]),
+        row(
+            "the reversal is answered about another flow",
+            doubtful(times(
+                reverse(
+                    "NONE",
+                    but(json!({ "flow_no": "209901010000000000000001" })),
+                ),
+                2,
+            )),
+        )
+        .ends(&["REVERSED"])
+        .alarm("MISMATCH"),
+        row(
+            "the reversal hangs for ever",
+            doubtful(reverse("NONE", json!({ "hang": true }))),
+        )
+        .ends(&["MANUAL"])
+        .alarm("CASE_OPENED"),
+        row(
+            "-1 for ever, the reversal as well",
+            doubtful(reverse("NONE", unknown())),
+        )
+        .ends(&["MANUAL"])
+        .alarm("CASE_OPENED"),
+    ]
+}
+
+/// A bill number of an item that behaves well at the simulated bank.
+fn bill_no(item: &str, number: usize) -> String {
+    assert!(
+        number < 9_000,
+        "numbers that end in 9001 and more have tricks of their own"
+    );
+    match item {
+        TOPUP => format!("1380000{number:04}"),
+        _ => format!("S2026{number:04}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_row_ends_where_the_bank_s_books_say() {
+    let world = Setup::on(TestDatabase::sqlite()).start().await;
+    let daemon = world.daemon().await;
+    let rows: Vec<Row> = [
+        lost_answers(),
+        doubtful_answers(),
+        crossed_answers(),
+        bad_reversals(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let merchant = daemon.merchant();
+    let mut confirming = JoinSet::new();
+    for (place, row) in rows.iter().enumerate() {
+        let bill_no = bill_no(row.item, place);
+        for fault in &row.faults {
+            let mut fault = fault.clone();
+            fault["bill_no"] = json!(bill_no);
+            world.sim.fault(fault).await;
+        }
+        let (merchant, item) = (merchant.clone(), row.item);
+        confirming.spawn(async move {
+            let paid = merchant
+                .pay(&format!("row-{place}"), (item, &bill_no), 5_000)
+                .await;
+            (place, paid)
+        });
+    }
+    let mut mistakes = Vec::new();
+    let mut orders: Vec<Option<OrderView>> = vec![None; rows.len()];
+    while let Some(confirmed) = confirming.join_next().await {
+        let (place, answer) = confirmed.expect("no panic");
+        match answer {
+            Ok(order) => orders[place] = Some(order),
+            Err(error) => mistakes.push(format!("{}: {error}", rows[place].name)),
+        }
+    }
+    for (row, order) in rows.iter().zip(orders) {
+        let Some(order) = order else { continue };
+        let end = end_of(&merchant, row, &order.order_no).await;
+        mistakes.extend(wrong_with(&world, &merchant, row, &end).await);
+    }
+    assert!(
+        mistakes.is_empty(),
+        "{} rows:\n{}",
+        mistakes.len(),
+        mistakes.join("\n")
+    );
+    world.check();
+}
+
+/// The order where it was expected, or where nothing but people will move it from.
+async fn end_of(merchant: &Client, row: &Row, order_no: &str) -> OrderView {
+    wait_for(
+        &format!("the end of {:?}", row.name),
+        PATIENCE,
+        async || {
+            let order = merchant.stored(order_no).await.ok()?;
+            let is_there = row.ends.contains(&order.state.as_str());
+            // A slow machine may call people about an order that the bank answers for after all.
+            (is_there || (order.is_at_rest() && order.state != "MANUAL")).then_some(order)
+        },
+    )
+    .await
+}
+
+/// What is wrong with the end of a row's order, with its story.
+async fn wrong_with(world: &World, merchant: &Client, row: &Row, end: &OrderView) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if !row.ends.contains(&end.state.as_str()) {
+        wrong.push(format!("is {}, not {:?}", end.state, row.ends));
+    }
+    if row.reason.is_some() && end.reason.as_deref() != row.reason {
+        wrong.push(format!("for {:?}, not {:?}", end.reason, row.reason));
+    }
+    if let Some(kind) = row.alarm {
+        let raised = world.sim.alarms(&end.order_no).await;
+        if !raised.iter().any(|raised| raised == kind) {
+            wrong.push(format!("raised {raised:?}, not {kind}"));
+        }
+    }
+    if !wrong.is_empty() {
+        let story = merchant.timeline(&end.order_no).await.unwrap_or_default();
+        wrong.push(format!("{:#}", story["entries"]));
+    }
+    wrong
+        .into_iter()
+        .map(|what| format!("{}: {what}", row.name))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_never_sent_is_a_known_failure() {
+    let mut world = Setup::on(TestDatabase::sqlite()).start().await;
+    let good_url = format!("{}/bank", world.sim.url);
+    let closed = support::process::free_address();
+    let bad_urls = [
+        ("no address", "http://bank.invalid/bank".to_owned()),
+        ("connection refused", format!("http://{closed}/bank")),
+        ("no TLS there", good_url.replace("http:", "https:")),
+    ];
+    let bill = (TOPUP, "13800000001");
+    for (place, (name, url)) in bad_urls.iter().enumerate() {
+        world.set("adapters.bank.url", url.as_str());
+        let mut daemon = world.daemon().await;
+        let paid = daemon
+            .merchant()
+            .pay(&format!("unsent-{place}"), bill, 5_000)
+            .await;
+        let order = paid.expect(name);
+        assert_eq!(
+            (order.state.as_str(), order.reason.as_deref()),
+            ("FAILED", Some("NOT_SENT"))
+        );
+        assert!(
+            world.sim.events(&order.order_no, "CALL").is_empty(),
+            "{name}"
+        );
+        assert!(daemon.terminate().await.success());
+    }
+    world.set("adapters.bank.url", good_url);
+    let daemon = world.daemon().await;
+    let merchant = daemon.merchant();
+    let order = merchant
+        .pay("sent", bill, 5_000)
+        .await
+        .expect("paid at last");
+    assert_eq!(
+        merchant.at_rest(&order.order_no, PATIENCE).await.state,
+        "SUCCEEDED"
+    );
+    world.check_settled();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn neither_an_answer_nor_a_reversal_is_decided_by_two_people() {
+    let world = Setup::on(TestDatabase::sqlite()).start().await;
+    let daemon = world.daemon().await;
+    let (ann, bob) = (daemon.caller(MAKER), daemon.caller(CHECKER));
+    world
+        .sim
+        .fault(json!({ "op": "ANY", "effect": "NONE", "answer": { "status": -1 } }))
+        .await;
+    let paid = daemon
+        .merchant()
+        .pay("r", (TOPUP, "13800000001"), 5_000)
+        .await
+        .expect("an order");
+    let order = ann.at_rest(&paid.order_no, PATIENCE).await;
+    assert_eq!(order.state, "MANUAL");
+    let cases = ann.cases(&order.order_no).await.expect("cases");
+    assert_eq!(cases.len(), 1, "{cases:?}");
+    let raised = wait_for("the alarm", PATIENCE, async || {
+        Some(world.sim.alarms(&order.order_no).await).filter(|raised| !raised.is_empty())
+    });
+    assert_eq!(raised.await, ["CASE_OPENED"]);
+    world.check_settled();
+
+    let case_no = cases[0]["caseNo"].as_str().expect("a number");
+    let again = daemon
+        .merchant()
+        .pay("r2", (TOPUP, "13800000001"), 5_000)
+        .await;
+    let Err(Failed::Refused { code, order_no }) = again else {
+        panic!("{again:?}")
+    };
+    assert_eq!(
+        (code.as_str(), order_no),
+        ("PAYMENT_IN_PROGRESS", Some(order.order_no.clone()))
+    );
+    const DECIDE: &str = "mutation D($no: String!) { caseDecide(input: \
+        { caseNo: $no, decision: FAILED, evidence: \"the bank's statement of today has no such line\" }) \
+        { case { state } userErrors { code } } }";
+    const APPROVE: &str = "mutation A($no: String!) { caseApprove(input: { caseNo: $no }) \
+        { case { state } order { state } userErrors { code } } }";
+    let case = json!({ "no": case_no });
+    let proposed = ann.ask(DECIDE, case.clone()).await.expect("an answer");
+    assert_eq!(
+        proposed["caseDecide"]["case"]["state"], "PROPOSED",
+        "{proposed}"
+    );
+    let own = ann.ask(APPROVE, case.clone()).await;
+    let is_refused = own
+        .as_ref()
+        .map_or(true, |data| data["caseApprove"]["case"].is_null());
+    assert!(is_refused, "the maker approved: {own:?}");
+    let approved = bob.ask(APPROVE, case).await.expect("an answer");
+    assert_eq!(
+        approved["caseApprove"]["order"]["state"], "FAILED",
+        "{approved}"
+    );
+    world.check_settled();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_late_success_opens_a_case_and_moves_no_order() {
+    let world = Setup::on(TestDatabase::sqlite())
+        .set("adapters.bank.tombstones", false)
+        .start()
+        .await;
+    let daemon = world.daemon().await;
+    let merchant = daemon.merchant();
+    let fault = async |fault: Value, bill_no: &str| {
+        let mut fault = fault;
+        fault["bill_no"] = json!(bill_no);
+        world.sim.fault(fault).await;
+    };
+    // The bank pays, and for a while does not find the payment in its own books.
+    fault(pay("NOW", json!({ "hang": true })), "S20260001").await;
+    fault(query(json!({ "status": 4 })), "S20260001").await;
+    // The bank says that it has undone the payment, and has not.
+    for bad in [
+        pay("NOW", unknown()),
+        times(query(unknown()), 7),
+        reverse("NONE", json!({ "status": 1 })),
+    ] {
+        fault(bad, "13800000002").await;
+    }
+    let (failed, reversed) = tokio::join!(
+        merchant.pay("r1", (FEE, "S20260001"), 5_000),
+        merchant.pay("r2", (TOPUP, "13800000002"), 5_000),
+    );
+    let failed = merchant
+        .at_rest(&failed.expect("an order").order_no, PATIENCE)
+        .await;
+    let reversed = merchant
+        .at_rest(&reversed.expect("an order").order_no, PATIENCE)
+        .await;
+    assert_eq!((&*failed.state, &*reversed.state), ("FAILED", "REVERSED"));
+    world.sim.clear_faults().await;
+    for order in [failed, reversed] {
+        let ann = daemon.caller(MAKER);
+        let case = wait_for("the case of a late success", PATIENCE, async || {
+            ann.cases(&order.order_no).await.ok()?.into_iter().next()
+        });
+        assert_eq!(case.await["kind"], "LATE_SUCCESS");
+        let raised = wait_for("the alarm", PATIENCE, async || {
+            let raised = world.sim.alarms(&order.order_no).await;
+            raised
+                .iter()
+                .any(|kind| kind == "LATE_SUCCESS")
+                .then_some(())
+        });
+        raised.await;
+        let after = merchant.stored(&order.order_no).await.expect("the order");
+        assert_eq!((&after.state, after.version), (&order.state, order.version));
+    }
+    world.check_settled();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_brown_out_costs_no_order_and_few_calls() {
+    const ORDERS: usize = 400;
+    const AT_ONCE: usize = 16;
+    let world = Setup::on(TestDatabase::sqlite())
+        .set("adapters.bank.breaker.window_calls", 50)
+        .set("adapters.bank.breaker.open_ms", 500)
+        .start()
+        .await;
+    let daemon = world.daemon().await;
+    for (percent, effect, answer) in [
+        (
+            20,
+            "NOW",
+            json!({ "http": 503, "content_type": "text/html", "body": "busy" }),
+        ),
+        (
+            25,
+            "NONE",
+            json!({ "http": 503, "content_type": "text/html", "body": "busy" }),
+        ),
+        (17, "NONE", json!({ "reset": true })),
+    ] {
+        // Each is rolled for what the ones before have let through: together about a half.
+        let fault = json!({ "op": "ANY", "bank": "bank", "percent": percent, "effect": effect,
+                            "answer": answer });
+        world.sim.fault(fault).await;
+    }
+    let answers = pay_many(&[daemon.merchant()], 0..ORDERS, AT_ONCE).await;
+    let calls = world.sim.calls("PAY").await;
+    daemon.merchant().all_at_rest(PATIENCE).await;
+    let answered: Vec<OrderView> = answers
+        .into_iter()
+        .collect::<Result<_, _>>()
+        .expect("an answer to each");
+    let succeeded = answered
+        .iter()
+        .filter(|order| order.state == "SUCCEEDED")
+        .count();
+    println!("brown-out: {ORDERS} orders, {calls} pay calls, {succeeded} paid at once");
+    assert!(
+        calls * 10 <= ORDERS as u64 * 11,
+        "{calls} pay calls for {ORDERS} orders"
+    );
+    assert!(
+        succeeded > 0,
+        "half of the calls went well, and no order was paid"
+    );
+    world.sim.heal().await;
+    world.check_settled();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_biller_that_hangs_does_not_slow_the_others() {
+    const HUNG: usize = 60;
+    let world = Setup::on(TestDatabase::sqlite())
+        .set("adapters.bank.lookup_timeout_ms", 60_000)
+        .set("adapters.bank.total_timeout_ms", 60_000)
+        .set("adapters.bank.concurrency_wait_ms", 60_000)
+        .set("adapters.bank.lookup_concurrency_max", 8)
+        .set("adapters.bank.certainty_window_s", 120)
+        .set("orders.orphan_after_s", 120)
+        .start()
+        .await;
+    let daemon = world.daemon().await;
+    let hang = json!({ "hang": true });
+    world
+        .sim
+        .fault(json!({ "op": "LOOKUP", "biller": "bj-power", "answer": hang }))
+        .await;
+    world
+        .sim
+        .fault(json!({ "op": "PAY", "bank": "bank", "effect": "NOW", "answer": hang }))
+        .await;
+    let mut hung = JoinSet::new();
+    for number in 0..HUNG {
+        let merchant = daemon.merchant();
+        hung.spawn(async move {
+            let _ = lookup(&merchant, "bj-power-bill", &format!("{number:010}")).await;
+        });
+        let merchant = daemon.merchant();
+        hung.spawn(async move {
+            let bill_no = bill_no(TOPUP, number);
+            let _ = merchant
+                .pay(&format!("h-{number}"), (TOPUP, &bill_no), 5_000)
+                .await;
+        });
+    }
+    wait_for("the hanging calls", PATIENCE, async || {
+        let full = world.sim.calls("LOOKUP").await == 8;
+        (full && world.sim.calls("PAY").await == HUNG as u64).then_some(())
+    })
+    .await;
+    for number in 0..40 {
+        let merchant = daemon.merchant();
+        let bill = lookup(&merchant, "bj-water-bill", &format!("{number:09}")).await;
+        assert!(bill.is_ok(), "{bill:?}");
+        let bill = lookup(&merchant, "sh-gas-bill", &format!("{number:012}")).await;
+        assert!(bill.is_ok(), "{bill:?}");
+        let bill_no = bill_no(FEE, number);
+        let paid = merchant
+            .pay(&format!("o-{number}"), (FEE, &bill_no), 5_000)
+            .await;
+        assert_eq!(paid.expect("an order").state, "SUCCEEDED");
+    }
+    assert_eq!(
+        world.sim.calls("LOOKUP").await,
+        8 + 80,
+        "the hung biller got its places only"
+    );
+    world.sim.heal().await;
+    world.check();
+}
+
+async fn lookup(merchant: &Client, item: &str, bill_no: &str) -> Result<Value, Failed> {
+    const BILL: &str =
+        "query B($item: String!, $no: String!) { bill(item: $item, billNo: $no) { billNo } }";
+    merchant
+        .ask(BILL, json!({ "item": item, "no": bill_no }))
+        .await
+}
+
+/// The rows tell themselves apart by name in a failure, so no two may share one.
+#[test]
+fn no_two_rows_have_one_name() {
+    let rows = [
+        lost_answers(),
+        doubtful_answers(),
+        crossed_answers(),
+        bad_reversals(),
+    ];
+    let names: Vec<&str> = rows.iter().flatten().map(|row| row.name).collect();
+    assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
+}

@@ -1,0 +1,197 @@
+//! A job that does as it is told, and a replica that runs it.
+
+use crate::support::database::TestDatabase;
+use crate::support::replica::Replica;
+use payhall::domain::job::JobRun;
+use payhall::domain::time::Instant;
+use payhall::jobs::{Driver, Job, JobContext, JobTable, Ticked};
+use serde::Serialize;
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinHandle;
+
+/// Long enough for any machine; only a test that hangs gets there.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const TEN_SECONDS: &str = "*/10 * * * * *";
+const NIGHT: &str = "0 0 2 * * *";
+
+/// What the test's job does in a run.
+#[derive(Clone)]
+pub enum Act {
+    /// Reports so many things done.
+    Report(u32),
+    /// Fails with a chain of causes.
+    Fail,
+    /// Panics.
+    Panic,
+    /// Waits for the gate, then reports so many things done.
+    Gate(Arc<Semaphore>, u32),
+    /// Never ends by itself.
+    Hang,
+}
+
+/// A job that does as it is told and says when it has begun.
+pub struct Probe {
+    act: Act,
+    began: mpsc::UnboundedSender<JobContext>,
+}
+
+#[derive(Default, PartialEq, Serialize)]
+pub struct ProbeReport {
+    done: u32,
+}
+
+impl Job for Probe {
+    const NAME: &'static str = "probe";
+    type Report = ProbeReport;
+
+    async fn run(&self, context: JobContext) -> anyhow::Result<ProbeReport> {
+        self.began.send(context).unwrap();
+        match &self.act {
+            Act::Report(done) => Ok(ProbeReport { done: *done }),
+            Act::Fail => Err(anyhow::anyhow!("the disk is full").context("nothing was written")),
+            Act::Panic => panic!("a bad day"),
+            Act::Gate(gate, done) => {
+                gate.acquire().await?.forget();
+                Ok(ProbeReport { done: *done })
+            }
+            Act::Hang => pending().await,
+        }
+    }
+}
+
+/// A replica with the probe as its only job.
+pub struct Worker {
+    pub replica: Replica,
+    pub driver: Driver,
+    pub began: mpsc::UnboundedReceiver<JobContext>,
+}
+
+/// How a worker is made.
+pub struct Manner<'a> {
+    pub name: &'a str,
+    pub now: &'a str,
+    pub schedule: &'a str,
+    pub zone: &'a str,
+    pub catch_up: &'a str,
+    pub act: Act,
+}
+
+pub fn every_ten_seconds(act: Act) -> Manner<'static> {
+    Manner {
+        name: "a",
+        now: "2026-11-22T04:00:03Z",
+        schedule: TEN_SECONDS,
+        zone: "Asia/Shanghai",
+        catch_up: "SKIP",
+        act,
+    }
+}
+
+pub fn every_night(
+    name: &'static str,
+    now: &'static str,
+    catch_up: &'static str,
+) -> Manner<'static> {
+    Manner {
+        name,
+        now,
+        schedule: NIGHT,
+        catch_up,
+        ..every_ten_seconds(Act::Report(1))
+    }
+}
+
+impl Worker {
+    pub async fn start(database: &TestDatabase, manner: Manner<'_>) -> Self {
+        let replica = Replica::start(database, manner.name, at(manner.now)).await;
+        let (sender, began) = mpsc::unbounded_channel();
+        let probe = Probe {
+            act: manner.act,
+            began: sender,
+        };
+        let file = format!(
+            "schedule = {:?}\nzone = {:?}\ncatch_up = {:?}\non_time_s = 60\nlease_s = 60\n\
+             timeout_s = 600\nkeep_quiet_s = 86400\nwhy = \"a test\"\n",
+            manner.schedule, manner.zone, manner.catch_up
+        );
+        let table = JobTable::default().with(probe, &file).unwrap();
+        let (tasks, stop) = (replica.tasks.clone(), replica.stop.clone());
+        Self {
+            driver: Driver::new(replica.engine.clone(), table, tasks, stop),
+            replica,
+            began,
+        }
+    }
+
+    /// Ticks and gives the runs that ended.
+    pub async fn tick(&self) -> Vec<JobRun> {
+        match self.driver.tick("probe").await.unwrap() {
+            Ticked::Ran(runs) => runs,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Ticks on the side.
+    pub fn tick_beside(&self) -> JoinHandle<Ticked> {
+        let driver = self.driver.clone();
+        tokio::spawn(async move { driver.tick("probe").await.unwrap() })
+    }
+
+    /// Ticks once and is gone: SQLite's file is let go before another opens it.
+    pub async fn tick_and_go(self) -> Vec<JobRun> {
+        let runs = self.tick().await;
+        self.replica.engine.store().close().await;
+        runs
+    }
+
+    /// Waits until a run has begun here.
+    pub async fn began(&mut self) -> JobContext {
+        patient(self.began.recv()).await.unwrap()
+    }
+
+    pub fn advance(&self, seconds: u64) {
+        self.replica.clock.advance(Duration::from_secs(seconds));
+    }
+
+    /// All runs, oldest first.
+    pub async fn runs(&self) -> Vec<JobRun> {
+        let page = self.replica.engine.job_runs(None, None, 10_000).await;
+        let mut rows = page.unwrap().rows;
+        rows.sort_by_key(|run| run.scheduled_at);
+        rows
+    }
+
+    /// The due times that have a run, as UTC.
+    pub async fn due_times(&self) -> Vec<String> {
+        let runs = self.runs().await;
+        let shown = |run: &JobRun| run.scheduled_at.format("%m-%d %H:%M:%S").to_string();
+        runs.iter().map(shown).collect()
+    }
+}
+
+pub fn at(text: &str) -> Instant {
+    text.parse().unwrap()
+}
+
+pub async fn patient<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, work).await.unwrap()
+}
+
+/// Moves a worker's clock on in steps until a tick has ended.
+pub async fn wait_on_its_clock(worker: &Worker, tick: JoinHandle<Ticked>) -> Vec<JobRun> {
+    patient(async {
+        while !tick.is_finished() {
+            worker.advance(20);
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    match tick.await.unwrap() {
+        Ticked::Ran(runs) => runs,
+        other => panic!("{other:?}"),
+    }
+}

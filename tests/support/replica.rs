@@ -1,0 +1,68 @@
+//! An engine on a test's database, with a clock that is moved by hand and no bank: several of them
+//! on one database are several replicas.
+
+use super::database::TestDatabase;
+use payhall::cache::{Cache, CacheSettings};
+use payhall::domain::exception::AlarmAges;
+use payhall::domain::time::{BusinessDay, Instant};
+use payhall::engine::{Alarms, Engine, EngineOptions, EngineParts, Hub, ManualClock};
+use payhall::storage::Store;
+use payhall::upstream::Upstreams;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// A replica without its jobs and its API.
+pub struct Replica {
+    pub engine: Engine,
+    pub clock: ManualClock,
+    pub tasks: TaskTracker,
+    pub stop: CancellationToken,
+}
+
+impl Replica {
+    /// Starts one whose clock stands at an instant.
+    pub async fn start(database: &TestDatabase, instance: &str, now: Instant) -> Self {
+        let options = database.options(instance);
+        Store::migrate(&options).unwrap();
+        let clock = ManualClock::new(now);
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let engine = Engine::start(EngineParts {
+            store: Store::open(&options, Arc::new(|_| ())).unwrap(),
+            cache: Cache::open(&CacheSettings::default()).unwrap(),
+            upstreams: Upstreams::default(),
+            clock: Arc::new(clock.clone()),
+            hub: Hub::default(),
+            alarms: Alarms::new(None, tasks.clone()),
+            tasks: tasks.clone(),
+            stop: stop.clone(),
+            options: engine_options(instance),
+            random: 7,
+        });
+        Self {
+            engine: engine.await.unwrap(),
+            clock,
+            tasks,
+            stop,
+        }
+    }
+}
+
+fn engine_options(instance: &str) -> EngineOptions {
+    EngineOptions {
+        day: BusinessDay::SHANGHAI,
+        order_expiry: Duration::from_secs(7_200),
+        answer_within: Duration::from_secs(8),
+        orphan_after: Duration::from_secs(60),
+        alarm_ages: AlarmAges {
+            warn: Duration::from_secs(600),
+            critical: Duration::from_secs(3_600),
+        },
+        case_due: Duration::from_secs(86_400),
+        lease: Duration::from_secs(60),
+        poll_batch: 50,
+        poll_parallel: 4,
+        instance: instance.to_owned(),
+    }
+}
