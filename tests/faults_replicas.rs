@@ -208,7 +208,7 @@ async fn ten_thousand_payments_in_doubt_are_settled_within_a_minute() {
         world.sim.fault(fault).await;
     }
     let begun = Instant::now();
-    let answers = pay_many(&[merchant.clone()], 0..ORDERS, 64).await;
+    let answers = pay_many(std::slice::from_ref(&merchant), 0..ORDERS, 64).await;
     let unknown = answers
         .iter()
         .flatten()
