@@ -19,7 +19,7 @@ demo: libpq
 test: libpq servers
 	$(CARGO) fmt --check
 	$(CARGO) clippy $(cargo_features) --all-targets -- -D warnings
-	tests/servers.sh $(CARGO) test $(cargo_features)
+	PAYHALL_TEST_POSTGRES_OPTIONS='-c fsync=off' tests/servers.sh $(CARGO) test $(cargo_features)
 
 check: libpq
 	$(CARGO) fmt --check

@@ -6,7 +6,9 @@
 //! that are under way end, commit what is queued. What is not done by then is in the database as
 //! started, and the next run's poller finds it there.
 
-use crate::api::{Api, ApiOptions, ApiParts, Introspection, MetricsText, Principal, ReadyCheck, Role, Tokens};
+use crate::api::{
+    Api, ApiOptions, ApiParts, Introspection, MetricsText, Principal, ReadyCheck, Role, Tokens,
+};
 use crate::cache::{Cache, Snapshot};
 use crate::config::{CallerConfig, CallerRole, Config};
 use crate::domain::merchant::MerchantKind;
@@ -95,7 +97,10 @@ impl Daemon {
         })
         .await
         .context("the catalogue cannot be read")?;
-        let adopted = engine.recover().await.context("what was left in doubt cannot be read")?;
+        let adopted = engine
+            .recover()
+            .await
+            .context("what was left in doubt cannot be read")?;
         if adopted > 0 {
             tracing::warn!(adopted, "payments without an outcome were taken over");
         }
@@ -104,7 +109,10 @@ impl Daemon {
         let driver = Driver::new(engine.clone(), table, tasks.clone(), stop.clone());
         let metronome = driver.start().await?;
         keep_fresh(&engine, &tasks, &stop);
-        tasks.spawn(stop.clone().run_until_cancelled_owned(metrics.clone().keep()));
+        tasks.spawn(
+            stop.clone()
+                .run_until_cancelled_owned(metrics.clone().keep()),
+        );
         let address = config.server.listen;
         let listener = TcpListener::bind(address).await.with_context(|| {
             format!("cannot listen on {address}; choose another address with --listen")
@@ -121,7 +129,17 @@ impl Daemon {
         let server = tokio::spawn(async move { api.serve(listener).await });
         tracing::info!(address = %addr, instance, "listening");
         let drain = Duration::from_secs(config.server.drain_s);
-        Ok(Daemon { engine, store, cache, metronome, addr, server, tasks, stop, drain })
+        Ok(Daemon {
+            engine,
+            store,
+            cache,
+            metronome,
+            addr,
+            server,
+            tasks,
+            stop,
+            drain,
+        })
     }
 
     /// Where it listens.
@@ -160,7 +178,10 @@ async fn open_store(options: StorageOptions, cache: Cache, hub: Hub) -> anyhow::
         for name in ran {
             tracing::info!(name, "a migration was run");
         }
-        Store::open(&options, Arc::new(move |committed| announce(&cache, &hub, committed)))
+        Store::open(
+            &options,
+            Arc::new(move |committed| announce(&cache, &hub, committed)),
+        )
     });
     opened.await?.context("the database cannot be opened")
 }
@@ -209,9 +230,10 @@ fn api_options(config: &Config) -> ApiOptions {
 /// A caller of the settings as the API knows it; the settings were checked when they were read.
 fn caller(caller: &CallerConfig) -> (SecretString, Principal) {
     let principal = match (&caller.merchant, &caller.name) {
-        (Some(code), _) => {
-            Principal::Merchant { code: code.clone(), kind: MerchantKind::Channel }
-        }
+        (Some(code), _) => Principal::Merchant {
+            code: code.clone(),
+            kind: MerchantKind::Channel,
+        },
         (None, name) => Principal::Operator {
             name: name.clone().unwrap_or_default(),
             role: match caller.role {
@@ -279,19 +301,24 @@ async fn read_figures(engine: &Engine) -> Result<(), crate::storage::StoreError>
     use crate::domain::order::OrderState;
     let (open, states) = engine
         .store()
-        .read(|c| Ok((exceptions::open_summary(c)?, orders::count_by_state(c)?)))
+        .read(|c| Ok((exceptions::open_figures(c)?, orders::count_by_state(c)?)))
         .await?;
     let now = engine.clock().now();
     for phase in Phase::ALL {
-        let row = open.iter().find(|(found, ..)| found == phase);
-        let count = row.map_or(0, |(_, count, _)| *count);
-        let age = row.map_or(0, |(_, _, oldest)| (now - oldest).num_seconds().max(0));
+        let row = open.iter().find(|found| found.phase == *phase);
+        let count = row.map_or(0, |row| row.count);
+        let age = row.map_or(0, |row| (now - row.oldest).num_seconds().max(0));
+        let depth = row.map_or(0, |row| i64::from(row.polls_max));
         let gauge = |name: &'static str| metrics::gauge!(name, "phase" => phase.as_str());
         gauge("payhall_exceptions_open").set(figure(count));
         gauge("payhall_exceptions_oldest_age_seconds").set(figure(age));
+        gauge("payhall_exceptions_ladder_depth").set(figure(depth));
     }
     for state in OrderState::OPEN_PAYMENT {
-        let count = states.iter().find(|(name, _)| name == state.as_str()).map_or(0, |(_, n)| *n);
+        let count = states
+            .iter()
+            .find(|(name, _)| name == state.as_str())
+            .map_or(0, |(_, n)| *n);
         metrics::gauge!("payhall_orders_open", "state" => state.as_str()).set(figure(count));
     }
     Ok(())

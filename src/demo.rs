@@ -28,10 +28,19 @@ const SIM_ADDRESS: &str = "127.0.0.1:8401";
 
 /// The catalogue of the simulated world, by file name.
 const CATALOGUE: [(&str, &str); 4] = [
-    ("regions.csv", include_str!("../deploy/catalogue/regions.csv")),
-    ("billers.csv", include_str!("../deploy/catalogue/billers.csv")),
+    (
+        "regions.csv",
+        include_str!("../deploy/catalogue/regions.csv"),
+    ),
+    (
+        "billers.csv",
+        include_str!("../deploy/catalogue/billers.csv"),
+    ),
     ("items.csv", include_str!("../deploy/catalogue/items.csv")),
-    ("merchants.csv", include_str!("../deploy/catalogue/merchants.csv")),
+    (
+        "merchants.csv",
+        include_str!("../deploy/catalogue/merchants.csv"),
+    ),
 ];
 
 /// Flags of `payhall demo`.
@@ -64,7 +73,11 @@ pub async fn run(
     check_port(args.listen, "--listen")?;
     check_port(args.sim_listen, "--sim-listen")?;
     let folder = Folder::new(args.dir)?;
-    let tokens = Tokens { merchant: token(), maker: token(), checker: token() };
+    let tokens = Tokens {
+        merchant: token(),
+        maker: token(),
+        checker: token(),
+    };
     let file = folder.path.join("payhall.toml");
     let settings = settings(args.listen, args.sim_listen, &folder.path, &tokens);
     std::fs::write(&file, settings).with_context(|| format!("cannot write {}", file.display()))?;
@@ -105,12 +118,20 @@ fn check_port(address: SocketAddr, flag: &str) -> anyhow::Result<()> {
 }
 
 fn token() -> String {
-    rand::rng().sample_iter(Alphanumeric).take(24).map(char::from).collect()
+    rand::rng()
+        .sample_iter(Alphanumeric)
+        .take(24)
+        .map(char::from)
+        .collect()
 }
 
 /// The demo's settings file: the pattern, with this demo's addresses, folder and tokens.
 fn settings(listen: SocketAddr, sim: SocketAddr, folder: &Path, tokens: &Tokens) -> String {
-    let Tokens { merchant, maker, checker } = tokens;
+    let Tokens {
+        merchant,
+        maker,
+        checker,
+    } = tokens;
     let pattern = SETTINGS.replace(SIM_ADDRESS, &sim.to_string());
     let database = folder.join("payhall.db");
     format!(
@@ -167,7 +188,10 @@ impl Folder {
 
     fn leave(&self) {
         if self.is_kept {
-            println!("Database, ledger and settings stay in {}", self.path.display());
+            println!(
+                "Database, ledger and settings stay in {}",
+                self.path.display()
+            );
         } else if let Err(error) = std::fs::remove_dir_all(&self.path) {
             eprintln!("{} could not be removed: {error}", self.path.display());
         }
@@ -222,8 +246,10 @@ impl Drop for World {
 
 async fn import_catalogue(config: &Config) -> anyhow::Result<()> {
     let options = crate::daemon::storage_options(config, &crate::daemon::instance_name());
-    let files = CATALOGUE
-        .map(|(name, text)| ImportFile { name: name.to_owned(), bytes: text.as_bytes().to_vec() });
+    let files = CATALOGUE.map(|(name, text)| ImportFile {
+        name: name.to_owned(),
+        bytes: text.as_bytes().to_vec(),
+    });
     let adapters: Vec<_> = config.adapters.keys().cloned().collect();
     let store = tokio::task::spawn_blocking(move || {
         Store::migrate(&options)?;
@@ -239,7 +265,11 @@ async fn import_catalogue(config: &Config) -> anyhow::Result<()> {
 
 fn print_welcome(daemon: &Daemon, sim: SocketAddr, tokens: &Tokens, folder: &Folder) {
     let address = daemon.addr();
-    let Tokens { merchant, maker, checker } = tokens;
+    let Tokens {
+        merchant,
+        maker,
+        checker,
+    } = tokens;
     let call = |token: &str, query: &str| {
         format!(
             "curl -s http://{address}/graphql -H 'content-type: application/json' \\\n     \
@@ -307,7 +337,10 @@ const FIRST_ORDERS: [(&str, &str, i64, bool); 10] = [
 /// Makes orders until there is one in every state; the poller brings some of them there.
 async fn make_orders(engine: &Engine) -> anyhow::Result<()> {
     let merchant = MerchantCode::try_new("portal")?;
-    let actor = Actor { who: format!("merchant:{merchant}"), request_id: None };
+    let actor = Actor {
+        who: format!("merchant:{merchant}"),
+        request_id: None,
+    };
     let mut made = Vec::new();
     for (place, (item, bill_no, minor, confirmed)) in FIRST_ORDERS.into_iter().enumerate() {
         let input = CreateInput {
@@ -332,7 +365,10 @@ async fn make_orders(engine: &Engine) -> anyhow::Result<()> {
 /// Confirms without waiting: some of these take their time, which is the point of them.
 fn confirm_behind(engine: Engine, order: Order, actor: Actor) {
     tokio::spawn(async move {
-        let input = ConfirmInput { order_no: order.order_no.clone(), credential: None };
+        let input = ConfirmInput {
+            order_no: order.order_no.clone(),
+            credential: None,
+        };
         if let Err(error) = engine.confirm(input, &Scope::All, &actor).await {
             eprintln!("order {} could not be confirmed: {error:#}", order.order_no);
         }
@@ -344,7 +380,10 @@ async fn wait_for_all_states(engine: &Engine, made: &[OrderNo]) -> anyhow::Resul
     let mut seen = BTreeSet::new();
     while seen.len() < OrderState::ALL.len() {
         if Instant::now() > patience {
-            let missing: Vec<_> = OrderState::ALL.iter().filter(|s| !seen.contains(*s)).collect();
+            let missing: Vec<_> = OrderState::ALL
+                .iter()
+                .filter(|s| !seen.contains(*s))
+                .collect();
             bail!("after three minutes no order is {missing:?}");
         }
         for order_no in made {

@@ -122,6 +122,8 @@ fn is_fit_for_logs(of: &Metadata<'_>) -> bool {
 enum Kind {
     /// Only ever grows.
     Counter,
+    /// Stands at a value.
+    Gauge,
     /// Durations in seconds.
     Seconds,
     /// How many at once.
@@ -134,6 +136,16 @@ const METRICS: &[(&str, Kind, &str)] = &[
         "payhall_alarms_total",
         Kind::Counter,
         "Alarms raised, by kind and level.",
+    ),
+    (
+        "payhall_api_request_seconds",
+        Kind::Seconds,
+        "How long requests to the API took.",
+    ),
+    (
+        "payhall_api_requests_total",
+        Kind::Counter,
+        "Requests to the API, by outcome.",
     ),
     (
         "payhall_cache_mirror_dropped_total",
@@ -149,6 +161,41 @@ const METRICS: &[(&str, Kind, &str)] = &[
         "payhall_commit_batch_size",
         Kind::Sizes,
         "Changes that shared one commit.",
+    ),
+    (
+        "payhall_exceptions_ladder_depth",
+        Kind::Gauge,
+        "How often the bank was asked about the open exception that was asked about most, by phase.",
+    ),
+    (
+        "payhall_exceptions_oldest_age_seconds",
+        Kind::Gauge,
+        "How long the oldest open exception has been open, by phase.",
+    ),
+    (
+        "payhall_exceptions_open",
+        Kind::Gauge,
+        "Open exceptions, by phase.",
+    ),
+    (
+        "payhall_job_last_success_timestamp_seconds",
+        Kind::Gauge,
+        "When a job last succeeded, in seconds since 1970.",
+    ),
+    (
+        "payhall_job_run_seconds",
+        Kind::Seconds,
+        "How long runs of jobs took.",
+    ),
+    (
+        "payhall_job_runs_total",
+        Kind::Counter,
+        "Runs of jobs that ended here, by state.",
+    ),
+    (
+        "payhall_orders_open",
+        Kind::Gauge,
+        "Orders with an open payment, by state.",
     ),
     (
         "payhall_orders_total",
@@ -211,7 +258,7 @@ fn builder() -> Result<PrometheusBuilder, BuildError> {
         .try_fold(PrometheusBuilder::new(), |builder, (name, kind, _)| {
             let name = Matcher::Full((*name).to_owned());
             match kind {
-                Kind::Counter => Ok(builder),
+                Kind::Counter | Kind::Gauge => Ok(builder),
                 Kind::Seconds => builder.set_buckets_for_metric(name, &SECONDS),
                 Kind::Sizes => builder.set_buckets_for_metric(name, &SIZES),
             }
@@ -222,6 +269,7 @@ fn describe() {
     for (name, kind, description) in METRICS {
         match kind {
             Kind::Counter => metrics::describe_counter!(*name, *description),
+            Kind::Gauge => metrics::describe_gauge!(*name, *description),
             Kind::Seconds => {
                 metrics::describe_histogram!(*name, metrics::Unit::Seconds, *description);
             }

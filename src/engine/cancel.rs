@@ -39,7 +39,7 @@ impl Engine {
             .on("orderNo")
             .see(order.order_no)
             .into()),
-            Settled::OpenPayment(_) | Settled::CaseChanged => Err(not_found(order_no).into()),
+            Settled::OpenPayment(_) | Settled::Overtaken => Err(not_found(order_no).into()),
         }
     }
 

@@ -5,15 +5,16 @@
 use super::create::{check_amount, check_bill_no};
 use super::settle::{Settled, Step};
 use super::{Actor, Alarm, AlarmKind, Engine, EngineError, Scope};
+use crate::domain::bill::Bill;
 use crate::domain::exception::{AlarmLevel, Exception, Phase, later};
 use crate::domain::flow::{Attempt, Flow, FlowKind, FlowState, Operation};
-use crate::domain::ids::OrderNo;
+use crate::domain::ids::{BillNo, OrderNo};
 use crate::domain::item::{Item, ItemMode};
-use crate::domain::order::{Order, OrderEvent, OrderState, Transition, next};
+use crate::domain::order::{Order, OrderEvent, OrderState, next};
 use crate::domain::outcome::Reply;
 use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::domain::time::Instant;
-use crate::storage::{ExceptionMove, orders};
+use crate::storage::{ExceptionMove, StoreError, orders};
 use crate::upstream::{Adapter, PayCall, QueryCall};
 use backon::{ExponentialBuilder, Retryable};
 use secrecy::SecretString;
@@ -62,27 +63,30 @@ impl Engine {
             return standing(order);
         }
         if self.now() >= order.expires_at {
-            return Err(self.expire_now(order, actor).await?.into());
+            return self.expire_now(order, actor).await;
         }
-        let (item, adapter) = self.check_again(&order).await?;
+        let (item, adapter) = self.check_again(&order, answer_at).await?;
         let flow = self.payment_flow(&order, &item);
-        let mut step = Step::new(OrderEvent::Confirmed, actor);
-        step.start = Some(flow.clone());
-        let order_no = order.order_no.clone();
-        match self.settle(order, Vec::new(), step).await? {
-            Settled::Moved(order) => {
-                let payment = Payment {
-                    order,
-                    flow,
-                    adapter,
-                    credential: input.credential,
-                };
-                self.pay_detached(payment, actor.clone(), answer_at).await
-            }
-            Settled::AlreadyThere(order) | Settled::NotAllowed(order) => standing(order),
-            Settled::OpenPayment(first) => Err(in_progress(&order_no, first).into()),
-            Settled::CaseChanged => Err(not_found(&order_no).into()),
-        }
+        let payment = Payment {
+            order,
+            flow,
+            adapter,
+            credential: input.credential,
+        };
+        let (began, ended) = self.pay_detached(payment, actor.clone());
+        // No answer means that the task is gone, with the program.
+        let started = match began.await.map_err(|_| StoreError::Closed)?? {
+            Settled::Moved(order) => order,
+            Settled::AlreadyThere(order) | Settled::NotAllowed(order) => return standing(order),
+            Settled::OpenPayment(first) => return Err(in_progress(&input.order_no, first).into()),
+            Settled::Overtaken => return Err(not_found(&input.order_no).into()),
+        };
+        let left = (answer_at - self.now()).to_std().unwrap_or_default();
+        let order = tokio::select! {
+            order = ended => order.ok().flatten().unwrap_or(started),
+            () = self.0.clock.sleep(left) => started,
+        };
+        standing(order)
     }
 
     /// The order, read from the database: a decision about money never reads the cache.
@@ -95,7 +99,11 @@ impl Engine {
     }
 
     /// Checks everything again that can have changed since the order was made.
-    async fn check_again(&self, order: &Order) -> Result<(Item, Arc<Adapter>), EngineError> {
+    async fn check_again(
+        &self,
+        order: &Order,
+        answer_at: Instant,
+    ) -> Result<(Item, Arc<Adapter>), EngineError> {
         let catalogue = self.catalogue();
         self.check_merchant(&order.merchant)?;
         let item = self.payable_item(&catalogue, &order.item)?.clone();
@@ -105,7 +113,7 @@ impl Engine {
             ItemMode::Direct => check_amount(&item, order.amount, None)?,
             ItemMode::Lookup if adapter.lookup_binds && order.bill_ref.is_some() => {}
             ItemMode::Lookup => {
-                let bill = self.fresh_bill_of(&item, &order.bill_no).await?;
+                let bill = self.bill_in_time(&item, &order.bill_no, answer_at).await?;
                 check_amount(&item, order.amount, Some(bill.due)).map_err(|refusal| {
                     let message = format!("the bill has changed: {}", refusal.message);
                     Refusal::new(RefusalCode::BillChanged, message).on("orderNo")
@@ -113,6 +121,28 @@ impl Engine {
             }
         }
         Ok((item, adapter))
+    }
+
+    /// The bill from the biller, or a refusal when the caller has to be answered before that. Nothing
+    /// was sent by then, so the same confirm may simply come again.
+    async fn bill_in_time(
+        &self,
+        item: &Item,
+        bill_no: &BillNo,
+        answer_at: Instant,
+    ) -> Result<Bill, EngineError> {
+        let left = (answer_at - self.now()).to_std().unwrap_or_default();
+        tokio::select! {
+            biased;
+            bill = self.fresh_bill_of(item, bill_no) => bill,
+            () = self.0.clock.sleep(left) => {
+                let message = format!("the biller did not say in time whether {bill_no} is open");
+                Err(Refusal::new(RefusalCode::BillUnavailable, message)
+                    .on("orderNo")
+                    .later()
+                    .into())
+            }
+        }
     }
 
     fn payment_flow(&self, order: &Order, item: &Item) -> Flow {
@@ -136,26 +166,28 @@ impl Engine {
         }
     }
 
-    /// Pays in a task of its own and waits for it until the caller has to be answered.
-    async fn pay_detached(
-        &self,
-        payment: Payment,
-        actor: Actor,
-        answer_at: Instant,
-    ) -> Result<Confirmed, EngineError> {
-        let started = payment.order.clone();
-        let (done, outcome) = oneshot::channel();
+    /// Starts the payment and pays, in a task of its own: a caller who hangs up at any moment cancels
+    /// nothing, not even between the commit and the call. Tells first how it began, then how it ended.
+    fn pay_detached(&self, payment: Payment, actor: Actor) -> (Began, Ended) {
+        let (begin, began) = oneshot::channel();
+        let (end, ended) = oneshot::channel();
         let engine = self.clone();
         self.0.tasks.spawn(async move {
-            let order = engine.pay(payment, &actor).await;
-            let _ = done.send(order);
+            let mut step = Step::new(OrderEvent::Confirmed, &actor);
+            step.start = Some(payment.flow.clone());
+            let settled = engine.settle(payment.order.clone(), Vec::new(), step).await;
+            let started = match &settled {
+                Ok(Settled::Moved(order)) => Some(order.clone()),
+                _ => None,
+            };
+            // A caller that is gone is told nothing; what it began goes on.
+            let _ = begin.send(settled);
+            if let Some(order) = started {
+                let payment = Payment { order, ..payment };
+                let _ = end.send(engine.pay(payment, &actor).await);
+            }
         });
-        let left = (answer_at - self.now()).to_std().unwrap_or_default();
-        let order = tokio::select! {
-            order = outcome => order.ok().flatten().unwrap_or(started),
-            () = self.0.clock.sleep(left) => started,
-        };
-        standing(order)
+        (began, ended)
     }
 
     /// The call and its tries, then the outcome. None when the outcome could not be written down:
@@ -193,11 +225,25 @@ impl Engine {
         };
         let repeats = ExponentialBuilder::default().with_min_delay(Duration::from_millis(100));
         match settle.retry(repeats.with_max_times(4)).await {
-            Ok(settled) => settled.order(),
+            Ok(settled) => {
+                if let (Settled::NotAllowed(_), Some(attempt)) = (&settled, known.conclusion) {
+                    self.keep_late_answer(&order_no, attempt).await;
+                }
+                settled.order()
+            }
             Err(error) => {
                 tracing::error!(%order_no, %error, "an outcome was not written; the poller takes over");
                 None
             }
+        }
+    }
+
+    /// An answer that came when it could not settle the order any more is evidence for people.
+    async fn keep_late_answer(&self, order_no: &OrderNo, attempt: Attempt) {
+        let outcome = attempt.outcome;
+        tracing::warn!(%order_no, %outcome, "the bank answered when others had gone on");
+        if let Err(error) = self.keep_evidence(vec![attempt]).await {
+            tracing::error!(%order_no, %error, "a late answer was not written");
         }
     }
 
@@ -236,6 +282,7 @@ impl Engine {
             reply: Reply::NotFound,
             was_sent: false,
             attempts: Vec::new(),
+            conclusion: None,
         };
         let mut waits = adapter.tries.iter();
         let mut operation = Operation::Pay;
@@ -247,11 +294,12 @@ impl Engine {
             };
             tried.was_sent |= operation == Operation::Pay && !matches!(reply, Reply::NotSent(_));
             tried.reply = reply;
+            let attempt = self.attempt(&payment.flow, operation, &tried.reply, asked_at, None);
             if matches!(tried.reply, Reply::Succeeded(_) | Reply::Refused { .. }) {
+                tried.conclusion = Some(attempt);
                 return tried;
             }
             self.cry_on_mismatch(&payment.order.order_no, &tried.reply);
-            let attempt = self.attempt(&payment.flow, operation, &tried.reply, asked_at, None);
             tried.attempts.push(attempt);
             let may_send =
                 !tried.was_sent || (adapter.idempotent && matches!(tried.reply, Reply::NotFound));
@@ -330,6 +378,12 @@ impl Engine {
     }
 }
 
+/// How a payment began: whether its flow was committed.
+type Began = oneshot::Receiver<Result<Settled, EngineError>>;
+
+/// How a payment ended; none when the outcome could not be written down.
+type Ended = oneshot::Receiver<Option<Order>>;
+
 /// A payment on its way.
 struct Payment {
     order: Order,
@@ -352,7 +406,10 @@ impl Payment {
 struct Tried {
     reply: Reply,
     was_sent: bool,
+    /// The calls that concluded nothing.
     attempts: Vec<Attempt>,
+    /// The call that did; kept only where it came too late.
+    conclusion: Option<Attempt>,
 }
 
 /// The order as it stands, as an answer to a confirm.
@@ -388,20 +445,25 @@ pub(super) fn not_found(order_no: &OrderNo) -> Refusal {
 }
 
 impl Engine {
-    /// Closes an order that nobody confirmed in time; the refusal for whoever confirms it now.
-    async fn expire_now(&self, order: Order, actor: &Actor) -> Result<Refusal, EngineError> {
+    /// Closes an order that nobody confirmed in time, and refuses whoever confirms it now. One that
+    /// another caller confirmed meanwhile is answered as it stands: nobody is told to make a new
+    /// order while this one pays.
+    async fn expire_now(&self, order: Order, actor: &Actor) -> Result<Confirmed, EngineError> {
         let message = format!(
             "order {} was to be confirmed by {}; make a new one",
             order.order_no,
             order.expires_at.to_rfc3339()
         );
-        debug_assert!(matches!(
-            next(order.state, OrderEvent::Expired),
-            Ok(Transition::To(_))
-        ));
         let mut step = Step::new(OrderEvent::Expired, actor);
         step.reason = Some("EXPIRED".to_owned());
-        self.settle(order, Vec::new(), step).await?;
-        Ok(Refusal::new(RefusalCode::OrderExpired, message).on("orderNo"))
+        match self.settle(order, Vec::new(), step).await? {
+            Settled::NotAllowed(order) => standing(order),
+            Settled::Moved(_)
+            | Settled::AlreadyThere(_)
+            | Settled::OpenPayment(_)
+            | Settled::Overtaken => Err(Refusal::new(RefusalCode::OrderExpired, message)
+                .on("orderNo")
+                .into()),
+        }
     }
 }

@@ -24,7 +24,6 @@ impl Engine {
         maker: &Actor,
     ) -> Result<Case, EngineError> {
         let (case, order) = self.case_and_order(case_no).await?;
-        check_fit(decision, &case, &order)?;
         let now = self.now();
         let proposal = Proposal {
             decision,
@@ -33,6 +32,7 @@ impl Engine {
             proposed_at: now,
         };
         let proposed = case.propose(proposal).map_err(refusal)?;
+        check_fit(decision, &case, &order)?;
         let audit = self.case_audit(now, maker, &proposed, "PROPOSED", Some(case.state));
         self.replace_case(proposed, audit).await
     }
@@ -92,7 +92,7 @@ impl Engine {
             Settled::AlreadyThere(order) | Settled::NotAllowed(order) => {
                 Err(does_not_fit(decision, &order).into())
             }
-            Settled::CaseChanged => Err(case_changed(case_no).into()),
+            Settled::Overtaken => Err(case_changed(case_no).into()),
         }
     }
 

@@ -48,8 +48,8 @@ impl Engine {
             case: CaseMove::Open(case),
             ..step
         };
-        self.settle(doubtful.order, doubtful.flows, step).await?;
-        Ok(Polled::Settled)
+        let settled = self.settle(doubtful.order, doubtful.flows, step).await?;
+        Ok(Polled::after(&settled))
     }
 
     /// A new case about an order.

@@ -53,6 +53,20 @@ pub(super) enum Polled {
     Waiting,
 }
 
+impl Polled {
+    /// How it ended where a step was not an answer of the bank: whoever was overtaken, because its
+    /// lease had lapsed, leaves the exception to the one who holds it now.
+    pub(super) fn after(settled: &Settled) -> Self {
+        match settled {
+            Settled::Overtaken => Polled::Waiting,
+            Settled::Moved(_)
+            | Settled::AlreadyThere(_)
+            | Settled::NotAllowed(_)
+            | Settled::OpenPayment(_) => Polled::Settled,
+        }
+    }
+}
+
 /// An exception with everything that belongs to it.
 pub(super) struct Doubtful {
     pub exception: Exception,
@@ -292,7 +306,6 @@ impl Engine {
         let (reply, attempt) = self.query(&doubtful).await?;
         let outcome = reply.outcome();
         let mut step = Step::new(OrderEvent::PaymentSucceeded, actor);
-        step.attempts = vec![attempt.clone()];
         let mut exception = doubtful.exception.clone();
         match doubtful
             .exception

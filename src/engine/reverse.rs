@@ -51,7 +51,7 @@ impl Engine {
                 };
                 self.reverse(doubtful, actor).await
             }
-            _ => Ok(Polled::Settled),
+            other => Ok(Polled::after(&other)),
         }
     }
 

@@ -53,6 +53,12 @@ impl Step {
             actor: actor.clone(),
         }
     }
+
+    /// Whether it is void if somebody else changed the case, or holds the exception by now.
+    fn rests_on_more(&self) -> bool {
+        matches!(self.case, CaseMove::Replace(_))
+            || matches!(self.exception, ExceptionMove::Replace(_))
+    }
 }
 
 /// What became of a step.
@@ -66,8 +72,9 @@ pub(super) enum Settled {
     NotAllowed(Order),
     /// Another payment of the same bill is open; nothing was written.
     OpenPayment(OrderNo),
-    /// The case that was decided has been changed by somebody else; nothing was written.
-    CaseChanged,
+    /// The case that was decided, or the exception that was worked on, has been changed by somebody
+    /// else; nothing was written.
+    Overtaken,
 }
 
 impl Settled {
@@ -77,7 +84,7 @@ impl Settled {
             Settled::Moved(order) | Settled::AlreadyThere(order) | Settled::NotAllowed(order) => {
                 Some(order)
             }
-            Settled::OpenPayment(_) | Settled::CaseChanged => None,
+            Settled::OpenPayment(_) | Settled::Overtaken => None,
         }
     }
 }
@@ -98,7 +105,14 @@ impl Engine {
         let (mut order, mut flows) = (order, known);
         for _ in 0..ROUNDS_MAX {
             let refused = match next(order.state, step.event) {
-                Ok(Transition::AlreadyThere) => return Ok(Settled::AlreadyThere(order)),
+                Ok(Transition::To(_)) if is_overtaken_by_reversal(&order, &flows, step.event) => {
+                    self.keep_evidence(step.attempts).await?;
+                    return Ok(Settled::NotAllowed(order));
+                }
+                Ok(Transition::AlreadyThere) => {
+                    self.keep_evidence(step.attempts).await?;
+                    return Ok(Settled::AlreadyThere(order));
+                }
                 Ok(Transition::To(to)) => {
                     let planned = self.plan(&order, &flows, to, &step).await?;
                     match self.0.store.move_order(planned.clone()).await? {
@@ -116,15 +130,28 @@ impl Engine {
                 if refused.late_success {
                     self.open_late_success(&order, &step).await?;
                 }
+                self.keep_evidence(step.attempts).await?;
                 return Ok(Settled::NotAllowed(order));
             }
             let version = order.version;
             (order, flows) = self.read_again(&order.order_no).await?;
-            if order.version == version && matches!(step.case, CaseMove::Replace(_)) {
-                return Ok(Settled::CaseChanged);
+            if order.version == version && step.rests_on_more() {
+                self.keep_evidence(step.attempts).await?;
+                return Ok(Settled::Overtaken);
             }
         }
         Err(StoreError::GaveWay(format!("order {} moves all the time", order.order_no)).into())
+    }
+
+    /// Keeps the calls of a step that moved nothing: what was heard is evidence all the same.
+    pub(super) async fn keep_evidence(&self, attempts: Vec<Attempt>) -> Result<(), StoreError> {
+        if attempts.is_empty() {
+            return Ok(());
+        }
+        self.0
+            .store
+            .solo(move |tx| tx.keep_attempts(&attempts))
+            .await
     }
 
     async fn read_again(&self, order_no: &OrderNo) -> Result<(Order, Vec<Flow>), EngineError> {
@@ -324,6 +351,18 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Whether an answer about the payment says what was and not what is: a reversal has gone out since
+/// and has no outcome, so the money may be back already. Such an answer can only come from a program
+/// that was paused with it; people decide, or the reversal's own answer.
+fn is_overtaken_by_reversal(order: &Order, flows: &[Flow], event: OrderEvent) -> bool {
+    let is_about_payment = matches!(
+        event,
+        OrderEvent::PaymentSucceeded | OrderEvent::PaymentRefused | OrderEvent::PaymentNotFound
+    );
+    let is_open = |flow: &Flow| flow.kind == FlowKind::Reversal && flow.state == FlowState::Started;
+    order.state == OrderState::Manual && is_about_payment && flows.iter().any(is_open)
 }
 
 /// The flow's new values, where the event proves something about it. A payment may be corrected

@@ -127,7 +127,9 @@ pub(super) fn apply_rest(c: &mut AnyConnection, step: &Move) -> Result<(), Failu
             exceptions::insert(c, exception)?;
         }
         ExceptionMove::Replace(exception) => {
-            exceptions::replace(c, exception)?;
+            if !exceptions::replace(c, exception)? {
+                return Err(Failure::Void);
+            }
         }
         ExceptionMove::Close => exceptions::close(c, &after.order_no, after.updated_at)?,
     }

@@ -36,7 +36,7 @@ pub enum ExceptionMove {
     Keep,
     /// Opens one (an open one is closed first).
     Open(Exception),
-    /// Writes an open one's new values.
+    /// Writes an open one's new values; if somebody leased it meanwhile the whole move is lost.
     Replace(Exception),
     /// Closes it.
     Close,
@@ -81,7 +81,7 @@ pub struct Move {
 pub enum Moved {
     /// It was written.
     Done,
-    /// Somebody else moved the order (or the case) first; nothing was written.
+    /// Somebody else moved the order (or the case, or leased the exception) first; nothing was written.
     Lost,
     /// Another payment of the same bill is open; nothing was written.
     OpenPayment {

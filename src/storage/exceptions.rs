@@ -11,8 +11,8 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 /// A row of `exceptions`.
-#[derive(Clone, Debug, Queryable, QueryableByName, Insertable, AsChangeset)]
-#[diesel(table_name = exceptions, treat_none_as_null = true)]
+#[derive(Clone, Debug, Queryable, QueryableByName, Insertable)]
+#[diesel(table_name = exceptions)]
 pub(super) struct ExceptionRow {
     pub exception_id: String,
     pub order_no: String,
@@ -34,6 +34,68 @@ pub(super) struct ExceptionRow {
     pub lease_until: Option<i64>,
     pub fence: i64,
     pub closed_at: Option<i64>,
+}
+
+/// What the holder of a lease writes: all but what never changes, and but the alarm, which any
+/// replica may raise meanwhile.
+#[derive(AsChangeset)]
+#[diesel(table_name = exceptions, treat_none_as_null = true)]
+struct Held {
+    reversal_flow_no: Option<String>,
+    phase: String,
+    polls: i32,
+    unknowns: i32,
+    not_found: i32,
+    tries: i32,
+    last_outcome: Option<String>,
+    phase_at: i64,
+    next_at: i64,
+    escalated: bool,
+    lease_owner: Option<String>,
+    lease_until: Option<i64>,
+    closed_at: Option<i64>,
+}
+
+impl From<ExceptionRow> for Held {
+    fn from(row: ExceptionRow) -> Self {
+        let ExceptionRow {
+            exception_id: _,
+            order_no: _,
+            payment_flow_no: _,
+            reversal_flow_no,
+            phase,
+            polls,
+            unknowns,
+            not_found,
+            tries,
+            last_outcome,
+            payment_started_at: _,
+            opened_at: _,
+            phase_at,
+            next_at,
+            alarm: _,
+            escalated,
+            lease_owner,
+            lease_until,
+            fence: _,
+            closed_at,
+        } = row;
+        Self {
+            reversal_flow_no,
+            phase,
+            polls,
+            unknowns,
+            not_found,
+            tries,
+            last_outcome,
+            phase_at,
+            next_at,
+            escalated,
+            lease_owner,
+            lease_until,
+            closed_at,
+        }
+    }
 }
 
 impl From<&Exception> for ExceptionRow {
@@ -142,24 +204,44 @@ pub fn list(
     rows.into_iter().map(Exception::try_from).collect()
 }
 
-/// How many exceptions are open in each phase, and when the oldest of them was opened.
-pub fn open_summary(c: &mut AnyConnection) -> Result<Vec<(Phase, i64, Instant)>, StoreError> {
-    let rows: Vec<(String, i64, Option<i64>)> = exceptions::table
+/// The open exceptions of one phase, in figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenFigures {
+    /// Which phase.
+    pub phase: Phase,
+    /// How many.
+    pub count: i64,
+    /// When the oldest of them was opened.
+    pub oldest: Instant,
+    /// The highest place on the ladder: how often the bank was asked about one of them.
+    pub polls_max: i32,
+}
+
+/// The open exceptions in figures, phase by phase.
+pub fn open_figures(c: &mut AnyConnection) -> Result<Vec<OpenFigures>, StoreError> {
+    use diesel::dsl::{count_star, max, min};
+    let rows: Vec<(String, i64, Option<i64>, Option<i32>)> = exceptions::table
         .filter(exceptions::closed_at.is_null())
         .group_by(exceptions::phase)
         .select((
             exceptions::phase,
-            diesel::dsl::count_star(),
-            diesel::dsl::min(exceptions::opened_at),
+            count_star(),
+            min(exceptions::opened_at),
+            max(exceptions::polls),
         ))
         .load(c)?;
     rows.into_iter()
-        .map(|(phase, count, oldest)| {
+        .map(|(phase, count, oldest, polls)| {
             let of = RowOf {
                 table: "exceptions",
                 key: &phase,
             };
-            Ok((of.word(&phase)?, count, of.instant(oldest.unwrap_or(0))?))
+            Ok(OpenFigures {
+                phase: of.word(&phase)?,
+                count,
+                oldest: of.instant(oldest.unwrap_or(0))?,
+                polls_max: polls.unwrap_or(0),
+            })
         })
         .collect()
 }
@@ -219,14 +301,10 @@ pub(super) fn insert(c: &mut AnyConnection, exception: &Exception) -> QueryResul
     Ok(())
 }
 
-/// Writes an open exception's new values, whoever holds the lease: the order's own version is the
-/// guard of the move that this belongs to.
-pub(super) fn replace(c: &mut AnyConnection, exception: &Exception) -> QueryResult<usize> {
-    let row = ExceptionRow::from(exception);
-    let id = row.exception_id.clone();
-    diesel::update(exceptions::table.filter(exceptions::exception_id.eq(id)))
-        .set(row)
-        .execute(c)
+/// Writes an open exception's new values if nobody has leased it since they were read; false if
+/// somebody has. The order's own version does not tell: an ask that settles nothing leaves it alone.
+pub(super) fn replace(c: &mut AnyConnection, exception: &Exception) -> QueryResult<bool> {
+    write(c, ExceptionRow::from(exception))
 }
 
 /// Writes the counts of an ask back if the lease is still the same, and gives the lease up.
@@ -236,6 +314,10 @@ pub(super) fn write_back(c: &mut AnyConnection, exception: &Exception) -> QueryR
         lease_until: None,
         ..ExceptionRow::from(exception)
     };
+    write(c, row)
+}
+
+fn write(c: &mut AnyConnection, row: ExceptionRow) -> QueryResult<bool> {
     let (id, fence) = (row.exception_id.clone(), row.fence);
     let written = diesel::update(
         exceptions::table
@@ -243,7 +325,7 @@ pub(super) fn write_back(c: &mut AnyConnection, exception: &Exception) -> QueryR
             .filter(exceptions::fence.eq(fence))
             .filter(exceptions::closed_at.is_null()),
     )
-    .set(row)
+    .set(Held::from(row))
     .execute(c)?;
     Ok(written == 1)
 }

@@ -129,6 +129,17 @@ impl Tx<'_> {
         )?)
     }
 
+    /// Writes calls down that belong to no move; one that is there already stays as it is.
+    pub fn keep_attempts(
+        &mut self,
+        attempts: &[crate::domain::flow::Attempt],
+    ) -> Result<(), StoreError> {
+        for attempt in attempts {
+            flows::insert_attempt(self.c, attempt)?;
+        }
+        Ok(())
+    }
+
     /// Opens a case unless one of its kind is open for the order.
     pub fn open_case(&mut self, case: &crate::domain::case::Case) -> Result<bool, StoreError> {
         Ok(cases::open(self.c, case)?)
@@ -139,12 +150,12 @@ impl Tx<'_> {
         Ok(cases::replace(self.c, case)?)
     }
 
-    /// Writes an exception's new values.
+    /// Writes an open exception's new values if nobody has leased it since they were read.
     pub fn replace_exception(
         &mut self,
         exception: &crate::domain::exception::Exception,
     ) -> Result<bool, StoreError> {
-        Ok(exceptions::replace(self.c, exception)? == 1)
+        Ok(exceptions::replace(self.c, exception)?)
     }
 }
 

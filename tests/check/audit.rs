@@ -198,6 +198,15 @@ async fn a_case_that_moved_without_its_rows_is_found() {
 }
 
 #[tokio::test]
+async fn a_case_that_moved_as_no_case_does_is_found() {
+    on_each(async |mut pair| {
+        pair.sql("UPDATE audit SET action = 'REJECTED' WHERE action = 'APPROVED'");
+        pair.assert_found(Invariant::Audit, DECIDED, "no such move of a case");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_order_that_moved_without_its_rows_is_found() {
     on_each(async |mut pair| {
         let number = given::number(CLOSED);
@@ -237,6 +246,18 @@ async fn an_order_that_cannot_be_read_is_found() {
             "UPDATE orders SET currency = 'X' WHERE order_no = '{number}'"
         ));
         pair.assert_found(Invariant::Durable, SUCCEEDED, "cannot be read");
+    })
+    .await;
+    on_each(async |mut pair| {
+        let number = payment_no(SUCCEEDED);
+        pair.sql(&format!(
+            "UPDATE flows SET currency = 'X' WHERE flow_no = '{number}'"
+        ));
+        pair.assert_found(
+            Invariant::Durable,
+            SUCCEEDED,
+            &format!("flows row {number}"),
+        );
     })
     .await;
 }

@@ -267,6 +267,18 @@ async fn a_reversed_order_has_its_reversal() {
 }
 
 #[tokio::test]
+async fn a_reversing_order_has_a_reversal_that_was_started() {
+    on_each(async |mut pair| {
+        let number = given::number(UNKNOWN);
+        pair.sql(&format!(
+            "UPDATE orders SET state = 'REVERSING' WHERE order_no = '{number}'"
+        ));
+        pair.assert_found(Invariant::IntentFirst, UNKNOWN, "REVERSING without");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn paying_twice_at_the_old_bank_is_found_and_at_the_new_one_not() {
     on_each(async |mut pair| {
         let order = given::order(MANUAL);

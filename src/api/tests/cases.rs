@@ -122,7 +122,7 @@ async fn a_proposal_has_evidence_fits_and_stands_alone() {
     );
     desk.decide(OPERATOR, "FAILED", "the desk says so").await;
     assert_eq!(
-        refusal(&desk.decide(ADMIN, "KEEP", "y").await),
+        refusal(&desk.decide(ADMIN, "SUCCEEDED", "y").await),
         ("CASE_ALREADY_PROPOSED", "caseNo")
     );
 }

@@ -299,7 +299,7 @@ async fn a_socket_that_never_introduces_itself_is_closed() {
 /// One that is asked for a sign of life and stays silent is gone; one that answers stays.
 #[tokio::test]
 async fn a_silent_socket_is_given_up() {
-    let world = World::with(|options| options.websocket_ping = Duration::from_millis(20)).await;
+    let world = World::with(|options| options.websocket_ping = Duration::from_millis(50)).await;
     let address = listen(&world).await;
     let silent = Client::introduced(address, ALPHA).await;
     let mut alive = Client::introduced(address, ALPHA).await;
