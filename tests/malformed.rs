@@ -105,117 +105,129 @@ fn no_objects() -> Vec<(&'static str, Value)> {
     all
 }
 
-/// Objects with a field that is not what it should be.
-fn bad_fields() -> Vec<(&'static str, Value)> {
-    let status = |with: &str| json_body(spoiled("\"status\":%", with));
-    let amount = |with: &str| json_body(spoiled("\"amount_minor\":\"$amount_minor\"", with));
-    let flow = |with: &str| json_body(spoiled("\"flow_no\":\"$flow_no\"", with));
-    vec![
-        ("no status", status("\"state\":%")),
-        ("a status of null", status("\"status\":null")),
-        ("a status in quotes", status("\"status\":\"%\"")),
-        ("a status with a fraction", status("\"status\":%.0")),
-        ("a status with an exponent", status("\"status\":%e0")),
-        ("a status of true", status("\"status\":true")),
-        ("a status in a list", status("\"status\":[%]")),
-        ("a status beyond everything", status("\"status\":1e999")),
-        ("a status with a zero before", status("\"status\":0%")),
-        ("a status with a plus", status("\"status\":+%")),
-        ("a status twice", status("\"status\":%,\"status\":%")),
-        ("two statuses", status("\"status\":-1,\"status\":%")),
-        (
-            "a status twice, once escaped",
-            status("\"status\":-1,\"st\\u0061tus\":%"),
-        ),
-        ("a status of another case", status("\"STATUS\":%")),
-        ("no flow number", flow("\"flow\":\"$flow_no\"")),
-        ("a flow number of null", flow("\"flow_no\":null")),
-        ("a flow number without quotes", flow("\"flow_no\":$flow_no")),
-        (
-            "a flow number with a blank",
-            flow("\"flow_no\":\"$flow_no \""),
-        ),
-        ("a flow number with more", flow("\"flow_no\":\"$flow_no0\"")),
-        (
-            "a flow number with a NUL",
-            flow("\"flow_no\":\"$flow_no\\u0000\""),
-        ),
-        (
-            "a flow number twice",
-            flow("\"flow_no\":\"$flow_no\",\"flow_no\":\"$flow_no\""),
-        ),
-        ("half a surrogate", flow("\"flow_no\":\"$flow_no\\ud800\"")),
-        (
-            "an amount with a fraction",
-            amount("\"amount_minor\":$amount_minor.0"),
-        ),
-        (
-            "an amount with a point",
-            amount("\"amount_minor\":\"$amount_minor.00\""),
-        ),
-        (
-            "an amount with an exponent",
-            amount("\"amount_minor\":\"50e2\""),
-        ),
-        (
-            "an amount with a sign",
-            amount("\"amount_minor\":\"+$amount_minor\""),
-        ),
-        (
-            "an amount with a blank",
-            amount("\"amount_minor\":\" $amount_minor\""),
-        ),
-        (
-            "an amount with a comma",
-            amount("\"amount_minor\":\"5,000\""),
-        ),
-        ("a negative amount", amount("\"amount_minor\":-5000")),
-        ("an amount of NaN", amount("\"amount_minor\":NaN")),
-        (
-            "an amount beyond everything",
-            amount("\"amount_minor\":1e999"),
-        ),
-        (
-            "an amount of many digits",
-            amount("\"amount_minor\":\"99999999999999999999\""),
-        ),
-        (
-            "a full-width amount",
-            amount("\"amount_minor\":\"５０００\""),
-        ),
-        ("no amount", amount("\"amount\":\"$amount_minor\"")),
-        (
-            "an amount twice",
-            amount("\"amount_minor\":\"1\",\"amount_minor\":\"$amount_minor\""),
-        ),
-        (
-            "an amount in an object",
-            amount("\"amount_minor\":{\"value\":\"$amount_minor\"}"),
-        ),
-        ("no currency", json_body(spoiled("\"currency\"", "\"ccy\""))),
-        (
-            "a currency in lower case",
-            json_body(spoiled("\"$currency\"", "\"cny\"")),
-        ),
-        (
-            "a currency by its number",
-            json_body(spoiled("\"$currency\"", "156")),
-        ),
-        ("no bill", json_body(spoiled("\"bill_no\"", "\"bill\""))),
-        ("a bill of null", json_body(spoiled("\"$bill_no\"", "null"))),
-        (
-            "a bill without quotes",
-            json_body(spoiled("\"$bill_no\"", "$bill_no")),
-        ),
-        (
-            "a control character",
-            json_body(spoiled("\"U1\"", "\"U\n1\"")),
-        ),
-        (
-            "a reference without end",
-            json_body(spoiled("\"U1\"", &format!("\"{}\"", "U".repeat(300)))),
-        ),
-    ]
+/// Answers in which a piece of the right one is exchanged for something else, a name each.
+fn exchanged(piece: &str, others: &[(&'static str, &str)]) -> Vec<(&'static str, Value)> {
+    let answer = |with: &str| json_body(spoiled(piece, with));
+    others
+        .iter()
+        .map(|(name, with)| (*name, answer(with)))
+        .collect()
+}
+
+/// Objects whose status is not a status.
+fn bad_statuses() -> Vec<(&'static str, Value)> {
+    exchanged(
+        r#""status":%"#,
+        &[
+            ("no status", r#""state":%"#),
+            ("a status of null", r#""status":null"#),
+            ("a status in quotes", r#""status":"%""#),
+            ("a status with a fraction", r#""status":%.0"#),
+            ("a status with an exponent", r#""status":%e0"#),
+            ("a status of true", r#""status":true"#),
+            ("a status in a list", r#""status":[%]"#),
+            ("a status beyond everything", r#""status":1e999"#),
+            ("a status with a zero before", r#""status":0%"#),
+            ("a status with a plus", r#""status":+%"#),
+            ("a status twice", r#""status":%,"status":%"#),
+            ("two statuses", r#""status":-1,"status":%"#),
+            (
+                "two statuses, one escaped",
+                r#""status":-1,"st\u0061tus":%"#,
+            ),
+            ("a status of another case", r#""STATUS":%"#),
+        ],
+    )
+}
+
+/// Objects about nobody's flow or bill, or somebody else's.
+fn bad_numbers() -> Vec<(&'static str, Value)> {
+    let flows = exchanged(
+        r#""flow_no":"$flow_no""#,
+        &[
+            ("no flow number", r#""flow":"$flow_no""#),
+            ("a flow number of null", r#""flow_no":null"#),
+            ("a flow number without quotes", r#""flow_no":$flow_no"#),
+            ("a flow number with a blank", r#""flow_no":"$flow_no ""#),
+            ("a flow number with more", r#""flow_no":"$flow_no0""#),
+            ("a flow number with a NUL", r#""flow_no":"$flow_no\u0000""#),
+            (
+                "a flow number twice",
+                r#""flow_no":"$flow_no","flow_no":"$flow_no""#,
+            ),
+            ("half a surrogate", r#""flow_no":"$flow_no\ud800""#),
+        ],
+    );
+    let bills = exchanged(
+        r#""bill_no":"$bill_no""#,
+        &[
+            ("no bill", r#""bill":"$bill_no""#),
+            ("a bill of null", r#""bill_no":null"#),
+            ("a bill without quotes", r#""bill_no":$bill_no"#),
+        ],
+    );
+    let long = format!(r#""{}""#, "U".repeat(300));
+    let references = exchanged(
+        r#""U1""#,
+        &[
+            ("a control character", "\"U\n1\""),
+            ("a reference without end", &long),
+        ],
+    );
+    [flows, bills, references].concat()
+}
+
+/// Objects whose amount or currency is none.
+fn bad_amounts() -> Vec<(&'static str, Value)> {
+    let amounts = exchanged(
+        r#""amount_minor":"$amount_minor""#,
+        &[
+            (
+                "an amount with a fraction",
+                r#""amount_minor":$amount_minor.0"#,
+            ),
+            (
+                "an amount with a point",
+                r#""amount_minor":"$amount_minor.00""#,
+            ),
+            ("an amount with an exponent", r#""amount_minor":"50e2""#),
+            (
+                "an amount with a sign",
+                r#""amount_minor":"+$amount_minor""#,
+            ),
+            (
+                "an amount with a blank",
+                r#""amount_minor":" $amount_minor""#,
+            ),
+            ("an amount with a comma", r#""amount_minor":"5,000""#),
+            ("a negative amount", r#""amount_minor":-5000"#),
+            ("an amount of NaN", r#""amount_minor":NaN"#),
+            ("an amount beyond everything", r#""amount_minor":1e999"#),
+            (
+                "an amount of many digits",
+                r#""amount_minor":"99999999999999999999""#,
+            ),
+            ("a full-width amount", r#""amount_minor":"５０００""#),
+            ("no amount", r#""amount":"$amount_minor""#),
+            (
+                "an amount twice",
+                r#""amount_minor":"1","amount_minor":"$amount_minor""#,
+            ),
+            (
+                "an amount in an object",
+                r#""amount_minor":{"value":"$amount_minor"}"#,
+            ),
+        ],
+    );
+    let currencies = exchanged(
+        r#""currency":"$currency""#,
+        &[
+            ("no currency", r#""ccy":"$currency""#),
+            ("a currency in lower case", r#""currency":"cny""#),
+            ("a currency by its number", r#""currency":156"#),
+        ],
+    );
+    [amounts, currencies].concat()
 }
 
 /// Right bodies in a wrong envelope.
@@ -278,10 +290,14 @@ fn bad_envelopes() -> Vec<(&'static str, Value)> {
 }
 
 fn all_answers() -> Vec<(&'static str, Value)> {
-    [no_objects(), bad_fields(), bad_envelopes()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        no_objects(),
+        bad_statuses(),
+        bad_numbers(),
+        bad_amounts(),
+        bad_envelopes(),
+    ]
+    .concat()
 }
 
 /// The answer with this status written in.
