@@ -1,5 +1,6 @@
 //! How files look: their size and their names, and what is left out of them.
 
+use super::floors::is_test;
 use super::text::code_of;
 
 /// The longest that a file may be.
@@ -7,16 +8,38 @@ pub const LINES_MAX: usize = 600;
 /// The longest that a function may be.
 pub const FUNCTION_LINES_MAX: usize = 70;
 
-/// Loops that look again until something is so, each with a deadline, and the manual clock itself:
-/// the only places of a test in which anything sleeps, and why.
-const MAY_SLEEP: &[(&str, &str)] = &[
+/// The only places of a test in which anything sleeps: loops that look again until something is so,
+/// each with a deadline, and what is about time itself. With how often, and why.
+const MAY_SLEEP: &[(&str, usize, &str)] = &[
+    (
+        "src/cache/tests_redis.rs",
+        1,
+        "until a cache serves again; 60 s",
+    ),
+    (
+        "tests/faults_crash.rs",
+        2,
+        "a caller's pause between two tries; the moment of a kill",
+    ),
     (
         "tests/support/bank/clock.rs",
+        2,
         "the manual clock, on which the engine sleeps",
     ),
     (
         "tests/support/bank/time.rs",
-        "looks until the engine is at rest; 30 s",
+        1,
+        "until the engine is at rest; 30 s",
+    ),
+    (
+        "tests/support/process.rs",
+        1,
+        "until a process shows what is waited for; a deadline",
+    ),
+    (
+        "tests/support/redis.rs",
+        1,
+        "until a server is up or down; 30 s",
     ),
 ];
 
@@ -29,23 +52,42 @@ pub fn size(path: &str, text: &str) -> Vec<String> {
     vec![format!("{path} has {lines} lines")]
 }
 
-/// A function that is too long.
+/// Functions that are a list of one thing under the other, and no shorter in two.
+const MAY_BE_LONG: &[(&str, usize)] = &[
+    // What a number in the settings may be.
+    ("src/config/check.rs", 77),
+    // Everything that a center is made of, in the sequence in which it starts.
+    ("src/daemon.rs", 73),
+];
+
+/// A function that is too long; tables of tests may be as long as they are.
 pub fn functions(path: &str, text: &str) -> Vec<String> {
-    let code = code_of(text);
+    if is_test(path) {
+        return Vec::new();
+    }
+    let may = MAY_BE_LONG.iter().find(|(place, _)| *place == path);
+    let lines_max = may.map_or(FUNCTION_LINES_MAX, |(_, lines)| *lines);
+    let code = code_of(
+        text.split("#[cfg(test)]\nmod tests {")
+            .next()
+            .unwrap_or(text),
+    );
     let lines: Vec<&str> = code.lines().collect();
     let mut wrong = Vec::new();
     for (place, line) in lines.iter().enumerate() {
-        let is_function = line.split_whitespace().any(|word| word == "fn");
-        let indent = line.len() - line.trim_start().len();
-        let closing = format!("{}}}", " ".repeat(indent));
-        if !is_function {
+        if !line.split_whitespace().any(|word| word == "fn") {
             continue;
         }
-        let end = lines[place..]
+        let indent = line.len() - line.trim_start().len();
+        let closing = format!("{}}}", " ".repeat(indent));
+        // Its head ends with a brace, or there is no body here to measure.
+        let head = lines[place..]
             .iter()
-            .position(|line| *line == closing || line.ends_with(';'));
+            .position(|l| l.ends_with(['{', ';', '}']));
+        let has_body = head.is_some_and(|head| lines[place + head].ends_with('{'));
+        let end = lines[place..].iter().position(|l| *l == closing);
         let length = end.map_or(0, |end| end + 1);
-        if length > FUNCTION_LINES_MAX && lines[place + length - 1] == closing {
+        if has_body && length > lines_max {
             wrong.push(format!(
                 "{path}:{}: a function of {length} lines",
                 place + 1
@@ -89,19 +131,23 @@ pub fn leftovers(path: &str, text: &str) -> Vec<String> {
     found.map(|word| format!("{path}: {word}")).collect()
 }
 
-/// A test that sleeps.
+/// A test that sleeps where, or more often than, it may.
 pub fn sleeps(path: &str, text: &str) -> Vec<String> {
     let is_test = path.starts_with("tests/") || path.contains("test");
-    let may = MAY_SLEEP.iter().any(|(allowed, _)| *allowed == path);
+    let allowed = MAY_SLEEP.iter().find(|(place, ..)| *place == path);
+    let allowed = allowed.map_or(0, |(_, times, _)| *times);
     let code = code_of(text);
-    let sleeps = code.match_indices("sleep(").filter(|(place, _)| {
-        let before = &code[..*place];
-        before.ends_with('.') || before.ends_with(':') || before.ends_with(' ')
-    });
-    match (is_test && !may, sleeps.count()) {
-        (true, times) if times > 0 => vec![format!("{path} sleeps {times} times")],
-        _ => Vec::new(),
+    let begins = |place: usize| code[..place].ends_with(['.', ':', ' ', '(']);
+    let times = code
+        .match_indices("sleep(")
+        .filter(|(place, _)| begins(*place))
+        .count();
+    if !is_test || times <= allowed {
+        return Vec::new();
     }
+    vec![format!(
+        "{path} sleeps {times} times, and may {allowed} times"
+    )]
 }
 
 /// Migrations of one database that the other one has not.
