@@ -394,6 +394,11 @@ async fn wait_until_polled(merchant: &Client, name: &str, order_no: &str) {
     let what = format!("the poller to hear the lie {name:?}");
     wait_for(&what, PATIENCE, async || {
         let story = merchant.timeline(order_no).await.ok()?;
+        let state = &story["order"]["state"];
+        assert!(
+            state == "PAYING" || state == "UNKNOWN",
+            "{name}: concluded as {state}"
+        );
         let attempts = story["attempts"].as_array()?;
         let heard: Vec<_> = attempts
             .iter()

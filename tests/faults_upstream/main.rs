@@ -33,7 +33,12 @@ fn bill_no(item: &str, number: usize) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_row_ends_where_the_bank_s_books_say() {
-    let world = Setup::on(TestDatabase::sqlite()).start().await;
+    let world = Setup::on(TestDatabase::sqlite())
+        // Room for some asks before a success that comes late, but in time.
+        .set("adapters.legacy.certainty_window_s", 9)
+        .set("adapters.legacy.case_after_s", 14)
+        .start()
+        .await;
     let daemon = world.daemon().await;
     let rows = all_rows();
     let merchant = daemon.merchant();

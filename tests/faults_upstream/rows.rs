@@ -192,7 +192,7 @@ fn doubtful_answers() -> Vec<Row> {
         row("success after \"not found\"", vec![later(2_500)]),
         row(
             "success after \"not found\" at the older bank",
-            vec![later(2_500)],
+            vec![later(7_000)],
         )
         .at_the_older_bank(),
         row(
