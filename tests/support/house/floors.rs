@@ -89,7 +89,7 @@ pub fn arrows(path: &str, text: &str) -> Vec<String> {
                 .iter()
                 .any(|(r, knows)| r == name && knows.contains(&other))
         };
-        is_test(path) && may_know.iter().any(|name| floor(&name))
+        is_test(path) && may_know.iter().any(floor)
     };
     let mut wrong = Vec::new();
     for (other, tail) in rooms_known(path, &code_of(text)) {
