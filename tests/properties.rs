@@ -16,7 +16,7 @@ use proptest::sample::select;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 use std::time::Duration;
-use support::bank::{Deed, TestBank};
+use support::bank::{Deed, TestBank, alarms};
 use support::database::TestDatabase;
 
 /// What happens to one order at the far side.
@@ -151,6 +151,17 @@ fn tell(story: &Story, database: TestDatabase) {
         assert!(
             state.is_terminal() || (state == OrderState::Manual && has_case),
             "I14: order {order} is {state} after all faults have stopped"
+        );
+        // I3: each exception calls once for each level, and each time a person is called it is by a case.
+        let exceptions = bank.wait(bank.engine().exceptions_of(order)).unwrap().len();
+        let heard = alarms::about(order);
+        let count = |kind: &str| heard.iter().filter(|alarm| alarm.kind == kind).count();
+        assert!(count("OLD_EXCEPTION") <= 2 * exceptions, "I3: {heard:?}");
+        let cases = bank.wait(bank.engine().cases_of(order)).unwrap();
+        assert_eq!(
+            count("CASE_OPENED") + count("LATE_SUCCESS"),
+            cases.len(),
+            "I3: {heard:?}"
         );
     }
 }
