@@ -98,6 +98,7 @@ fn histograms_have_buckets_and_all_metrics_descriptions() {
         for (name, kind, _) in METRICS {
             match kind {
                 Kind::Counter => metrics::counter!(*name).increment(1),
+                Kind::Gauge => metrics::gauge!(*name).set(3.0),
                 Kind::Seconds | Kind::Sizes => metrics::histogram!(*name).record(3.0),
             }
         }
@@ -110,6 +111,7 @@ fn histograms_have_buckets_and_all_metrics_descriptions() {
         );
         let type_line = match kind {
             Kind::Counter => format!("# TYPE {name} counter"),
+            Kind::Gauge => format!("# TYPE {name} gauge"),
             Kind::Seconds | Kind::Sizes => format!("# TYPE {name} histogram"),
         };
         assert!(text.contains(&type_line), "{type_line} is not in\n{text}");

@@ -1,8 +1,7 @@
-//! What happens at the same moment, or after somebody was gone for a while: many callers of one
-//! order, two programs on one database, a program that was paused past its lease, one that died.
+//! What happens at the same moment: many callers of one order, callers who leave, two programs on one
+//! database. (What happens when a program comes late is in `engine_pauses.rs`.)
 //!
-//! Nothing here waits for wall-clock time: callers meet because they are started together, a pause is
-//! a call that hangs at the far side, and time passes on the manual clock.
+//! Nothing here waits for wall-clock time: callers meet because they are started together.
 
 mod support;
 
@@ -10,8 +9,7 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use payhall::cache::Snapshot;
-use payhall::domain::exception::Phase;
-use payhall::domain::flow::{AttemptOutcome, Operation};
+use payhall::domain::flow::Operation;
 use payhall::domain::ids::OrderNo;
 use payhall::domain::order::{Order, OrderState};
 use payhall::domain::refusal::RefusalCode;
@@ -21,35 +19,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use support::bank::books::Effect;
-use support::bank::{ANSWER_WITHIN, Deed, LEASE, ORPHAN_AFTER, TestBank, alarms, code, refused};
+use support::bank::{ANSWER_WITHIN, Deed, TestBank, code, refused};
 use support::database::TestDatabase;
-use support::given;
 
 const BILL: &str = "13800000001";
-
-/// So many orders, each of a bill of its own.
-fn orders(bank: &TestBank, item: &str, many: u32) -> Vec<Order> {
-    let bill = |n: u32| match item {
-        "parking" => format!("P{n:04}"),
-        _ => format!("138{n:08}"),
-    };
-    (1..=many)
-        .map(|n| bank.create(item, &bill(n), 1_000))
-        .collect()
-}
-
-/// An order whose payment the bank has done without saying so, in doubt since.
-fn in_doubt(bank: &TestBank, order: &Order) {
-    let bill = order.bill_no.as_str();
-    bank.far.tell(Operation::Pay, bill, [Deed::Lost]);
-    bank.far.tell(
-        Operation::Query,
-        bill,
-        [Deed::Unknown, Deed::Unknown, Deed::Unknown],
-    );
-    let answer = bank.confirm(&order.order_no).unwrap();
-    assert_eq!(answer.order.state, OrderState::Unknown);
-}
 
 #[test]
 fn a_thousand_confirms_of_one_order_pay_once() {
@@ -184,7 +157,7 @@ fn a_caller_who_hangs_up_at_any_moment_cancels_nothing() {
     for database in TestDatabase::all() {
         let bank = TestBank::new(database);
         let mut ends = Vec::new();
-        for (order, patience) in orders(&bank, "topup", 12).iter().zip(1..) {
+        for (order, patience) in bank.topups(12).iter().zip(1..) {
             let engine = bank.engine().clone();
             let input = ConfirmInput {
                 order_no: order.order_no.clone(),
@@ -225,7 +198,7 @@ fn a_confirm_that_comes_too_late_does_not_talk_over_one_that_pays() {
         let mut bank = TestBank::new(database);
         // A program whose clock is three hours ahead thinks that the order has expired.
         let ahead = bank.start_replica_ahead_by(Duration::from_secs(3 * 3600));
-        for order in orders(&bank, "topup", 100) {
+        for order in bank.topups(100) {
             let (in_time, too_late) = (
                 bank.start_confirm(0, &order.order_no),
                 bank.start_confirm(ahead, &order.order_no),
@@ -254,9 +227,9 @@ fn two_programs_poll_at_once_and_each_exception_is_asked_about_once() {
     for database in TestDatabase::all() {
         let mut bank = TestBank::new(database);
         let other = bank.start_replica();
-        let orders = orders(&bank, "topup", 30);
+        let orders = bank.topups(30);
         for order in &orders {
-            in_doubt(&bank, order);
+            bank.leave_in_doubt(order);
             bank.far
                 .tell_for_ever(Operation::Query, order.bill_no.as_str(), Deed::Unknown);
         }
@@ -285,195 +258,6 @@ fn two_programs_poll_at_once_and_each_exception_is_asked_about_once() {
                 .iter()
                 .all(|order| bank.state(&order.order_no) == OrderState::Succeeded)
         );
-    }
-}
-
-#[test]
-fn a_paused_holder_cannot_write_back_past_its_lease() {
-    for database in TestDatabase::all() {
-        let mut bank = TestBank::new(database);
-        let other = bank.start_replica();
-        let order = bank.create("topup", BILL, 5_000);
-        in_doubt(&bank, &order);
-        bank.far.tell(
-            Operation::Query,
-            BILL,
-            [Deed::UnknownThenHang, Deed::Pending],
-        );
-        bank.advance(Duration::from_secs(10));
-        let paused = pause_in_poll(&bank);
-        // Its lease lapses; the other program asks, and learns that the bank works on it.
-        bank.advance(LEASE);
-        bank.poll_at(other);
-        let learned = bank.exception(&order.order_no).expect("still in doubt");
-        assert_eq!(
-            (learned.polls, learned.last_outcome),
-            (1, Some(AttemptOutcome::Pending))
-        );
-        bank.far.release();
-        bank.wait(paused).unwrap();
-        let after = bank.exception(&order.order_no).expect("still in doubt");
-        assert_eq!(
-            after, learned,
-            "on {}: the counts of the paused one are old",
-            bank.database.kind
-        );
-        let kept = bank
-            .wait(bank.engine().attempts_of(&order.order_no))
-            .unwrap();
-        let polls = kept
-            .iter()
-            .filter(|attempt| attempt.asked_at > given::at(7))
-            .count();
-        assert_eq!(polls, 2, "what both heard is kept as evidence");
-        bank.run_for(Duration::from_secs(60));
-        assert_eq!(bank.state(&order.order_no), OrderState::Succeeded);
-    }
-}
-
-/// The first program begins to poll, and its question hangs.
-fn pause_in_poll(bank: &TestBank) -> tokio::task::JoinHandle<payhall::engine::PollReport> {
-    let paused = bank.start_poll(0);
-    bank.wait_until_hanging(1);
-    paused
-}
-
-#[test]
-fn a_paused_holder_cannot_undo_what_another_settled() {
-    for database in TestDatabase::all() {
-        let mut bank = TestBank::new(database);
-        let other = bank.start_replica();
-        let order = bank.create("topup", BILL, 5_000);
-        in_doubt(&bank, &order);
-        bank.far
-            .tell(Operation::Query, BILL, [Deed::UnknownThenHang]);
-        bank.advance(Duration::from_secs(10));
-        let paused = pause_in_poll(&bank);
-        bank.advance(LEASE);
-        bank.poll_at(other);
-        let settled = bank.order(&order.order_no);
-        assert_eq!(settled.state, OrderState::Succeeded);
-        bank.far.release();
-        bank.wait(paused).unwrap();
-        assert_eq!(bank.order(&order.order_no), settled);
-        assert_eq!(bank.exception(&order.order_no), None);
-    }
-}
-
-#[test]
-fn a_paused_holder_does_not_reverse_on_what_it_heard_long_ago() {
-    for database in TestDatabase::all() {
-        let mut bank = TestBank::new(database);
-        let other = bank.start_replica();
-        let order = bank.create("topup", BILL, 5_000);
-        in_doubt(&bank, &order);
-        bank.far
-            .tell(Operation::Query, BILL, vec![Deed::Unknown; 18]);
-        bank.run_for(Duration::from_secs(180));
-        // The 19th unknown calls for a reversal; but whoever hears it is paused with it.
-        bank.far.tell(
-            Operation::Query,
-            BILL,
-            [Deed::UnknownThenHang, Deed::Pending],
-        );
-        bank.advance(Duration::from_secs(60));
-        let paused = pause_in_poll(&bank);
-        bank.advance(LEASE);
-        bank.poll_at(other);
-        bank.far.release();
-        bank.wait(paused).unwrap();
-        // The bank's last word was "pending", and what is pending is never reversed.
-        assert_eq!(
-            bank.state(&order.order_no),
-            OrderState::Unknown,
-            "on {}",
-            bank.database.kind
-        );
-        let payment = bank.payment(&order.order_no);
-        assert_eq!(bank.far.count(Operation::Reverse, &payment.flow_no), 0);
-        let exception = bank.exception(&order.order_no).expect("still in doubt");
-        assert_eq!((exception.phase, exception.unknowns), (Phase::Query, 0));
-        bank.run_for(Duration::from_secs(600));
-        assert_eq!(bank.state(&order.order_no), OrderState::Succeeded);
-    }
-}
-
-#[test]
-fn a_fence_never_goes_back() {
-    for database in TestDatabase::all() {
-        let mut bank = TestBank::new(database);
-        let other = bank.start_replica();
-        let order = bank.create("parking", "P0001", 1_200);
-        bank.far.tell(Operation::Pay, "P0001", [Deed::Lost]);
-        bank.far.tell(
-            Operation::Query,
-            "P0001",
-            [Deed::Unknown, Deed::Unknown, Deed::Unknown],
-        );
-        bank.far.tell(
-            Operation::Query,
-            "P0001",
-            [Deed::UnknownThenHang, Deed::Unknown],
-        );
-        bank.confirm(&order.order_no).unwrap();
-        bank.far
-            .tell_for_ever(Operation::Query, "P0001", Deed::Unknown);
-        // Paused for longer than an hour, it would call a person with the numbers of an hour ago.
-        bank.advance(Duration::from_secs(10));
-        let paused = pause_in_poll(&bank);
-        bank.advance(LEASE);
-        bank.poll_at(other);
-        let fence = bank.exception(&order.order_no).expect("in doubt").fence;
-        bank.advance(Duration::from_secs(3_600));
-        bank.far.release();
-        bank.wait(paused).unwrap();
-        // It then took the lease as anybody may, and called a person on what it heard with that one.
-        let after = bank.exception(&order.order_no).expect("in doubt");
-        assert_eq!((fence, after.fence), (2, 3), "on {}", bank.database.kind);
-        assert_eq!((after.polls, after.unknowns), (2, 2));
-        assert_eq!(bank.state(&order.order_no), OrderState::Manual);
-        bank.far.heal();
-        assert!(bank.run_until(Duration::from_secs(7_200), || {
-            bank.state(&order.order_no).is_terminal()
-        }));
-    }
-}
-
-#[test]
-fn whatever_a_dead_program_left_is_adopted_and_nothing_is_sent_twice() {
-    for database in TestDatabase::all() {
-        let mut bank = TestBank::new(database);
-        let orders = orders(&bank, "topup", 20);
-        for (order, deed) in orders
-            .iter()
-            .zip([Deed::WorkThenHang, Deed::Hang].into_iter().cycle())
-        {
-            bank.far
-                .tell(Operation::Pay, order.bill_no.as_str(), [deed]);
-            drop(bank.start_confirm(0, &order.order_no));
-        }
-        bank.wait_until_hanging(20);
-        bank.crash();
-        bank.run_for(ORPHAN_AFTER + Duration::from_secs(20));
-        for (order, was_paid) in orders.iter().zip([true, false].into_iter().cycle()) {
-            let expected = if was_paid {
-                OrderState::Succeeded
-            } else {
-                OrderState::Unknown
-            };
-            assert_eq!(
-                bank.state(&order.order_no),
-                expected,
-                "on {}",
-                bank.database.kind
-            );
-        }
-        bank.run_for(Duration::from_secs(30 * 60));
-        for order in &orders {
-            let payment = bank.payment(&order.order_no);
-            assert_eq!(bank.far.count(Operation::Pay, &payment.flow_no), 1);
-            assert!(bank.state(&order.order_no).is_terminal());
-        }
     }
 }
 
@@ -515,100 +299,8 @@ fn no_decision_about_money_reads_the_cache() {
     assert_eq!(bank.far.count(Operation::Pay, &payment.flow_no), 1);
     // The cache says closed, the database says in doubt: it is still asked about.
     let doubtful = bank.create("topup", "13800000002", 5_000);
-    in_doubt(&bank, &doubtful);
+    bank.leave_in_doubt(&doubtful);
     lie(&doubtful, OrderState::Closed);
     bank.run_for(Duration::from_secs(20));
     assert_eq!(bank.state(&doubtful.order_no), OrderState::Succeeded);
-}
-
-#[test]
-fn a_database_that_is_gone_when_the_bank_answers() {
-    for database in TestDatabase::all() {
-        let mut bank = TestBank::new(database);
-        let order = bank.create("topup", BILL, 5_000);
-        bank.far.tell(Operation::Pay, BILL, [Deed::WorkThenHang]);
-        assert_eq!(
-            bank.confirm(&order.order_no).unwrap().order.state,
-            OrderState::Paying
-        );
-        bank.wait(bank.store().close());
-        bank.far.release();
-        bank.settle_down();
-        assert_eq!(
-            bank.state(&order.order_no),
-            OrderState::Paying,
-            "nothing could be written"
-        );
-        bank.crash();
-        bank.run_for(ORPHAN_AFTER + Duration::from_secs(20));
-        assert_eq!(bank.state(&order.order_no), OrderState::Succeeded);
-        let payment = bank.payment(&order.order_no);
-        assert_eq!(bank.far.count(Operation::Pay, &payment.flow_no), 1);
-    }
-}
-
-#[test]
-fn an_alarm_is_raised_once_although_a_paused_holder_writes_back_later() {
-    for database in TestDatabase::all() {
-        let mut bank = TestBank::new(database);
-        let other = bank.start_replica();
-        let order = bank.create("parking", "P0001", 1_200);
-        bank.far.tell(Operation::Pay, "P0001", [Deed::Lost]);
-        bank.far
-            .tell_for_ever(Operation::Query, "P0001", Deed::Unknown);
-        bank.confirm(&order.order_no).unwrap();
-        bank.run_for(Duration::from_secs(590));
-        bank.far
-            .tell(Operation::Query, "P0001", [Deed::UnknownThenHang]);
-        bank.advance(Duration::from_secs(10));
-        let paused = pause_in_poll(&bank);
-        // Ten minutes old by now: the other program cries.
-        assert_eq!(bank.poll_at(other).alarms, 1);
-        bank.far.release();
-        bank.wait(paused).unwrap();
-        assert_eq!((bank.poll().alarms, bank.poll_at(other).alarms), (0, 0));
-        assert_eq!(
-            alarms::about(&order.order_no).len(),
-            1,
-            "on {}",
-            bank.database.kind
-        );
-        bank.far.heal();
-        bank.run_for(Duration::from_secs(600));
-    }
-}
-
-#[test]
-fn what_a_confirm_heard_is_kept_although_the_poller_took_over_meanwhile() {
-    for database in TestDatabase::all() {
-        let mut bank = TestBank::new(database);
-        let other = bank.start_replica();
-        let order = bank.create("topup", BILL, 5_000);
-        bank.far.tell(Operation::Pay, BILL, [Deed::UnknownThenHang]);
-        bank.far.tell(
-            Operation::Query,
-            BILL,
-            [Deed::Pending, Deed::Pending, Deed::Pending],
-        );
-        bank.confirm(&order.order_no).unwrap();
-        bank.advance(ORPHAN_AFTER);
-        assert_eq!(bank.poll_at(other).orphans, 1);
-        bank.far.release();
-        bank.advance(Duration::from_secs(8));
-        let heard = bank
-            .wait(bank.engine().attempts_of(&order.order_no))
-            .unwrap();
-        let paid = heard
-            .iter()
-            .find(|attempt| attempt.operation == Operation::Pay);
-        let paid = paid.expect("what the bank said to the payment itself is evidence");
-        assert_eq!(
-            paid.code.as_deref(),
-            Some("-1"),
-            "on {}",
-            bank.database.kind
-        );
-        let end = || bank.state(&order.order_no) == OrderState::Failed;
-        assert!(bank.run_until(Duration::from_secs(1_800), end));
-    }
 }

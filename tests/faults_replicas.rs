@@ -226,7 +226,11 @@ async fn ten_thousand_payments_in_doubt_are_settled_within_a_minute() {
     );
 
     let others = merchant.are_more_than(0, &["SUCCEEDED", "FAILED", "REVERSING", "REVERSED"]);
-    assert_eq!(others.await, Ok(false), "some are out of doubt before the bank is well again");
+    assert_eq!(
+        others.await,
+        Ok(false),
+        "some are out of doubt before the bank is well again"
+    );
     world.sim.heal().await;
     let healed = Instant::now();
     wait_for("99 % of them to be settled", PATIENCE, async || {

@@ -27,7 +27,7 @@ if [ -z "${PAYHALL_TEST_DATABASE_URL:-}" ]; then
     pg_bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1 || true)
     [ -n "$pg_bin" ] || pg_bin=$(dirname "$(command -v initdb || true)")
     if [ ! -x "$pg_bin/initdb" ]; then
-        echo "PostgreSQL's initdb is missing: run 'make deps', or set PAYHALL_TEST_DATABASE_URL" >&2
+        echo "PostgreSQL's initdb is missing: run 'make servers', or set PAYHALL_TEST_DATABASE_URL" >&2
         exit 1
     fi
     mkdir -p "$folder/pg"
@@ -48,7 +48,7 @@ fi
 
 if [ -z "${PAYHALL_TEST_REDIS_URL:-}" ]; then
     if ! command -v redis-server >/dev/null; then
-        echo "redis-server is missing: run 'make deps', or set PAYHALL_TEST_REDIS_URL" >&2
+        echo "redis-server is missing: run 'make servers', or set PAYHALL_TEST_REDIS_URL" >&2
         exit 1
     fi
     redis-server --port 0 --unixsocket "$folder/redis.sock" --daemonize yes --save '' \

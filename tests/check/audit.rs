@@ -34,7 +34,7 @@ async fn every_field_of_an_audit_row_is_guarded() {
         "after_state = 'MANUAL'",
         "subject_kind = 'CASE'",
     ] {
-        on_each(async |mut pair| {
+        on_sqlite(async |mut pair| {
             let seq = place(&pair, CLOSED, "CANCELLED");
             let rows = format!("stream = '{CHAIN}' AND seq = {seq}");
             pair.sql(&format!("UPDATE audit SET {change} WHERE {rows}"));

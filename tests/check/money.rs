@@ -101,7 +101,7 @@ async fn more_than_the_amount_is_found_while_the_order_is_in_doubt() {
 #[tokio::test]
 async fn money_of_an_order_at_rest_without_it_is_found() {
     for digits in [CREATED, CLOSED, FAILED, DECIDED] {
-        on_each(async |mut pair| {
+        on_sqlite(async |mut pair| {
             let order = given::order(digits);
             pair.lines
                 .push(paid("DEBIT", &order, &payment_no(digits), 5));
@@ -155,7 +155,7 @@ async fn a_line_about_something_else_is_found() {
             "biller sh-telecom, the ledger has sh-gas",
         ),
     ] {
-        on_each(async |mut pair| {
+        on_sqlite(async |mut pair| {
             for event in ["DEBIT", "CREDIT"] {
                 let place = pair.find(event, SUCCEEDED)[0];
                 pair.lines[place][field] = json!(value);

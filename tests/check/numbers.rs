@@ -236,7 +236,7 @@ async fn what_is_believed_of_a_flow_has_to_fit() {
             "another amount than its order",
         ),
     ] {
-        on_each(async |mut pair| {
+        on_sqlite(async |mut pair| {
             pair.sql(&set(digits, change));
             pair.assert_found(Invariant::Match, digits, words);
         })

@@ -151,6 +151,12 @@ pub async fn on_each<F: AsyncFn(Pair)>(test: F) {
     }
 }
 
+/// Runs a test on SQLite alone: one row of a table of plantings, which differ in nothing
+/// that a database could see.
+pub async fn on_sqlite<F: AsyncFn(Pair)>(test: F) {
+    test(Pair::new(TestDatabase::sqlite()).await).await;
+}
+
 /// A line about a payment.
 pub fn paid(event: &str, order: &Order, flow_no: &str, at_s: i64) -> Value {
     json!({

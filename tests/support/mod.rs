@@ -1,9 +1,5 @@
 //! What several test binaries share.
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "each test binary uses its own part of this"
-)]
+#![allow(dead_code, reason = "each test binary uses its own part of this")]
 
 pub mod bank;
 pub mod client;

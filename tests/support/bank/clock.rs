@@ -86,9 +86,18 @@ impl TestClock {
 
     /// How many pauses between two tries have not ended yet.
     pub fn tries_asleep(&self) -> usize {
-        let now = self.now();
+        self.asleep(Sleeper::is_try)
+    }
+
+    /// How many callers wait for their answer.
+    pub fn answers_asleep(&self) -> usize {
+        self.asleep(|sleeper| !sleeper.is_try())
+    }
+
+    fn asleep(&self, counts: impl Fn(&Sleeper) -> bool) -> usize {
+        let now = self.time.now();
         let sleepers = self.sleepers.lock().unwrap();
-        let asleep = |s: &&Sleeper| s.is_try() && s.due > now;
+        let asleep = |s: &&Sleeper| counts(s) && s.due > now;
         sleepers.by_id.values().filter(asleep).count()
     }
 

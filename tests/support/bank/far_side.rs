@@ -130,6 +130,12 @@ impl FarSide {
         self.release();
     }
 
+    /// Carries out everything that it is working on.
+    pub fn carry_out_all(&self) {
+        let now = self.clock.now();
+        self.world().carry_out_all(now);
+    }
+
     /// Lets every hanging call go on.
     pub fn release(&self) {
         self.hanging.send_modify(|hanging| {

@@ -79,10 +79,7 @@ impl Play {
             Step::Item { code, enabled } => self.bank.set_item(&code, enabled),
             Step::Crash => self.bank.crash(),
             Step::LetGo => self.bank.far.release(),
-            Step::CarryOut => {
-                let now = self.bank.clock.now();
-                self.bank.far.world().carry_out_all(now);
-            }
+            Step::CarryOut => self.bank.far.carry_out_all(),
             Step::Drop { order, reason } => {
                 let bill_no = self.bill_of(&order)?;
                 self.bank.far.world().drop_work(&bill_no, reason);
