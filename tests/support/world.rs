@@ -6,6 +6,7 @@ use super::client::{CHECKER, Client, MAKER, MERCHANT, http_client};
 use super::database::TestDatabase;
 use super::process::{Process, free_address, run, wait_for};
 use serde_json::{Value, json};
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -441,6 +442,17 @@ impl Sim {
         }
         let text = request.send().await.ok()?.text().await.ok()?;
         serde_json::from_str(&text).ok()
+    }
+
+    /// For how many orders the bank was told to pay, however often.
+    pub fn orders_paid_for(&self) -> usize {
+        let ledger = std::fs::read_to_string(&self.ledger).expect("the ledger");
+        let lines = ledger
+            .lines()
+            .filter(|line| line.contains("\"op\":\"PAY\""));
+        let lines = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let orders = lines.filter_map(|line| line["order_no"].as_str().map(str::to_owned));
+        orders.collect::<HashSet<_>>().len()
     }
 
     /// The lines of the ledger about an order with this event, such as `DEBIT`.
