@@ -160,7 +160,7 @@ where
             Ok(()) => {
                 lane.done += 1;
                 let micros = u64::try_from(due.elapsed().as_micros()).unwrap_or(u64::MAX);
-                lane.latency.saturating_record(micros);
+                lane.latency += micros;
             }
             Err(error) => {
                 lane.failed += 1;

@@ -20,11 +20,8 @@ impl Engine {
         scope: &Scope,
         actor: &Actor,
     ) -> Result<Order, EngineError> {
-        let number = order_no.clone();
-        let order = self.0.store.read(move |c| orders::find(c, &number)).await?;
-        let order = order
-            .filter(|order| scope.sees(&order.merchant))
-            .ok_or_else(|| not_found(order_no))?;
+        let order = self.order_stored(order_no, scope).await?;
+        let order = order.ok_or_else(|| not_found(order_no))?;
         let mut step = Step::new(OrderEvent::Cancelled, actor);
         step.reason = Some("CANCELLED".to_owned());
         match self.settle(order, Vec::new(), step).await? {

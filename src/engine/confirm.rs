@@ -14,7 +14,7 @@ use crate::domain::order::{Order, OrderEvent, OrderState, next};
 use crate::domain::outcome::Reply;
 use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::domain::time::Instant;
-use crate::storage::{ExceptionMove, StoreError, orders};
+use crate::storage::{ExceptionMove, StoreError};
 use crate::upstream::{Adapter, PayCall, QueryCall};
 use backon::{ExponentialBuilder, Retryable};
 use secrecy::SecretString;
@@ -58,7 +58,8 @@ impl Engine {
         actor: &Actor,
     ) -> Result<Confirmed, EngineError> {
         let answer_at = later(self.now(), self.0.options.answer_within);
-        let order = self.confirmable(&input.order_no, scope).await?;
+        let order = self.order_stored(&input.order_no, scope).await?;
+        let order = order.ok_or_else(|| not_found(&input.order_no))?;
         if next(order.state, OrderEvent::Confirmed).is_err() {
             return standing(order);
         }
@@ -87,15 +88,6 @@ impl Engine {
             () = self.0.clock.sleep(left) => started,
         };
         standing(order)
-    }
-
-    /// The order, read from the database: a decision about money never reads the cache.
-    async fn confirmable(&self, order_no: &OrderNo, scope: &Scope) -> Result<Order, EngineError> {
-        let number = order_no.clone();
-        let order = self.0.store.read(move |c| orders::find(c, &number)).await?;
-        order
-            .filter(|order| scope.sees(&order.merchant))
-            .ok_or_else(|| not_found(order_no).into())
     }
 
     /// Checks everything again that can have changed since the order was made.

@@ -79,22 +79,21 @@ impl Engine {
         if let Some(order) = self.0.cache.order(order_no).await {
             return Ok(scope.sees(&order.merchant).then_some(order));
         }
-        let number = order_no.clone();
-        let Some(order) = self.0.store.read(move |c| orders::find(c, &number)).await? else {
+        let Some(order) = self.0.store.find_order(order_no).await? else {
             return Ok(None);
         };
         self.0.cache.refill(Snapshot::Order(order.clone()));
         Ok(scope.sees(&order.merchant).then_some(order))
     }
 
-    /// An order as the database has it, for those who watch it move.
+    /// An order as the database has it, for those who watch it move or are about to move it: a
+    /// decision about money never reads the cache.
     pub async fn order_stored(
         &self,
         order_no: &OrderNo,
         scope: &Scope,
     ) -> Result<Option<Order>, EngineError> {
-        let number = order_no.clone();
-        let order = self.0.store.read(move |c| orders::find(c, &number)).await?;
+        let order = self.0.store.find_order(order_no).await?;
         Ok(order.filter(|order| scope.sees(&order.merchant)))
     }
 

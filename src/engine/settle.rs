@@ -17,6 +17,7 @@ use crate::domain::order::{Order, OrderEvent, OrderState, Transition, flow_after
 use crate::domain::outcome::Receipt;
 use crate::domain::time::Instant;
 use crate::storage::{CaseMove, ExceptionMove, Move, Moved, StoreError, cases, flows, orders};
+use std::sync::Arc;
 
 /// What is known now, and what goes into the same transaction.
 #[derive(Clone, Debug)]
@@ -114,11 +115,11 @@ impl Engine {
                     return Ok(Settled::AlreadyThere(order));
                 }
                 Ok(Transition::To(to)) => {
-                    let planned = self.plan(&order, &flows, to, &step).await?;
+                    let planned = Arc::new(self.plan(&order, &flows, to, &step).await?);
                     match self.0.store.move_order(planned.clone()).await? {
                         Moved::Done => {
                             self.moved(&planned);
-                            return Ok(Settled::Moved(planned.after));
+                            return Ok(Settled::Moved(planned.after.clone()));
                         }
                         Moved::OpenPayment { first } => return Ok(Settled::OpenPayment(first)),
                         Moved::Lost => None,
@@ -205,7 +206,9 @@ impl Engine {
             }
         };
         let exception = match &step.exception {
-            ExceptionMove::Keep if to.is_terminal() => ExceptionMove::Close,
+            ExceptionMove::Keep if to.is_terminal() && was_in_doubt(order.state) => {
+                ExceptionMove::Close
+            }
             other => other.clone(),
         };
         Ok(Move {
@@ -319,10 +322,8 @@ impl Engine {
     async fn open_late_success(&self, order: &Order, step: &Step) -> Result<(), EngineError> {
         let now = self.now();
         let words = step.receipt.as_ref().map_or_else(String::new, |receipt| {
-            format!(
-                ", code {}, reference {:?}",
-                receipt.code, receipt.upstream_ref
-            )
+            let reference = receipt.upstream_ref.as_deref().unwrap_or("none");
+            format!(", code {}, reference {reference}", receipt.code)
         });
         let cause = format!(
             "the bank reports success of an order that is {}{words}",
@@ -363,6 +364,12 @@ fn is_overtaken_by_reversal(order: &Order, flows: &[Flow], event: OrderEvent) ->
     );
     let is_open = |flow: &Flow| flow.kind == FlowKind::Reversal && flow.state == FlowState::Started;
     order.state == OrderState::Manual && is_about_payment && flows.iter().any(is_open)
+}
+
+/// Whether an order in this state may have an open exception: each comes with the move that leaves
+/// these two.
+fn was_in_doubt(state: OrderState) -> bool {
+    !matches!(state, OrderState::Created | OrderState::Paying)
 }
 
 /// The flow's new values, where the event proves something about it. A payment may be corrected

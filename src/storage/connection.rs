@@ -27,7 +27,18 @@ pub enum Target {
     Sqlite(String),
 }
 
-/// Limits that every connection is opened with.
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Statements that find each of their rows by key, again and again: group commit, group read.
+    /// PostgreSQL plans them once. A plan that was made while a table was small must not scan it
+    /// when it has grown, so scans and joins by hash or merge are ruled out.
+    Keys,
+    /// Any other question; PostgreSQL plans as it thinks best.
+    Queries,
+}
+
+/// What every connection is opened with.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// How long one statement may run on PostgreSQL.
@@ -59,22 +70,33 @@ impl Target {
     }
 
     /// Opens a connection and sets it up.
-    pub fn connect(&self, limits: Limits) -> Result<AnyConnection, StoreError> {
+    pub fn connect(&self, limits: Limits, purpose: Purpose) -> Result<AnyConnection, StoreError> {
         match self {
-            Target::Postgres(url) => connect_postgres(url, limits),
+            Target::Postgres(url) => connect_postgres(url, limits, purpose),
             Target::Sqlite(path) => connect_sqlite(path, limits),
         }
     }
 }
 
-fn connect_postgres(url: &str, limits: Limits) -> Result<AnyConnection, StoreError> {
+fn connect_postgres(
+    url: &str,
+    limits: Limits,
+    purpose: Purpose,
+) -> Result<AnyConnection, StoreError> {
+    let planner = match purpose {
+        Purpose::Keys => {
+            "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; \
+             SET enable_hashjoin = off; SET enable_mergejoin = off"
+        }
+        Purpose::Queries => "SET plan_cache_mode = auto",
+    };
     let mut connection = PgConnection::establish(url).map_err(|error| {
         StoreError::Unavailable(format!("PostgreSQL refused the connection: {error}"))
     })?;
     connection.batch_execute(&format!(
         "SET TIME ZONE 'UTC'; SET statement_timeout = {}; SET lock_timeout = {}; \
          SET idle_in_transaction_session_timeout = {}; SET client_min_messages = warning; \
-         SET plan_cache_mode = auto",
+         {planner}",
         limits.statement_timeout.as_millis(),
         limits.lock_timeout.as_millis(),
         limits.statement_timeout.as_millis().saturating_mul(2),
@@ -140,13 +162,15 @@ pub fn rollback(connection: &mut AnyConnection) -> diesel::QueryResult<()> {
     connection.batch_execute("ROLLBACK")
 }
 
-/// Opens connections for the pool of readers.
-#[derive(Debug)]
+/// Opens connections.
+#[derive(Clone, Debug)]
 pub struct Opener {
     /// Where to.
     pub target: Target,
     /// With which limits.
     pub limits: Limits,
+    /// For what.
+    pub purpose: Purpose,
 }
 
 impl ManageConnection for Opener {
@@ -154,7 +178,7 @@ impl ManageConnection for Opener {
     type Error = StoreError;
 
     fn connect(&self) -> Result<AnyConnection, StoreError> {
-        self.target.connect(self.limits)
+        self.target.connect(self.limits, self.purpose)
     }
 
     fn is_valid(&self, connection: &mut AnyConnection) -> Result<(), StoreError> {

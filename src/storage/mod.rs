@@ -15,6 +15,7 @@ mod batch;
 mod change;
 mod connection;
 mod error;
+mod finder;
 mod migrate;
 mod row;
 mod schema;
@@ -28,9 +29,11 @@ pub use view::View;
 
 use crate::domain::audit::{AuditEntry, ChainHead};
 use crate::domain::flow::Flow;
+use crate::domain::ids::OrderNo;
 use crate::domain::order::Order;
-use connection::{Limits, Opener, Target};
+use connection::{Limits, Opener, Purpose, Target};
 use diesel::r2d2::Pool;
+use finder::{Finder, Question};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -90,8 +93,9 @@ struct Inner {
     pool: Pool<Opener>,
     permits: Arc<Semaphore>,
     pool_timeout: Duration,
-    queue: Mutex<Option<SyncSender<Ticket>>>,
-    writers: Mutex<Vec<JoinHandle<()>>>,
+    /// To the writers, and to the finder.
+    queues: Mutex<Option<(SyncSender<Ticket>, SyncSender<Question>)>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// A transaction of its own, handed to [`Store::solo`].
@@ -171,17 +175,18 @@ impl Store {
             statement_timeout: options.statement_timeout,
             lock_timeout: options.lock_timeout,
         };
-        let opener = || Opener {
+        let opener = |purpose| Opener {
             target: target.clone(),
             limits,
+            purpose,
         };
-        drop(target.connect(limits)?);
+        drop(target.connect(limits, Purpose::Queries)?);
         let pool = Pool::builder()
             .max_size(options.readers)
             .min_idle(Some(1))
             .connection_timeout(options.pool_timeout)
             .test_on_check_out(false)
-            .build_unchecked(opener());
+            .build_unchecked(opener(Purpose::Queries));
         let (sender, receiver) = sync_channel(options.queue_max);
         let receiver = Arc::new(Mutex::new(receiver));
         let count = if target.is_sqlite() {
@@ -189,20 +194,25 @@ impl Store {
         } else {
             options.writers.max(1)
         };
-        let writers = (1..=count)
+        let (asker, questions) = sync_channel(options.queue_max);
+        let finder = Finder {
+            opener: opener(Purpose::Keys),
+            questions,
+            batch_max: options.batch_max.max(1),
+        };
+        let finder = spawn("finder".to_owned(), move || finder.run());
+        let threads = (1..=count)
             .map(|number| {
                 let writer = Writer {
-                    opener: opener(),
+                    opener: opener(Purpose::Keys),
                     stream: format!("{}-{number}", options.instance),
                     queue: receiver.clone(),
                     batch_max: options.batch_max.max(1),
                     listener: listener.clone(),
                 };
-                std::thread::Builder::new()
-                    .name(format!("writer-{number}"))
-                    .spawn(move || writer.run())
-                    .map_err(|error| StoreError::Unavailable(error.to_string()))
+                spawn(format!("writer-{number}"), move || writer.run())
             })
+            .chain([finder])
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Store(Arc::new(Inner {
             is_sqlite: target.is_sqlite(),
@@ -211,8 +221,8 @@ impl Store {
                 usize::try_from(options.readers).unwrap_or(1),
             )),
             pool_timeout: options.pool_timeout,
-            queue: Mutex::new(Some(sender)),
-            writers: Mutex::new(writers),
+            queues: Mutex::new(Some((sender, asker))),
+            threads: Mutex::new(threads),
         })))
     }
 
@@ -227,10 +237,11 @@ impl Store {
     }
 
     fn connect(options: &StorageOptions) -> Result<AnyConnection, StoreError> {
-        Target::parse(&options.url)?.connect(Limits {
+        let limits = Limits {
             statement_timeout: options.statement_timeout,
             lock_timeout: options.lock_timeout,
-        })
+        };
+        Target::parse(&options.url)?.connect(limits, Purpose::Queries)
     }
 
     /// Whether the database is SQLite: then no other replica can be at work.
@@ -261,6 +272,18 @@ impl Store {
         .map_err(|error| StoreError::Unavailable(error.to_string()))?
     }
 
+    /// One order, read from the database together with whatever else is asked for at the moment.
+    pub async fn find_order(&self, order_no: &OrderNo) -> Result<Option<Order>, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let order_no = order_no.clone();
+        {
+            let queues = self.0.queues.lock().unwrap_or_else(PoisonError::into_inner);
+            let (_, finder) = queues.as_ref().ok_or(StoreError::Closed)?;
+            put(finder, Question { order_no, reply })?;
+        }
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
     /// Makes an order; durable when this returns.
     pub async fn create(&self, new: NewOrder) -> Result<Created, StoreError> {
         match self.submit(Work::Create(Box::new(new))).await? {
@@ -270,8 +293,8 @@ impl Store {
     }
 
     /// Moves an order; durable when this returns.
-    pub async fn move_order(&self, step: Move) -> Result<Moved, StoreError> {
-        match self.submit(Work::Move(Box::new(step))).await? {
+    pub async fn move_order(&self, step: impl Into<Arc<Move>>) -> Result<Moved, StoreError> {
+        match self.submit(Work::Move(step.into())).await? {
             Outcome::Moved(moved) => Ok(moved),
             other => Err(crossed(&other)),
         }
@@ -309,39 +332,46 @@ impl Store {
     }
 
     fn enqueue(&self, ticket: Ticket) -> Result<(), StoreError> {
-        let queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        match queue.as_ref().ok_or(StoreError::Closed)?.try_send(ticket) {
-            Ok(()) => Ok(()),
-            Err(TrySendError::Full(_)) => Err(StoreError::Busy),
-            Err(TrySendError::Disconnected(_)) => Err(StoreError::Closed),
-        }
+        let queues = self.0.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        let (writers, _) = queues.as_ref().ok_or(StoreError::Closed)?;
+        put(writers, ticket)
     }
 
-    /// Commits what is queued and stops the writers.
+    /// Commits what is queued and stops the threads.
     pub async fn close(&self) {
-        self.0
-            .queue
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let writers: Vec<_> = self
-            .0
-            .writers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .drain(..)
-            .collect();
+        let locked = self.0.queues.lock();
+        locked.unwrap_or_else(PoisonError::into_inner).take();
+        let threads = self.0.threads.lock();
+        let threads = std::mem::take(&mut *threads.unwrap_or_else(PoisonError::into_inner));
         let joined = tokio::task::spawn_blocking(move || {
-            for writer in writers {
-                if writer.join().is_err() {
-                    tracing::error!("a writer thread panicked");
+            for thread in threads {
+                if thread.join().is_err() {
+                    tracing::error!("a thread of storage panicked");
                 }
             }
         });
         if joined.await.is_err() {
-            tracing::error!("the writers could not be joined");
+            tracing::error!("the threads of storage could not be joined");
         }
     }
+}
+
+fn spawn(
+    name: String,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, StoreError> {
+    std::thread::Builder::new()
+        .name(name)
+        .spawn(work)
+        .map_err(|error| StoreError::Unavailable(error.to_string()))
+}
+
+/// Puts something into a queue that does not wait.
+fn put<T>(queue: &SyncSender<T>, thing: T) -> Result<(), StoreError> {
+    queue.try_send(thing).map_err(|refused| match refused {
+        TrySendError::Full(_) => StoreError::Busy,
+        TrySendError::Disconnected(_) => StoreError::Closed,
+    })
 }
 
 fn crossed(outcome: &Outcome) -> StoreError {

@@ -95,12 +95,22 @@ pub fn find(c: &mut AnyConnection, order_no: &OrderNo) -> Result<Option<Order>, 
     row.map(Order::try_from).transpose()
 }
 
+/// The rows of many orders by number, in no particular order.
+pub(super) fn rows_of(
+    c: &mut AnyConnection,
+    numbers: &[&OrderNo],
+) -> Result<Vec<OrderRow>, StoreError> {
+    let numbers = numbers.iter().map(|number| number.as_str());
+    // Said to each database by itself, so that PostgreSQL gets one array and prepares it once.
+    Ok(super::either!(c, |c| orders::table
+        .filter(orders::order_no.eq_any(numbers))
+        .load::<OrderRow>(c))?)
+}
+
 /// Many orders by number, in no particular order.
 pub fn find_many(c: &mut AnyConnection, numbers: &[OrderNo]) -> Result<Vec<Order>, StoreError> {
-    let numbers: Vec<&str> = numbers.iter().map(OrderNo::as_str).collect();
-    let rows: Vec<OrderRow> = orders::table
-        .filter(orders::order_no.eq_any(numbers))
-        .load::<OrderRow>(c)?;
+    let numbers: Vec<&OrderNo> = numbers.iter().collect();
+    let rows = rows_of(c, &numbers)?;
     rows.into_iter().map(Order::try_from).collect()
 }
 

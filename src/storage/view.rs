@@ -1,7 +1,7 @@
 //! A read-only view of the whole database as it stood at one instant, for those who look at
 //! everything and change nothing. The center may go on meanwhile: nothing of that is seen here.
 
-use super::connection::{AnyConnection, Limits, Target};
+use super::connection::{AnyConnection, Limits, Purpose, Target};
 use super::error::StoreError;
 use diesel::connection::SimpleConnection;
 use std::path::Path;
@@ -30,10 +30,11 @@ impl View {
                 )));
             }
         }
-        let mut connection = target.connect(Limits {
+        let limits = Limits {
             statement_timeout: STATEMENT_TIMEOUT,
             lock_timeout: LOCK_TIMEOUT,
-        })?;
+        };
+        let mut connection = target.connect(limits, Purpose::Queries)?;
         let begin = match connection {
             AnyConnection::Postgres(_) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
             AnyConnection::Sqlite(_) => "PRAGMA query_only = ON; BEGIN",

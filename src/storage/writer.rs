@@ -26,7 +26,7 @@ use tokio::sync::oneshot;
 #[derive(Debug)]
 pub(super) enum Work {
     Create(Box<NewOrder>),
-    Move(Box<Move>),
+    Move(Arc<Move>),
     Touch(Box<Touch>),
 }
 
@@ -304,8 +304,7 @@ fn run_group(
     chain: &mut ChainHead,
     works: &[&Work],
 ) -> Result<Vec<Outcome>, Failure> {
-    let many = works.len() > 1 && matches!(c, AnyConnection::Postgres(_));
-    if !many {
+    if matches!(c, AnyConnection::Sqlite(_)) {
         return works.iter().map(|work| run_one(c, chain, work)).collect();
     }
     let mut entries = Vec::with_capacity(works.len());
