@@ -86,7 +86,7 @@ fn connect_postgres(
     let planner = match purpose {
         Purpose::Keys => {
             "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; \
-             SET enable_hashjoin = off; SET enable_mergejoin = off"
+             SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
         }
         Purpose::Queries => "SET plan_cache_mode = auto",
     };
