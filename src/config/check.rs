@@ -71,9 +71,6 @@ impl Config {
                 "has to come before alarms.critical_s".to_owned(),
             );
         }
-        if self.api.page_default > self.api.page_max {
-            add("api.page_default", "is more than api.page_max".to_owned());
-        }
         if crate::telemetry::check_filter(&self.logs.filter).is_err() {
             let what = format!("{:?} is not a filter such as info", self.logs.filter);
             add("logs.filter", what);
@@ -131,13 +128,6 @@ impl Config {
                 10,
                 1_000_000,
             ),
-            (
-                "api.page_default",
-                u64::from(self.api.page_default),
-                1,
-                1_000,
-            ),
-            ("api.page_max", u64::from(self.api.page_max), 1, 1_000),
             ("orders.expiry_s", self.orders.expiry_s, 1, 7 * 86_400),
             (
                 "orders.answer_within_ms",

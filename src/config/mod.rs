@@ -80,10 +80,6 @@ pub struct ApiConfig {
     pub complexity_max: usize,
     /// Fields that a document expands to.
     pub expansion_max: usize,
-    /// Rows on a page where nothing is said.
-    pub page_default: u32,
-    /// Rows on a page at most.
-    pub page_max: u32,
 }
 
 /// `[center]`

@@ -100,11 +100,7 @@ fn a_wrong_value_is_named_with_path_and_source() {
         ("[center]\ncutoff = \"25:00\"\n", "center.cutoff", "23:30"),
         ("[center]\nzone = \"Mars/Base\"\n", "center.zone", ""),
         ("[storage]\nurl = \"mysql://x\"\n", "storage.url", "sqlite:"),
-        (
-            "[api]\npage_default = 500\n",
-            "api.page_default",
-            "page_max",
-        ),
+        ("[api]\ndepth_max = 500\n", "api.depth_max", "3 to"),
         ("[logs]\nformat = \"loud\"\n", "logs.format", "auto"),
         ("[cache]\nopen_ttl_s = 31\n", "cache.open_ttl_s", "30"),
         (

@@ -196,6 +196,27 @@ impl Exception {
         Verdict::Wait(progress)
     }
 
+    /// Weighs the ask directly before the first try of a reversal (law 4). It is evidence, and decides
+    /// nothing by itself; only a payment that is still on its way holds the reversal back.
+    pub fn weigh_before_reversal(
+        &self,
+        reply: &Reply,
+        rules: &DoubtRules,
+        now: Instant,
+    ) -> Option<Progress> {
+        if *reply != Reply::Pending {
+            return None;
+        }
+        let progress = self.progress(true);
+        let polls = u32::try_from(progress.polls).unwrap_or(0);
+        let is_over = self.is_older(rules.case_after, now);
+        Some(Progress {
+            next_at: (!is_over).then(|| later(now, rules.ladder.wait_after(polls))),
+            escalate: is_over,
+            ..progress
+        })
+    }
+
     /// Weighs the answer to a reversal in phase `REVERSE`.
     pub fn weigh_reversal(&self, reply: Reply, rules: &DoubtRules, now: Instant) -> Verdict {
         let mut progress = Progress {

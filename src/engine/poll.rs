@@ -245,7 +245,7 @@ impl Engine {
     async fn poll_one(&self, doubtful: Doubtful, actor: &Actor) -> Result<Polled, EngineError> {
         match doubtful.exception.phase {
             Phase::Query => self.ask(doubtful, actor).await,
-            Phase::Reverse => self.reverse(doubtful, actor).await,
+            Phase::Reverse => self.go_on_reversing(doubtful, actor).await,
             Phase::Watch => self.watch(doubtful, actor).await,
         }
     }

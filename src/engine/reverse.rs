@@ -6,7 +6,7 @@ use super::poll::{Doubtful, Polled};
 use super::settle::{Settled, Step};
 use super::{Actor, Engine, EngineError};
 use crate::domain::exception::{Exception, Phase, Verdict, later};
-use crate::domain::flow::{Flow, FlowKind, FlowState, Operation};
+use crate::domain::flow::{Attempt, Flow, FlowKind, FlowState, Operation};
 use crate::domain::order::OrderEvent;
 use crate::storage::{ExceptionMove, StoreError};
 use crate::upstream::ReverseCall;
@@ -49,13 +49,39 @@ impl Engine {
                     flows,
                     ..doubtful
                 };
-                self.reverse(doubtful, actor).await
+                self.reverse(doubtful, Vec::new(), actor).await
             }
             other => Ok(Polled::after(&other)),
         }
     }
 
-    /// The reversal flow of a payment: one that is still open is used again, with its number.
+    /// Phase REVERSE. Before the first try that may reach the bank it is asked about the payment: the
+    /// reversal may rest on a decision, or the program may have stopped since the ask before it.
+    pub(super) async fn go_on_reversing(
+        &self,
+        doubtful: Doubtful,
+        actor: &Actor,
+    ) -> Result<Polled, EngineError> {
+        if doubtful.exception.tries > 0 || !doubtful.adapter.rules.can_query {
+            return self.reverse(doubtful, Vec::new(), actor).await;
+        }
+        let (reply, asked) = self.query(&doubtful).await?;
+        let rules = &doubtful.adapter.rules;
+        let held = doubtful
+            .exception
+            .weigh_before_reversal(&reply, rules, self.now());
+        match held {
+            Some(progress) => {
+                let exception = doubtful.exception.after(progress, reply.outcome());
+                let mut step = Step::new(OrderEvent::PaymentUnknown, actor);
+                step.attempts.push(asked);
+                self.wait(doubtful, exception, step, progress).await
+            }
+            None => self.reverse(doubtful, vec![asked], actor).await,
+        }
+    }
+
+    /// The next reversal flow of a payment.
     pub(super) fn reversal_flow(&self, payment: &Flow, flows: &[Flow]) -> Flow {
         let now = self.now();
         let (business_date, flow_no) = self.0.numbers.flow(now);
@@ -77,10 +103,11 @@ impl Engine {
         }
     }
 
-    /// Phase REVERSE: sends the reversal once more.
-    pub(super) async fn reverse(
+    /// Sends the reversal once more. `asked` are the asks that went before it.
+    async fn reverse(
         &self,
         doubtful: Doubtful,
+        asked: Vec<Attempt>,
         actor: &Actor,
     ) -> Result<Polled, EngineError> {
         let payment = doubtful.payment()?;
@@ -98,6 +125,7 @@ impl Engine {
         let outcome = reply.outcome();
         let mut step = Step::new(OrderEvent::ReversalSucceeded, actor);
         let attempt = self.attempt(reversal, Operation::Reverse, &reply, asked_at, doubtful.run);
+        step.attempts = asked;
         step.attempts.push(attempt);
         let rules = &doubtful.adapter.rules;
         match doubtful.exception.weigh_reversal(reply, rules, self.now()) {
