@@ -81,7 +81,7 @@ async fn importing_again_is_harmless_and_leaves_a_trace_each_time() {
         let store = open(&database);
         for version in 1..=2 {
             let parts = read(shipped(), &stored(&store).await);
-            let report = import(&store, parts, &Actor::system(), given::at(0)).await;
+            let report = import(&store, parts, &Actor::system(), given::at(version)).await;
             assert_eq!(report.unwrap().version, version);
         }
         let catalogue = stored(&store).await;

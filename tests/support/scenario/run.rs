@@ -260,9 +260,12 @@ impl Play {
     /// A case that no machine would open: about an order that is at rest as it should be.
     fn open_case(&self, order: &str) -> Result<(), String> {
         let now = self.bank.clock.now();
+        let order_no = self.number(order)?;
+        // A number of long ago, one for each order: whatever the engine opens later comes after it.
+        let case_no = CaseNo::try_new(format!("2000{}", &order_no.as_str()[4..]));
         let case = Case {
-            case_no: CaseNo::try_new("9".repeat(24)).map_err(|error| error.to_string())?,
-            order_no: self.number(order)?,
+            case_no: case_no.map_err(|error| error.to_string())?,
+            order_no,
             kind: CaseKind::Doubt,
             state: CaseState::Open,
             cause: "the auditors ask".to_owned(),
