@@ -166,6 +166,33 @@ fn six_reversal_tries_then_a_person() {
 }
 
 #[test]
+fn only_a_payment_on_its_way_holds_a_reversal_back() {
+    let (rules, mut exception) = (rules(), open(Phase::Reverse));
+    for reply in [
+        Reply::NotFound,
+        Reply::NotSent("down".to_owned()),
+        unknown(),
+    ] {
+        let held = exception.weigh_before_reversal(&reply, &rules, at(0));
+        assert_eq!(held, None, "{reply:?}");
+    }
+    let mut now = 0;
+    loop {
+        let held = exception.weigh_before_reversal(&Reply::Pending, &rules, at(now));
+        let progress = held.expect("it is held back");
+        assert_eq!(progress.tries, 0, "nothing was sent");
+        let Some(next) = progress.next_at else {
+            assert!(progress.escalate, "a person is called");
+            break;
+        };
+        assert!(!progress.escalate);
+        now = (next - at(0)).num_seconds();
+        exception = exception.after(progress, AttemptOutcome::Pending);
+    }
+    assert!((3_600..7_200).contains(&now), "{now} s");
+}
+
+#[test]
 fn final_answers_to_a_reversal() {
     let exception = open(Phase::Reverse);
     let receipt = Receipt {
