@@ -242,11 +242,12 @@ fn an_alarm_is_raised_once_although_a_paused_holder_writes_back_later() {
         bank.far
             .tell_for_ever(Operation::Query, "P0001", Deed::Unknown);
         bank.confirm(&order.order_no).unwrap();
-        bank.run_for(Duration::from_secs(590));
+        bank.run_for(Duration::from_secs(530));
         bank.far
             .tell(Operation::Query, "P0001", [Deed::UnknownThenHang]);
         bank.advance(Duration::from_secs(10));
         let paused = pause_in_poll(&bank);
+        bank.advance(Duration::from_secs(60));
         // Ten minutes old by now: the other program cries.
         assert_eq!(bank.poll_at(other).alarms, 1);
         bank.far.release();

@@ -6,6 +6,7 @@ mod support;
 use futures_util::future::join_all;
 use payhall::domain::flow::{Flow, FlowState};
 use payhall::domain::order::{Order, OrderState};
+use payhall::storage::exceptions::LeaseRequest;
 use payhall::storage::{CaseMove, Created, ExceptionMove, Move, Moved, NewOrder, Store};
 use std::sync::Arc;
 use support::database::TestDatabase;
@@ -103,6 +104,43 @@ async fn no_payment_scans_a_table() {
     wait_until_alone(&database);
     let told = database.execute(compared).unwrap_err();
     assert!(told.contains("flows was scanned"), "{told}");
+}
+
+#[tokio::test]
+async fn a_lease_takes_no_more_than_it_may_however_old_the_figures_are() {
+    let Some(database) = TestDatabase::postgres() else {
+        return;
+    };
+    Store::migrate(&database.options("keys")).unwrap();
+    // The figures are of a quiet week; then a bank breaks down.
+    let rows = |from: u32, to: u32, closed_at: &str| {
+        format!(
+            "INSERT INTO exceptions SELECT 'x' || n, 'o' || n, 'f' || n, NULL, 'QUERY', 0, 0, 0, 0, \
+             NULL, 0, 0, 0, n, 'NONE', false, NULL, NULL, 0, {closed_at} \
+             FROM generate_series({from}, {to}) n"
+        )
+    };
+    database.execute(&rows(1, 20_000, "1")).unwrap();
+    database.execute("ANALYZE exceptions").unwrap();
+    database.execute(&rows(20_001, 23_000, "NULL")).unwrap();
+    // The rows are not what a poller would read; what counts is how many of them are held.
+    let odd = "UPDATE exceptions SET exception_id = gen_random_uuid()::text, \
+               order_no = lpad(next_at::text, 24, '2026112200'), \
+               payment_flow_no = lpad(next_at::text, 24, '2026112200') WHERE closed_at IS NULL";
+    database.execute(odd).unwrap();
+    let store = open(&database);
+    let request = LeaseRequest {
+        owner: "one".to_owned(),
+        now: given::at(0),
+        until: given::at(60),
+        limit: 500,
+    };
+    let leased = store.solo(move |tx| tx.lease_exceptions(&request)).await;
+    assert_eq!(leased.unwrap().len(), 500);
+    let held = "DO $$ BEGIN IF (SELECT count(*) FROM exceptions WHERE lease_owner IS NOT NULL) <> 500 \
+                THEN RAISE 'other rows are held'; END IF; END $$";
+    database.execute(held).unwrap();
+    store.close().await;
 }
 
 #[tokio::test]

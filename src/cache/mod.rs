@@ -84,7 +84,7 @@ impl Cache {
             None => Place::Memory(Memory::new(settings.memory_bytes_max, lives)),
             Some(link) => {
                 let remote = Arc::new(Remote::new(link));
-                let floor = Arc::new(Floor::new(lives.open));
+                let floor = Arc::new(Floor::new(lives.longest()));
                 let mirror = Mirror::start(
                     Arc::clone(&remote),
                     Arc::clone(&floor),

@@ -93,6 +93,14 @@ pub(super) struct Lives {
     pub bill: Duration,
 }
 
+impl Lives {
+    /// How long a snapshot can be left after a newer one was lost. People may decide about an order
+    /// at rest, so an older one need not be an open one.
+    pub(super) fn longest(self) -> Duration {
+        self.open.max(self.settled)
+    }
+}
+
 /// An empty secret is shown as empty, because "no Redis" is worth knowing; any other is not shown.
 fn redacted<S: Serializer>(secret: &SecretString, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(if secret.expose_secret().is_empty() {

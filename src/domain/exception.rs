@@ -160,6 +160,10 @@ pub struct Progress {
     pub escalate: bool,
 }
 
+/// How long an order at rest is watched at most: whatever a bank has not said by then is found by
+/// comparing books.
+const WATCH_FOR: Duration = Duration::from_secs(7 * 86_400);
+
 impl Exception {
     /// Weighs the answer to "what became of the payment?" in phase `QUERY`.
     pub fn weigh_query(&self, reply: Reply, rules: &DoubtRules, now: Instant) -> Verdict {
@@ -197,17 +201,23 @@ impl Exception {
     }
 
     /// Weighs the ask directly before the first try of a reversal (law 4). It is evidence, and decides
-    /// nothing by itself; only a payment that is still on its way holds the reversal back.
+    /// nothing by itself; only a payment that is still on its way, and an ask that did not go out,
+    /// hold the reversal back.
     pub fn weigh_before_reversal(
         &self,
         reply: &Reply,
         rules: &DoubtRules,
         now: Instant,
     ) -> Option<Progress> {
-        if *reply != Reply::Pending {
-            return None;
-        }
-        let progress = self.progress(true);
+        let progress = match reply {
+            Reply::Pending => self.progress(true),
+            Reply::NotSent(_) => self.progress(false),
+            Reply::Succeeded(_)
+            | Reply::Refused { .. }
+            | Reply::NotFound
+            | Reply::PaymentStands(_)
+            | Reply::Unknown(_) => return None,
+        };
         let polls = u32::try_from(progress.polls).unwrap_or(0);
         let is_over = self.is_older(rules.case_after, now);
         Some(Progress {
@@ -235,8 +245,16 @@ impl Exception {
             Reply::Refused { .. } | Reply::Pending | Reply::NotFound | Reply::Unknown(_) => {
                 progress.tries += 1;
                 let place = usize::try_from(progress.tries).unwrap_or(usize::MAX);
+                let before = place
+                    .checked_sub(1)
+                    .and_then(|place| rules.reversal_at.get(place));
                 let due = rules.reversal_at.get(place);
-                progress.next_at = due.map(|wait| later(self.phase_at, *wait).max(now));
+                // Tries that are overdue keep their distance: a bank that comes back is not called
+                // six times in a row.
+                progress.next_at = due.map(|wait| {
+                    let apart = wait.saturating_sub(before.copied().unwrap_or_default());
+                    later(self.phase_at, *wait).max(later(now, apart))
+                });
             }
         }
         progress.escalate = progress.next_at.is_none();
@@ -250,6 +268,7 @@ impl Exception {
         match reply {
             Reply::Succeeded(receipt) => return Verdict::Succeeded(receipt),
             Reply::Refused { .. } | Reply::NotFound => return Verdict::Quiet,
+            _ if self.is_older(WATCH_FOR, now) => return Verdict::Quiet,
             Reply::Pending | Reply::PaymentStands(_) | Reply::NotSent(_) | Reply::Unknown(_) => {}
         }
         let wait = rules

@@ -166,16 +166,16 @@ fn six_reversal_tries_then_a_person() {
 }
 
 #[test]
-fn only_a_payment_on_its_way_holds_a_reversal_back() {
+fn a_payment_on_its_way_and_an_unsent_ask_hold_a_reversal_back() {
     let (rules, mut exception) = (rules(), open(Phase::Reverse));
-    for reply in [
-        Reply::NotFound,
-        Reply::NotSent("down".to_owned()),
-        unknown(),
-    ] {
+    for reply in [Reply::NotFound, unknown()] {
         let held = exception.weigh_before_reversal(&reply, &rules, at(0));
         assert_eq!(held, None, "{reply:?}");
     }
+    let not_sent = Reply::NotSent("down".to_owned());
+    let held = exception.weigh_before_reversal(&not_sent, &rules, at(0));
+    let held = held.expect("nobody was asked");
+    assert_eq!((held.polls, held.next_at), (0, Some(at(10))));
     let mut now = 0;
     loop {
         let held = exception.weigh_before_reversal(&Reply::Pending, &rules, at(now));
@@ -190,6 +190,30 @@ fn only_a_payment_on_its_way_holds_a_reversal_back() {
         exception = exception.after(progress, AttemptOutcome::Pending);
     }
     assert!((3_600..7_200).contains(&now), "{now} s");
+}
+
+#[test]
+fn tries_that_are_overdue_keep_their_distance() {
+    let mut exception = open(Phase::Reverse);
+    // Nothing could be sent for an hour; then the bank is there and says nothing.
+    let (mut now, mut waits) = (at(3_000), Vec::new());
+    loop {
+        let progress = wait(exception.weigh_reversal(unknown(), &rules(), now));
+        exception.tries = progress.tries;
+        let Some(next) = progress.next_at else { break };
+        waits.push((next - now).num_seconds());
+        now = next;
+    }
+    assert_eq!(waits, [10, 20, 30, 240, 600]);
+}
+
+#[test]
+fn a_watch_ends() {
+    let exception = open(Phase::Watch);
+    let day = 86_400;
+    wait(exception.weigh_watch(Reply::Pending, &rules(), at(6 * day)));
+    let verdict = exception.weigh_watch(Reply::Pending, &rules(), at(7 * day));
+    assert_eq!(verdict, Verdict::Quiet);
 }
 
 #[test]

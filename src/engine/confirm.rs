@@ -74,9 +74,16 @@ impl Engine {
             adapter,
             credential: input.credential,
         };
+        let as_read = payment.order.clone();
         let (began, ended) = self.pay_detached(payment, actor.clone());
+        // The wait for our own database is a real one, whatever clock the engine was given. The task goes
+        // on; a caller that was kept waiting asks again.
+        let Ok(began) = tokio::time::timeout(self.0.options.answer_within, began).await else {
+            return standing(as_read);
+        };
         // No answer means that the task is gone, with the program.
-        let started = match began.await.map_err(|_| StoreError::Closed)?? {
+        let began = began.map_err(|_| StoreError::Closed)??;
+        let started = match began {
             Settled::Moved(order) => order,
             Settled::AlreadyThere(order) | Settled::NotAllowed(order) => return standing(order),
             Settled::OpenPayment(first) => return Err(in_progress(&input.order_no, first).into()),

@@ -27,6 +27,9 @@ impl Engine {
             .map_or("no answer", |outcome| outcome.as_str());
         let cause = match progress.next_at {
             Some(_) => format!("in doubt for long; the bank's last answer: {last}"),
+            None if exception.tries == 0 => {
+                format!("the reversal was held back for long; the bank's last answer: {last}")
+            }
             None => format!(
                 "{} reversal tries without a final answer; last: {last}",
                 exception.tries

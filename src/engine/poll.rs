@@ -12,7 +12,7 @@ use crate::domain::flow::{Attempt, Flow, FlowKind, Operation};
 use crate::domain::order::{Order, OrderEvent};
 use crate::domain::outcome::{Cause, Reply};
 use crate::storage::exceptions::LeaseRequest;
-use crate::storage::{ExceptionMove, StoreError, Touch, Touched, flows, orders};
+use crate::storage::{AnyConnection, ExceptionMove, StoreError, Touch, Touched, flows, orders};
 use crate::upstream::{Adapter, QueryCall};
 use futures_util::StreamExt;
 use serde::Serialize;
@@ -83,11 +83,11 @@ impl Engine {
     /// Takes over what nobody works on, asks about everything that is due, and raises the alarms.
     /// `run` is the run of the job, kept with every call as evidence.
     pub async fn poll(&self, run: Option<Uuid>, actor: &Actor) -> Result<PollReport, EngineError> {
-        let mut report = PollReport {
-            orphans: self.adopt_orphans(actor).await?,
-            ..Default::default()
-        };
+        let mut report = PollReport::default();
         while !self.0.stop.is_cancelled() {
+            // Between the batches too: in a brown-out there is always more that is due.
+            report.orphans += self.adopt_orphans(actor).await?;
+            report.alarms += self.raise_alarms().await?;
             let leased = self.lease_due().await?;
             if leased.is_empty() {
                 break;
@@ -109,7 +109,6 @@ impl Engine {
                 }
             }
         }
-        report.alarms = self.raise_alarms().await?;
         Ok(report)
     }
 
@@ -135,40 +134,57 @@ impl Engine {
         before: crate::domain::time::Instant,
         actor: &Actor,
     ) -> Result<u32, EngineError> {
-        let orphans = self
-            .0
-            .store
-            .read(move |c| orders::orphans(c, before, ORPHAN_BATCH))
-            .await?;
-        if orphans.is_empty() {
-            return Ok(0);
-        }
-        let numbers: Vec<_> = orphans.iter().map(|order| order.order_no.clone()).collect();
-        let flows = self
-            .0
-            .store
-            .read(move |c| flows::of_orders(c, &numbers))
-            .await?;
-        let mut adopted = 0;
-        for order in orphans {
-            let own =
-                |flow: &&Flow| flow.order_no == order.order_no && flow.kind == FlowKind::Payment;
-            let Some(flow) = flows.iter().find(own) else {
-                tracing::error!(order_no = %order.order_no, "a paying order has no flow");
-                continue;
+        let (mut adopted, mut last) = (0, None);
+        loop {
+            let after = last.take();
+            let read = move |c: &mut AnyConnection| {
+                let orphans = orders::orphans(c, before, after.as_ref(), ORPHAN_BATCH)?;
+                let numbers: Vec<_> = orphans.iter().map(|order| order.order_no.clone()).collect();
+                let flows = flows::of_orders(c, &numbers)?;
+                Ok((orphans, flows))
             };
-            let Some(adapter) = self.0.upstreams.get(&flow.adapter) else {
-                tracing::error!(adapter = %flow.adapter, "an adapter is not in the settings");
-                continue;
+            let (orphans, flows) = self.0.store.read(read).await?;
+            let Some(oldest_left) = orphans.last().cloned() else {
+                return Ok(adopted);
             };
-            let mut exception = self.doubt(&order, flow, adapter);
-            exception.next_at = exception.opened_at;
-            let mut step = Step::new(OrderEvent::PaymentUnknown, actor);
-            step.exception = ExceptionMove::Open(exception);
-            let settled = self.settle(order.clone(), vec![flow.clone()], step).await?;
-            adopted += u32::from(matches!(settled, Settled::Moved(_)));
+            last = Some(oldest_left);
+            let adopting = futures_util::stream::iter(orphans)
+                .map(|order| self.adopt_one(order, &flows, actor))
+                .buffer_unordered(self.0.options.poll_parallel.max(1));
+            futures_util::pin_mut!(adopting);
+            while let Some(one) = adopting.next().await {
+                adopted += u32::from(one?);
+            }
         }
-        Ok(adopted)
+    }
+
+    /// Makes an orphan UNKNOWN, with an exception that is due at once; false when it has moved, or when
+    /// nobody can be asked about it.
+    async fn adopt_one(
+        &self,
+        order: Order,
+        flows: &[Flow],
+        actor: &Actor,
+    ) -> Result<bool, EngineError> {
+        let own = |flow: &&Flow| flow.order_no == order.order_no && flow.kind == FlowKind::Payment;
+        let Some(flow) = flows.iter().find(own) else {
+            tracing::error!(order_no = %order.order_no, "a paying order has no flow");
+            return Ok(false);
+        };
+        let Some(adapter) = self.0.upstreams.get(&flow.adapter) else {
+            tracing::error!(
+                order_no = %order.order_no,
+                adapter = %flow.adapter,
+                "a payment without an outcome cannot be asked about: its adapter is not in the settings"
+            );
+            return Ok(false);
+        };
+        let mut exception = self.doubt(&order, flow, adapter);
+        exception.next_at = exception.opened_at;
+        let mut step = Step::new(OrderEvent::PaymentUnknown, actor);
+        step.exception = ExceptionMove::Open(exception);
+        let settled = self.settle(order, vec![flow.clone()], step).await?;
+        Ok(matches!(settled, Settled::Moved(_)))
     }
 
     async fn lease_due(&self) -> Result<Vec<Exception>, EngineError> {
@@ -243,6 +259,10 @@ impl Engine {
     }
 
     async fn poll_one(&self, doubtful: Doubtful, actor: &Actor) -> Result<Polled, EngineError> {
+        // Waiting for its turn it may have lost its lease; then somebody else may be at it.
+        if doubtful.exception.lease_until <= Some(self.now()) {
+            return Ok(Polled::Waiting);
+        }
         match doubtful.exception.phase {
             Phase::Query => self.ask(doubtful, actor).await,
             Phase::Reverse => self.go_on_reversing(doubtful, actor).await,
@@ -250,32 +270,36 @@ impl Engine {
         }
     }
 
-    /// Asks the bank about the payment of an exception.
-    pub(super) async fn query(&self, doubtful: &Doubtful) -> Result<(Reply, Attempt), EngineError> {
+    /// Asks the bank about the payment of an exception. Where it cannot be asked there is no answer and
+    /// no attempt.
+    pub(super) async fn query(
+        &self,
+        doubtful: &Doubtful,
+    ) -> Result<(Reply, Vec<Attempt>), EngineError> {
         let payment = doubtful.payment()?;
         let asked_at = self.now();
-        let reply = if doubtful.adapter.rules.can_query {
-            let call = QueryCall {
-                flow_no: &payment.flow_no,
-                bill_no: &doubtful.order.bill_no,
-                amount: payment.amount,
-            };
-            doubtful.adapter.payments.query(&call).await
-        } else {
-            Reply::Unknown(Cause::Malformed("this adapter cannot be asked".to_owned()))
+        if !doubtful.adapter.rules.can_query {
+            let cause = Cause::Malformed("this adapter cannot be asked".to_owned());
+            return Ok((Reply::Unknown(cause), Vec::new()));
+        }
+        let call = QueryCall {
+            flow_no: &payment.flow_no,
+            bill_no: &doubtful.order.bill_no,
+            amount: payment.amount,
         };
+        let reply = doubtful.adapter.payments.query(&call).await;
         self.cry_on_mismatch(&doubtful.order.order_no, &reply);
         let attempt = self.attempt(payment, Operation::Query, &reply, asked_at, doubtful.run);
-        Ok((reply, attempt))
+        Ok((reply, vec![attempt]))
     }
 
     /// Phase QUERY.
     async fn ask(&self, doubtful: Doubtful, actor: &Actor) -> Result<Polled, EngineError> {
-        let (reply, attempt) = self.query(&doubtful).await?;
+        let (reply, attempts) = self.query(&doubtful).await?;
         let outcome = reply.outcome();
         let rules = &doubtful.adapter.rules;
         let mut step = Step::new(OrderEvent::PaymentSucceeded, actor);
-        step.attempts = vec![attempt];
+        step.attempts = attempts;
         match doubtful.exception.weigh_query(reply, rules, self.now()) {
             Verdict::Succeeded(receipt) => step.receipt = Some(receipt),
             Verdict::Refused { reason, receipt } => {
@@ -303,7 +327,7 @@ impl Engine {
 
     /// Phase WATCH.
     async fn watch(&self, doubtful: Doubtful, actor: &Actor) -> Result<Polled, EngineError> {
-        let (reply, attempt) = self.query(&doubtful).await?;
+        let (reply, attempts) = self.query(&doubtful).await?;
         let outcome = reply.outcome();
         let mut step = Step::new(OrderEvent::PaymentSucceeded, actor);
         let mut exception = doubtful.exception.clone();
@@ -321,7 +345,7 @@ impl Engine {
             _ => exception.closed_at = Some(self.now()),
         }
         let closed = exception.closed_at.is_some();
-        self.write_back(exception, vec![attempt]).await?;
+        self.write_back(exception, attempts).await?;
         Ok(if closed {
             Polled::Settled
         } else {

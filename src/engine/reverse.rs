@@ -62,7 +62,7 @@ impl Engine {
         doubtful: Doubtful,
         actor: &Actor,
     ) -> Result<Polled, EngineError> {
-        if doubtful.exception.tries > 0 || !doubtful.adapter.rules.can_query {
+        if doubtful.exception.tries > 0 {
             return self.reverse(doubtful, Vec::new(), actor).await;
         }
         let (reply, asked) = self.query(&doubtful).await?;
@@ -74,10 +74,10 @@ impl Engine {
             Some(progress) => {
                 let exception = doubtful.exception.after(progress, reply.outcome());
                 let mut step = Step::new(OrderEvent::PaymentUnknown, actor);
-                step.attempts.push(asked);
+                step.attempts = asked;
                 self.wait(doubtful, exception, step, progress).await
             }
-            None => self.reverse(doubtful, vec![asked], actor).await,
+            None => self.reverse(doubtful, asked, actor).await,
         }
     }
 
@@ -131,7 +131,7 @@ impl Engine {
         match doubtful.exception.weigh_reversal(reply, rules, self.now()) {
             Verdict::Reversed(receipt) => {
                 step.receipt = Some(receipt);
-                if !rules.tombstones {
+                if !rules.tombstones && rules.can_query {
                     step.exception = ExceptionMove::Open(self.watch_of(&doubtful));
                 }
             }

@@ -12,7 +12,7 @@ use super::{audit, cases, exceptions};
 use crate::domain::audit::ChainHead;
 use crate::domain::flow::Flow;
 use crate::domain::ids::OrderNo;
-use crate::domain::order::{Order, OrderState};
+use crate::domain::order::Order;
 use diesel::prelude::*;
 
 /// Why one change could not be applied.
@@ -136,7 +136,9 @@ pub(super) fn apply_rest(c: &mut AnyConnection, step: &Move) -> Result<(), Failu
     match &step.case {
         CaseMove::Keep => {}
         CaseMove::Open(case) => {
-            cases::open(c, case)?;
+            if !cases::open(c, case)? {
+                return Err(Failure::Void);
+            }
         }
         CaseMove::Replace(case) => {
             if !cases::replace(c, case)? {
@@ -178,7 +180,7 @@ fn other_open_payment(c: &mut AnyConnection, order: &Order) -> QueryResult<Optio
     let number: Option<String> = orders::table
         .filter(orders::biller.eq(order.biller.as_str()))
         .filter(orders::bill_no.eq(order.bill_no.as_str()))
-        .filter(orders::state.eq_any(OrderState::OPEN_PAYMENT.map(OrderState::as_str)))
+        .filter(super::orders::is_open_payment())
         .filter(orders::order_no.ne(order.order_no.as_str()))
         .select(orders::order_no)
         .first(c)

@@ -80,6 +80,8 @@ array_statement! {
     ") ON CONFLICT (merchant, request_no) DO NOTHING RETURNING order_no"
 }
 
+// The open payment is looked for by a scalar subquery: EXISTS might be answered from a hash of all open
+// payments, which grows with them.
 array_statement! {
     MoveOrders {
         order_no: String => Text, version_before: i32 => Integer, state_before: String => Text,
@@ -90,9 +92,9 @@ array_statement! {
      version = v.version FROM unnest(",
     ") AS v (order_no, version_before, state_before, opens, state, reason, updated_at, version) \
      WHERE o.order_no = v.order_no AND o.version = v.version_before AND o.state = v.state_before \
-     AND NOT (v.opens AND EXISTS (SELECT 1 FROM orders x WHERE x.biller = o.biller \
-     AND x.bill_no = o.bill_no AND x.state IN ('PAYING', 'UNKNOWN', 'REVERSING', 'MANUAL'))) \
-     RETURNING o.order_no"
+     AND (NOT v.opens OR (SELECT x.order_no FROM orders x WHERE x.biller = o.biller \
+     AND x.bill_no = o.bill_no AND x.state IN ('PAYING', 'UNKNOWN', 'REVERSING', 'MANUAL') \
+     LIMIT 1) IS NULL) RETURNING o.order_no"
 }
 
 array_statement! {

@@ -31,6 +31,7 @@ pub enum Target {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Statements that find each of their rows by key, again and again: group commit, group read.
+    /// What they commit is on disk before it is told (law 6), whatever the server does by default.
     /// PostgreSQL plans them once. A plan that was made while a table was small must not scan it
     /// when it has grown, so scans and joins by hash or merge are ruled out.
     Keys,
@@ -86,11 +87,13 @@ fn connect_postgres(
     let planner = match purpose {
         Purpose::Keys => {
             "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; \
-             SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
+             SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
+             SELECT set_config('synchronous_commit', 'on', false) \
+             WHERE current_setting('synchronous_commit') = 'off'"
         }
         Purpose::Queries => "SET plan_cache_mode = auto",
     };
-    let mut connection = PgConnection::establish(url).map_err(|error| {
+    let mut connection = PgConnection::establish(&with_deadlines(url)).map_err(|error| {
         StoreError::Unavailable(format!("PostgreSQL refused the connection: {error}"))
     })?;
     connection.batch_execute(&format!(
@@ -102,6 +105,30 @@ fn connect_postgres(
         limits.statement_timeout.as_millis().saturating_mul(2),
     ))?;
     Ok(AnyConnection::Postgres(connection))
+}
+
+/// The URL with deadlines for what the network may do, where it names none: a server that falls silent
+/// is noticed within half a minute and not when TCP gives up.
+fn with_deadlines(url: &str) -> String {
+    const DEADLINES: [(&str, &str); 5] = [
+        ("connect_timeout", "5"),
+        ("keepalives_idle", "15"),
+        ("keepalives_interval", "5"),
+        ("keepalives_count", "3"),
+        ("tcp_user_timeout", "30000"),
+    ];
+    let mut full = url.to_owned();
+    for (name, value) in DEADLINES {
+        let given = full.split_once('?').map_or("", |(_, given)| given);
+        let is_given = given
+            .split('&')
+            .any(|pair| pair.split('=').next() == Some(name));
+        if !is_given {
+            let joint = if full.contains('?') { '&' } else { '?' };
+            full = format!("{full}{joint}{name}={value}");
+        }
+    }
+    full
 }
 
 fn connect_sqlite(path: &str, limits: Limits) -> Result<AnyConnection, StoreError> {
@@ -189,5 +216,26 @@ impl ManageConnection for Opener {
 
     fn has_broken(&self, connection: &mut AnyConnection) -> bool {
         connection.is_broken()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deadlines_are_added_where_none_are_given() {
+        let bare = with_deadlines("postgres://h/db");
+        assert!(
+            bare.starts_with("postgres://h/db?connect_timeout=5&keepalives_idle=15&"),
+            "{bare}"
+        );
+        let own = with_deadlines("postgres://h/db?sslmode=require&connect_timeout=60");
+        assert!(
+            own.contains("&connect_timeout=60&keepalives_idle=15"),
+            "{own}"
+        );
+        assert_eq!(own.matches("connect_timeout").count(), 1, "{own}");
+        assert_eq!(with_deadlines(&own), own);
     }
 }

@@ -266,13 +266,14 @@ pub(super) fn lease_due(
     request: &LeaseRequest,
 ) -> Result<Vec<Exception>, StoreError> {
     const HEAD: &str = "UPDATE exceptions SET lease_owner = ";
-    const TAIL: &str = " AND closed_at IS NULL RETURNING *";
     let rows: Vec<ExceptionRow> = match c {
         AnyConnection::Postgres(c) => diesel::sql_query(format!(
-            "{HEAD}$1, lease_until = $2, fence = fence + 1 WHERE exception_id IN \
+            // An array is chosen once. A subquery in an IN may be run for each row, and then each
+            // run skips the rows of the runs before it and locks further ones.
+            "{HEAD}$1, lease_until = $2, fence = fence + 1 WHERE exception_id = ANY (ARRAY \
              (SELECT exception_id FROM exceptions WHERE closed_at IS NULL AND next_at <= $3 \
               AND (lease_until IS NULL OR lease_until <= $3) ORDER BY next_at LIMIT $4 \
-              FOR UPDATE SKIP LOCKED){TAIL}"
+              FOR UPDATE SKIP LOCKED)) RETURNING *"
         ))
         .bind::<diesel::sql_types::Text, _>(&request.owner)
         .bind::<diesel::sql_types::BigInt, _>(micros(request.until))
@@ -282,7 +283,7 @@ pub(super) fn lease_due(
         AnyConnection::Sqlite(c) => diesel::sql_query(format!(
             "{HEAD}?1, lease_until = ?2, fence = fence + 1 WHERE exception_id IN \
              (SELECT exception_id FROM exceptions WHERE closed_at IS NULL AND next_at <= ?3 \
-              AND (lease_until IS NULL OR lease_until <= ?3) ORDER BY next_at LIMIT ?4){TAIL}"
+              AND (lease_until IS NULL OR lease_until <= ?3) ORDER BY next_at LIMIT ?4) RETURNING *"
         ))
         .bind::<diesel::sql_types::Text, _>(&request.owner)
         .bind::<diesel::sql_types::BigInt, _>(micros(request.until))

@@ -65,7 +65,7 @@ pub struct StorageOptions {
     pub batch_max: usize,
     /// More queued changes than this are refused.
     pub queue_max: usize,
-    /// How long a read waits for a connection.
+    /// How long a read waits for a connection, and a group read for its answer.
     pub pool_timeout: Duration,
     /// How long one statement may run.
     pub statement_timeout: Duration,
@@ -281,7 +281,10 @@ impl Store {
             let (_, finder) = queues.as_ref().ok_or(StoreError::Closed)?;
             put(finder, Question { order_no, reply })?;
         }
-        answer.await.map_err(|_| StoreError::Closed)?
+        tokio::time::timeout(self.0.pool_timeout, answer)
+            .await
+            .map_err(|_| StoreError::Unavailable("it did not answer in time".to_owned()))?
+            .map_err(|_| StoreError::Closed)?
     }
 
     /// Makes an order; durable when this returns.
@@ -357,6 +360,14 @@ impl Store {
 }
 
 fn spawn(name: String, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
+    // A thread that panicked would leave its callers without an answer for ever. Whatever it was at is
+    // taken up when the program starts again.
+    let work = move || {
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err() {
+            tracing::error!("a thread of storage panicked; the program stops");
+            std::process::abort();
+        }
+    };
     std::thread::Builder::new()
         .name(name)
         .spawn(work)

@@ -141,22 +141,33 @@ pub fn expired(c: &mut AnyConnection, now: Instant, most: i64) -> Result<Vec<Ord
 
 /// Narrows to open payments in the words of the index `orders_open_payment`, so that both databases
 /// see that they may walk it.
-fn is_open_payment() -> diesel::expression::SqlLiteral<diesel::sql_types::Bool> {
+pub(super) fn is_open_payment() -> diesel::expression::SqlLiteral<diesel::sql_types::Bool> {
     diesel::dsl::sql("state IN ('PAYING', 'UNKNOWN', 'REVERSING', 'MANUAL')")
 }
 
 /// Orders whose payment started at or before an instant and has no outcome: whoever started it may
 /// be gone.
+///
+/// They come oldest first, after the one that the page before ended with.
 pub fn orphans(
     c: &mut AnyConnection,
     before: Instant,
+    after: Option<&Order>,
     most: i64,
 ) -> Result<Vec<Order>, StoreError> {
+    let (at, number) = after.map_or((i64::MIN, ""), |order| {
+        (micros(order.updated_at), order.order_no.as_str())
+    });
     let rows: Vec<OrderRow> = orders::table
         .filter(is_open_payment())
         .filter(orders::state.eq(OrderState::Paying.as_str()))
         .filter(orders::updated_at.le(micros(before)))
-        .order(orders::updated_at)
+        .filter(
+            orders::updated_at
+                .gt(at)
+                .or(orders::updated_at.eq(at).and(orders::order_no.gt(number))),
+        )
+        .order((orders::updated_at, orders::order_no))
         .limit(most)
         .load::<OrderRow>(c)?;
     rows.into_iter().map(Order::try_from).collect()

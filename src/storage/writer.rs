@@ -139,6 +139,10 @@ impl Writer {
 
     fn commit_solo(&self, session: &mut Session, mut solo: Box<dyn Solo>) {
         let outcome = self.transact(session, &mut |c, chain| solo.run(c, chain));
+        if outcome.is_err() {
+            // Its error may hide what the connection or the chain has come to: both are looked at anew.
+            session.connection = None;
+        }
         solo.finish(outcome.map_err(into_store_error));
     }
 

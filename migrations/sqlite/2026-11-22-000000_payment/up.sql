@@ -201,4 +201,4 @@ CREATE TABLE job_runs (
     error        TEXT
 );
 CREATE UNIQUE INDEX job_runs_due ON job_runs (job, scheduled_at);
-CREATE INDEX job_runs_running ON job_runs (lease_until) WHERE state = 'RUNNING';
+CREATE INDEX job_runs_running ON job_runs (job, scheduled_at) WHERE state = 'RUNNING';
