@@ -155,7 +155,7 @@ impl Engine {
         let rows = self
             .0
             .store
-            .read(move |c| orders::list(c, &filter, &page))
+            .browse(move |c| orders::list(c, &filter, &page))
             .await?;
         Ok(Listing::cut(rows, limit, backwards))
     }
@@ -178,7 +178,7 @@ impl Engine {
         let rows = self
             .0
             .store
-            .read(move |c| flows::list(c, &filter, &page))
+            .browse(move |c| flows::list(c, &filter, &page))
             .await?;
         Ok(Listing::cut(rows, limit, backwards))
     }
@@ -192,7 +192,7 @@ impl Engine {
         limit: i64,
     ) -> Result<Listing<Exception>, EngineError> {
         let read = move |c: &mut _| exceptions::list(c, open_only, phase, after, limit + 1);
-        Ok(Listing::cut(self.0.store.read(read).await?, limit, false))
+        Ok(Listing::cut(self.0.store.browse(read).await?, limit, false))
     }
 
     /// The exceptions of an order, oldest first.
@@ -239,7 +239,7 @@ impl Engine {
         limit: i64,
     ) -> Result<Listing<Case>, EngineError> {
         let read = move |c: &mut _| cases::list(c, &states, after.as_ref(), limit + 1);
-        Ok(Listing::cut(self.0.store.read(read).await?, limit, false))
+        Ok(Listing::cut(self.0.store.browse(read).await?, limit, false))
     }
 
     /// A page of job runs, newest first; of one job, or of all.
@@ -250,7 +250,7 @@ impl Engine {
         limit: i64,
     ) -> Result<Listing<JobRun>, EngineError> {
         let read = move |c: &mut _| job_runs::list(c, job.as_deref(), after, limit + 1);
-        Ok(Listing::cut(self.0.store.read(read).await?, limit, false))
+        Ok(Listing::cut(self.0.store.browse(read).await?, limit, false))
     }
 }
 

@@ -38,7 +38,7 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use writer::{Outcome, Solo, Ticket, Work, Writer};
 
 /// Runs the same lines on whichever connection is inside, for what diesel's own enum cannot say.
@@ -92,6 +92,8 @@ struct Inner {
     is_sqlite: bool,
     pool: Pool<Opener>,
     permits: Arc<Semaphore>,
+    /// Fewer than `permits`: listings never hold every connection.
+    browsing: Arc<Semaphore>,
     pool_timeout: Duration,
     /// To the writers, and to the finder.
     queues: Mutex<Option<(SyncSender<Ticket>, SyncSender<Question>)>>,
@@ -214,12 +216,12 @@ impl Store {
             })
             .chain([finder])
             .collect::<Result<Vec<_>, _>>()?;
+        let readers = usize::try_from(options.readers).unwrap_or(1);
         Ok(Store(Arc::new(Inner {
             is_sqlite: target.is_sqlite(),
             pool,
-            permits: Arc::new(Semaphore::new(
-                usize::try_from(options.readers).unwrap_or(1),
-            )),
+            permits: Arc::new(Semaphore::new(readers)),
+            browsing: Arc::new(Semaphore::new((readers - readers.div_ceil(4)).max(1))),
             pool_timeout: options.pool_timeout,
             queues: Mutex::new(Some((sender, asker))),
             threads: Mutex::new(threads),
@@ -249,17 +251,31 @@ impl Store {
         self.0.is_sqlite
     }
 
+    /// Reads a listing, which may take its time: a quarter of the connections is left to payments and
+    /// jobs, whoever browses meanwhile.
+    pub async fn browse<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut AnyConnection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let _permit = self.permit(&self.0.browsing).await?;
+        self.read(work).await
+    }
+
+    async fn permit(&self, of: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, StoreError> {
+        tokio::time::timeout(self.0.pool_timeout, of.clone().acquire_owned())
+            .await
+            .map_err(|_| StoreError::Unavailable("no connection became free in time".to_owned()))?
+            .map_err(|_| StoreError::Closed)
+    }
+
     /// Reads on a thread that may block.
     pub async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&mut AnyConnection) -> Result<T, StoreError> + Send + 'static,
     {
-        let wait = self.0.permits.clone().acquire_owned();
-        let permit = tokio::time::timeout(self.0.pool_timeout, wait)
-            .await
-            .map_err(|_| StoreError::Unavailable("no connection became free in time".to_owned()))?
-            .map_err(|_| StoreError::Closed)?;
+        let permit = self.permit(&self.0.permits).await?;
         let pool = self.0.pool.clone();
         tokio::task::spawn_blocking(move || {
             let _permit = permit;
