@@ -233,6 +233,46 @@ fn a_database_that_is_gone_when_the_bank_answers() {
 }
 
 #[test]
+fn a_row_that_cannot_be_read_holds_up_its_own_order_only() {
+    let columns = [
+        ("exceptions SET last_outcome", "ODD", "UNKNOWN"),
+        ("flows SET currency", "XXL", "CNY"),
+    ];
+    for (column, bad, good) in columns {
+        for database in TestDatabase::all() {
+            let mut bank = TestBank::new(database);
+            let orders = bank.topups(3);
+            for order in &orders {
+                let bill_no = order.bill_no.as_str();
+                let unknown = [Deed::Unknown, Deed::Unknown, Deed::Unknown];
+                bank.far.tell(Operation::Pay, bill_no, [Deed::Lost]);
+                bank.far.tell(Operation::Query, bill_no, unknown);
+                bank.confirm(&order.order_no).unwrap();
+            }
+            let number = &orders[1].order_no;
+            let put = |word| format!("UPDATE {column} = '{word}' WHERE order_no = '{number}'");
+            bank.database.execute(&put(bad)).unwrap();
+            for _ in 0..12 {
+                bank.advance(Duration::from_secs(10));
+                bank.poll();
+            }
+            let states = orders.iter().map(|order| bank.state(&order.order_no));
+            let states: Vec<OrderState> = states.collect();
+            let (paid, open) = (OrderState::Succeeded, OrderState::Unknown);
+            assert_eq!(
+                states,
+                [paid, open, paid],
+                "{column}, {}",
+                bank.database.kind
+            );
+            bank.database.execute(&put(good)).unwrap();
+            bank.run_for(Duration::from_secs(120));
+            assert_eq!(bank.state(number), paid);
+        }
+    }
+}
+
+#[test]
 fn an_alarm_is_raised_once_although_a_paused_holder_writes_back_later() {
     for database in TestDatabase::all() {
         let mut bank = TestBank::new(database);

@@ -86,7 +86,13 @@ impl Engine {
         let mut report = PollReport::default();
         while !self.0.stop.is_cancelled() {
             // Between the batches too: in a brown-out there is always more that is due.
-            report.orphans += self.adopt_orphans(actor).await?;
+            match self.adopt_orphans(actor).await {
+                Ok(adopted) => report.orphans += adopted,
+                Err(error) => {
+                    tracing::error!(%error, "payments without an outcome could not be taken over");
+                    report.failed += 1;
+                }
+            }
             report.alarms += self.raise_alarms().await?;
             let leased = self.lease_due().await?;
             if leased.is_empty() {
@@ -153,7 +159,10 @@ impl Engine {
                 .buffer_unordered(self.0.options.poll_parallel.max(1));
             futures_util::pin_mut!(adopting);
             while let Some(one) = adopting.next().await {
-                adopted += u32::from(one?);
+                match one {
+                    Ok(is_adopted) => adopted += u32::from(is_adopted),
+                    Err(error) => tracing::error!(%error, "an orphan could not be taken over"),
+                }
             }
         }
     }
@@ -202,10 +211,33 @@ impl Engine {
             .await?)
     }
 
-    /// Loads the orders and flows of leased exceptions in two reads.
+    /// Loads the orders and flows of leased exceptions. Where a row cannot be read they are loaded one
+    /// by one, so that it holds up its own order only.
     async fn load(
         &self,
         leased: Vec<Exception>,
+        run: Option<Uuid>,
+    ) -> Result<Vec<Doubtful>, EngineError> {
+        match self.load_all(&leased, run).await {
+            Err(EngineError::Store(StoreError::Corrupt { .. })) => {}
+            loaded => return loaded,
+        }
+        let mut work = Vec::new();
+        for exception in leased {
+            match self.load_all(std::slice::from_ref(&exception), run).await {
+                Ok(loaded) => work.extend(loaded),
+                Err(error) => {
+                    tracing::error!(order_no = %exception.order_no, %error, "an exception waits for a row that can be read");
+                }
+            }
+        }
+        Ok(work)
+    }
+
+    /// Loads the orders and flows of leased exceptions in two reads.
+    async fn load_all(
+        &self,
+        leased: &[Exception],
         run: Option<Uuid>,
     ) -> Result<Vec<Doubtful>, EngineError> {
         let numbers: Vec<_> = leased.iter().map(|e| e.order_no.clone()).collect();
@@ -242,7 +274,7 @@ impl Engine {
             match (orders.remove(&exception.order_no), adapter) {
                 (Some(order), Some(adapter)) => {
                     work.push(Doubtful {
-                        exception,
+                        exception: exception.clone(),
                         order,
                         flows,
                         adapter,

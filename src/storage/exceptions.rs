@@ -2,7 +2,7 @@
 
 use super::connection::AnyConnection;
 use super::error::StoreError;
-use super::row::{RowOf, micros};
+use super::row::{RowOf, micros, readable};
 use super::schema::exceptions;
 use crate::domain::exception::{AlarmLevel, Exception, Phase};
 use crate::domain::ids::OrderNo;
@@ -291,7 +291,7 @@ pub(super) fn lease_due(
         .bind::<diesel::sql_types::BigInt, _>(request.limit)
         .load(c)?,
     };
-    rows.into_iter().map(Exception::try_from).collect()
+    Ok(readable(rows))
 }
 
 /// Opens an exception with its order's move.
@@ -367,7 +367,7 @@ pub fn quieter_than(
         .order(exceptions::opened_at)
         .limit(limit)
         .load::<ExceptionRow>(c)?;
-    rows.into_iter().map(Exception::try_from).collect()
+    Ok(readable(rows))
 }
 
 /// Raises the alarm level of an exception; false when somebody else has done so already.

@@ -2,7 +2,7 @@
 
 use super::connection::AnyConnection;
 use super::error::StoreError;
-use super::row::{RowOf, micros};
+use super::row::{RowOf, micros, readable};
 use super::schema::orders;
 use crate::domain::ids::{MerchantCode, OrderNo, RequestNo};
 use crate::domain::order::{Order, OrderState};
@@ -136,7 +136,7 @@ pub fn expired(c: &mut AnyConnection, now: Instant, most: i64) -> Result<Vec<Ord
         .order(orders::expires_at)
         .limit(most)
         .load::<OrderRow>(c)?;
-    rows.into_iter().map(Order::try_from).collect()
+    Ok(readable(rows))
 }
 
 /// Narrows to open payments in the words of the index `orders_open_payment`, so that both databases
@@ -170,7 +170,7 @@ pub fn orphans(
         .order((orders::updated_at, orders::order_no))
         .limit(most)
         .load::<OrderRow>(c)?;
-    rows.into_iter().map(Order::try_from).collect()
+    Ok(readable(rows))
 }
 
 /// What a listing of orders or flows is narrowed to; every part may be left out.

@@ -11,6 +11,23 @@ pub fn micros(at: Instant) -> i64 {
     at.timestamp_micros()
 }
 
+/// Reads rows of which each stands for itself: one that cannot be read is left out and said, and holds
+/// nobody else up.
+pub fn readable<R, T>(rows: Vec<R>) -> Vec<T>
+where
+    T: TryFrom<R, Error = StoreError>,
+{
+    let read = rows.into_iter().map(T::try_from);
+    read.filter_map(|row| match row {
+        Ok(row) => Some(row),
+        Err(error) => {
+            tracing::error!(%error, "a row cannot be read and is left out");
+            None
+        }
+    })
+    .collect()
+}
+
 /// Names the row that is being read, for errors.
 #[derive(Clone, Copy)]
 pub struct RowOf<'a> {
