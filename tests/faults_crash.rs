@@ -15,8 +15,8 @@ use support::database::TestDatabase;
 use support::world::{FEE, Setup, TOPUP, World};
 use tokio::task::JoinSet;
 
-const KILLS: u32 = 16;
-const CALLERS: usize = 16;
+const KILLS: u32 = 30;
+const CALLERS: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How bills end: mostly well, and each trick of the simulated bank now and then.
@@ -190,6 +190,7 @@ async fn survives_kills(database: TestDatabase) {
         tokio::time::sleep(moment).await;
         daemon.kill_and_restart().await;
         assert_kept(&daemon.merchant(), &load, kill).await;
+        world.check();
     }
     load.is_over.store(true, Ordering::Relaxed);
     while let Some(ended) = callers.join_next().await {
