@@ -24,7 +24,8 @@ fn second(world: &World, flags: &[&str]) -> Output {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_center_is_refused_before_it_touches_the_first_one_s_payments() {
     let world = Setup::on(TestDatabase::sqlite())
-        .set("adapters.bank.total_timeout_ms", 60_000)
+        .set("adapters.bank.total_timeout_ms", 20_000)
+        .set("adapters.bank.certainty_window_s", 60)
         .start()
         .await;
     let mut first = world.daemon().await;
