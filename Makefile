@@ -14,7 +14,7 @@ cargo_features := $(if $(FEATURES),--features $(FEATURES))
 .PHONY: demo test check bench libpq servers fmt
 
 demo: libpq
-	$(CARGO) run --quiet $(cargo_features) -- demo $(DEMO)
+	$(CARGO) run $(cargo_features) -- demo $(DEMO)
 
 test: libpq servers
 	$(CARGO) fmt --check

@@ -1,7 +1,9 @@
 //! Builds, starts, drains, stops: the only room that knows every room.
 //!
-//! Start: migrate under the guard, open storage with the cache and the hub listening to its commits,
-//! read the catalogue, take over what an earlier run left in doubt, start the jobs, then listen.
+//! Start: take the port, and on SQLite the database; migrate under the guard, open storage with the
+//! cache and the hub listening to its commits, read the catalogue, take over what an earlier run left
+//! in doubt, start the jobs, then answer. A start that fails for want of its port has touched nothing;
+//! who connects early waits until the first answers come.
 //! Stop, within the time of the settings: claim no new work, let the requests and detached payments
 //! that are under way end, commit what is queued. What is not done by then is in the database as
 //! started, and the next run's poller finds it there.
@@ -27,6 +29,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+mod claim;
+
+pub use claim::Claim;
+
 /// How often the catalogue is looked at for an import by somebody else.
 const CATALOGUE_EVERY: Duration = Duration::from_secs(5);
 /// How often the figures that come from the database are read.
@@ -43,6 +49,8 @@ pub struct Daemon {
     tasks: TaskTracker,
     stop: CancellationToken,
     drain: Duration,
+    /// Freed when everything else has ended.
+    _database: Option<claim::DatabaseLock>,
 }
 
 /// How storage is opened with these settings. The instance is this run's own name.
@@ -69,19 +77,30 @@ pub fn instance_name() -> String {
 impl Daemon {
     /// Starts a center and returns when it listens.
     pub async fn start(config: &Config, metrics: Metrics) -> anyhow::Result<Daemon> {
+        let address = config.server.listen;
+        let listener = TcpListener::bind(address).await.with_context(|| {
+            format!("cannot listen on {address}; choose another address with --listen")
+        })?;
+        let claim = Claim::try_new(listener, config.storage.url.expose_secret())?;
+        Self::start_with(config, metrics, claim).await
+    }
+
+    /// Starts a center on a port and a database that were claimed for it.
+    pub async fn start_with(
+        config: &Config,
+        metrics: Metrics,
+        claim: Claim,
+    ) -> anyhow::Result<Daemon> {
         for warning in config.warnings() {
             tracing::warn!("settings: {warning}");
         }
+        let addr = claim.addr()?;
         let instance = instance_name();
-        let options = storage_options(config, &instance);
         let cache = Cache::open(&config.cache).context("the cache cannot be opened")?;
         let hub = Hub::default();
+        let options = storage_options(config, &instance);
         let store = open_store(options, cache.clone(), hub.clone()).await?;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let webhook = match config.alarms.webhook_url.expose_secret() {
-            "" => None,
-            url => Some(Webhook::try_new(url).context("the alarm webhook cannot be used")?),
-        };
         let engine = Engine::start(EngineParts {
             store: store.clone(),
             cache: cache.clone(),
@@ -89,7 +108,7 @@ impl Daemon {
                 .context("an adapter cannot be used")?,
             clock: Arc::new(SystemClock),
             hub,
-            alarms: Alarms::new(webhook, tasks.clone()),
+            alarms: Alarms::new(webhook(config)?, tasks.clone()),
             tasks: tasks.clone(),
             stop: stop.clone(),
             options: engine_options(config, &instance),
@@ -97,13 +116,7 @@ impl Daemon {
         })
         .await
         .context("the catalogue cannot be read")?;
-        let adopted = engine
-            .recover()
-            .await
-            .context("what was left in doubt cannot be read")?;
-        if adopted > 0 {
-            tracing::warn!(adopted, "payments without an outcome were taken over");
-        }
+        take_over(&engine).await?;
         let folder = Some(config.jobs.dir.as_path()).filter(|dir| !dir.as_os_str().is_empty());
         let table = JobTable::load(folder).context("the jobs cannot be used")?;
         let driver = Driver::new(engine.clone(), table, tasks.clone(), stop.clone());
@@ -113,11 +126,6 @@ impl Daemon {
             stop.clone()
                 .run_until_cancelled_owned(metrics.clone().keep()),
         );
-        let address = config.server.listen;
-        let listener = TcpListener::bind(address).await.with_context(|| {
-            format!("cannot listen on {address}; choose another address with --listen")
-        })?;
-        let addr = listener.local_addr()?;
         let api = Api::new(ApiParts {
             engine: engine.clone(),
             tokens: Tokens::try_new(config.callers.iter().map(caller))?,
@@ -126,9 +134,8 @@ impl Daemon {
             metrics: metrics_text(metrics),
             stop: stop.clone(),
         });
-        let server = tokio::spawn(async move { api.serve(listener).await });
+        let server = tokio::spawn(async move { api.serve(claim.listener).await });
         tracing::info!(address = %addr, instance, "listening");
-        let drain = Duration::from_secs(config.server.drain_s);
         Ok(Daemon {
             engine,
             store,
@@ -138,7 +145,8 @@ impl Daemon {
             server,
             tasks,
             stop,
-            drain,
+            drain: Duration::from_secs(config.server.drain_s),
+            _database: claim.database,
         })
     }
 
@@ -169,6 +177,28 @@ impl Daemon {
         self.cache.drain().await;
         ended
     }
+}
+
+/// The alarms' address, where the settings name one.
+fn webhook(config: &Config) -> anyhow::Result<Option<Webhook>> {
+    match config.alarms.webhook_url.expose_secret() {
+        "" => Ok(None),
+        url => Ok(Some(
+            Webhook::try_new(url).context("the alarm webhook cannot be used")?,
+        )),
+    }
+}
+
+/// Takes over what an earlier run left in doubt.
+async fn take_over(engine: &Engine) -> anyhow::Result<()> {
+    let adopted = engine
+        .recover()
+        .await
+        .context("what was left in doubt cannot be read")?;
+    if adopted > 0 {
+        tracing::warn!(adopted, "payments without an outcome were taken over");
+    }
+    Ok(())
 }
 
 /// Migrates and opens the database, on a thread that may block.

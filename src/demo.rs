@@ -5,26 +5,36 @@
 //! look at them, change them, and start `payhall serve --config` with them.
 
 use crate::config::{self, Config, Environment, Flags};
-use crate::daemon::Daemon;
+use crate::daemon::{Claim, Daemon};
 use crate::domain::ids::{BillNo, ItemCode, MerchantCode, OrderNo, RequestNo};
 use crate::domain::money::{Currency, Money};
 use crate::domain::order::{Order, OrderState};
 use crate::engine::{self, Actor, Clock, ConfirmInput, CreateInput, Engine, ImportFile, Scope};
 use crate::storage::{Store, catalogue};
 use crate::telemetry::Metrics;
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use rand::Rng;
 use rand::distr::Alphanumeric;
 use std::collections::BTreeSet;
-use std::net::{SocketAddr, TcpListener};
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::pin::pin;
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+
+mod folder;
+
+use folder::Folder;
 
 const SETTINGS: &str = include_str!("../deploy/demo.toml");
 const SIM_ADDRESS: &str = "127.0.0.1:8401";
+
+/// How long the simulated world may take to say where it listens.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The catalogue of the simulated world, by file name.
 const CATALOGUE: [(&str, &str); 4] = [
@@ -46,10 +56,10 @@ const CATALOGUE: [(&str, &str); 4] = [
 /// Flags of `payhall demo`.
 #[derive(Debug, Args)]
 pub struct DemoArgs {
-    /// Where the center listens.
+    /// Where the center listens; port 0 takes any free one.
     #[arg(long, default_value = "127.0.0.1:8400")]
     listen: SocketAddr,
-    /// Where the simulated world listens.
+    /// Where the simulated world listens; port 0 takes any free one.
     #[arg(long, default_value = SIM_ADDRESS)]
     sim_listen: SocketAddr,
     /// Keeps database, ledger and settings in this folder; without it they go with the demo.
@@ -64,29 +74,21 @@ struct Tokens {
     checker: String,
 }
 
-/// Runs the demo until `until` completes.
+/// Runs the demo until `until` completes. Whatever ends it, its temporary folder goes.
 pub async fn run(
     args: DemoArgs,
     metrics: Metrics,
     until: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    check_port(args.listen, "--listen")?;
-    check_port(args.sim_listen, "--sim-listen")?;
+    check_distinct(args.listen, args.sim_listen)?;
+    let mut until = pin!(until);
     let folder = Folder::new(args.dir)?;
-    let tokens = Tokens {
-        merchant: token(),
-        maker: token(),
-        checker: token(),
+    let started = start(args.listen, args.sim_listen, &folder, metrics);
+    let (daemon, mut world) = tokio::select! {
+        biased;
+        () = &mut until => return Ok(()),
+        started = started => started?,
     };
-    let file = folder.path.join("payhall.toml");
-    let settings = settings(args.listen, args.sim_listen, &folder.path, &tokens);
-    std::fs::write(&file, settings).with_context(|| format!("cannot write {}", file.display()))?;
-    let config = config::load(Some(&file), &Environment::default(), &Flags::default())?.config;
-
-    let mut world = World::start(args.sim_listen, &folder.path).await?;
-    import_catalogue(&config).await?;
-    let daemon = Daemon::start(&config, metrics).await?;
-    print_welcome(&daemon, args.sim_listen, &tokens, &folder);
     let engine = daemon.engine().clone();
     let orders = tokio::spawn(async move {
         match make_orders(&engine).await {
@@ -106,15 +108,57 @@ pub async fn run(
     Ok(())
 }
 
+/// Starts both sides. Ports, database and ledger are taken before the settings are written, so that
+/// a demo that cannot have them leaves the files of the one that has.
+async fn start(
+    listen: SocketAddr,
+    sim_listen: SocketAddr,
+    folder: &Folder,
+    metrics: Metrics,
+) -> anyhow::Result<(Daemon, World)> {
+    let listener = bind(listen, "--listen").await?;
+    drop(bind(sim_listen, "--sim-listen").await?);
+    let claim = Claim::try_new(listener, &folder.database_url()).with_context(|| {
+        let folder = folder.path().display();
+        format!("the folder {folder} is in use; choose another with --dir")
+    })?;
+    folder.check_settings()?;
+    let world = World::start(sim_listen, folder.path()).await?;
+    let tokens = Tokens {
+        merchant: token(),
+        maker: token(),
+        checker: token(),
+    };
+    folder.write_settings(&settings(claim.addr()?, world.addr, folder, &tokens))?;
+    let file = folder.settings();
+    let config = config::load(Some(&file), &Environment::default(), &Flags::default())?.config;
+    import_catalogue(&config).await?;
+    let daemon = Daemon::start_with(&config, metrics, claim).await?;
+    print_welcome(&daemon, world.addr, &tokens, folder);
+    Ok((daemon, world))
+}
+
+/// Two addresses that are one would be told as one that is taken, by whom nobody would guess.
+fn check_distinct(listen: SocketAddr, sim_listen: SocketAddr) -> anyhow::Result<()> {
+    let (one, other) = (listen.ip(), sim_listen.ip());
+    let overlap = one == other || one.is_unspecified() || other.is_unspecified();
+    if overlap && listen.port() == sim_listen.port() && listen.port() != 0 {
+        bail!(
+            "--listen {listen} and --sim-listen {sim_listen} are the same address; the center and \
+             the simulated world need one each"
+        );
+    }
+    Ok(())
+}
+
 /// A port that is taken is said before anything else is started.
-fn check_port(address: SocketAddr, flag: &str) -> anyhow::Result<()> {
-    match TcpListener::bind(address) {
-        Ok(_) => Ok(()),
-        Err(error) => bail!(
+async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        anyhow!(
             "{address} cannot be listened on ({error}). Is another demo running? Stop it, or choose \
              another address with {flag}, e.g. `make demo DEMO=\"{flag} 127.0.0.1:9400\"`."
-        ),
-    }
+        )
+    })
 }
 
 fn token() -> String {
@@ -126,21 +170,21 @@ fn token() -> String {
 }
 
 /// The demo's settings file: the pattern, with this demo's addresses, folder and tokens.
-fn settings(listen: SocketAddr, sim: SocketAddr, folder: &Path, tokens: &Tokens) -> String {
+fn settings(listen: SocketAddr, sim: SocketAddr, folder: &Folder, tokens: &Tokens) -> String {
     let Tokens {
         merchant,
         maker,
         checker,
     } = tokens;
     let pattern = SETTINGS.replace(SIM_ADDRESS, &sim.to_string());
-    let database = folder.join("payhall.db");
+    let database = folder.database_url();
     format!(
         r#"{pattern}
 [server]
 listen = "{listen}"
 
 [storage]
-url = "sqlite:{}"
+url = "{database}"
 
 [alarms]
 webhook_url = "http://{sim}/webhook"
@@ -164,77 +208,60 @@ token = "{checker}"
 kind = "operator"
 name = "bob"
 role = "reviewer"
-"#,
-        database.display()
+"#
     )
 }
 
-/// The demo's folder: the caller's, which stays, or a temporary one, which goes.
-struct Folder {
-    path: PathBuf,
-    is_kept: bool,
-}
-
-impl Folder {
-    fn new(dir: Option<PathBuf>) -> anyhow::Result<Self> {
-        let is_kept = dir.is_some();
-        let name = format!("payhall-demo-{}", std::process::id());
-        let path = dir.unwrap_or_else(|| std::env::temp_dir().join(name));
-        std::fs::create_dir_all(&path)
-            .with_context(|| format!("cannot make the folder {}", path.display()))?;
-        let path = path.canonicalize()?;
-        Ok(Self { path, is_kept })
-    }
-
-    fn leave(&self) {
-        if self.is_kept {
-            println!(
-                "Database, ledger and settings stay in {}",
-                self.path.display()
-            );
-        } else if let Err(error) = std::fs::remove_dir_all(&self.path) {
-            eprintln!("{} could not be removed: {error}", self.path.display());
-        }
-    }
-}
-
 /// The simulated world's process; it ends with the demo, however that ends.
-struct World(Child);
+struct World {
+    process: Child,
+    addr: SocketAddr,
+    /// Kept open, so that it never writes into nothing.
+    _said: Option<BufReader<ChildStdout>>,
+}
 
 impl World {
     async fn start(listen: SocketAddr, folder: &Path) -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("this program cannot find itself")?;
-        let child = Command::new(program)
+        let mut process = Command::new(program)
             .args(["sim", "--listen", &listen.to_string(), "--ledger"])
             .arg(folder.join("sim-ledger.jsonl"))
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .spawn()
             .context("the simulated world cannot be started")?;
-        let mut world = Self(child);
-        let patience = Instant::now() + Duration::from_secs(30);
-        while tokio::net::TcpStream::connect(listen).await.is_err() {
-            if let Some(status) = world.0.try_wait()? {
-                bail!("the simulated world ended at once: {status}");
-            }
-            if Instant::now() > patience {
-                bail!("the simulated world does not answer on {listen}");
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let said = process.stdout.take().context("it has a standard output")?;
+        let mut world = Self {
+            process,
+            addr: listen,
+            _said: None,
+        };
+        let first_line = tokio::task::spawn_blocking(move || {
+            let (mut said, mut line) = (BufReader::new(said), String::new());
+            said.read_line(&mut line).map(|_| (said, line))
+        });
+        let heard = tokio::time::timeout(PATIENCE, first_line).await;
+        let (said, line) =
+            heard.context("the simulated world does not say where it listens")???;
+        let addr = line.trim_end().strip_prefix("listening on http://");
+        let Some(addr) = addr.and_then(|addr| addr.parse().ok()) else {
+            bail!("the simulated world did not start; what stands in its way is told above");
+        };
+        world.addr = addr;
+        world._said = Some(said);
         Ok(world)
     }
 
     /// Completes when the process has ended by itself.
     async fn ended(&mut self) {
-        while matches!(self.0.try_wait(), Ok(None)) {
+        while matches!(self.process.try_wait(), Ok(None)) {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
 
     fn stop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
@@ -304,7 +331,7 @@ Three things to try; the numbers are explained in docs/DEMO.md.
 
 Ctrl-C ends it.
 ",
-        folder = folder.path.display(),
+        folder = folder.path().display(),
         browse = call(
             merchant,
             r#"{ payableItems(region: \"310000\") { groups { category items { code nameEn mode } } } }"#

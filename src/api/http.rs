@@ -16,6 +16,7 @@ use poem::http::StatusCode;
 use poem::http::header::{self, HeaderMap, HeaderValue};
 use poem::{Request, Response};
 use serde::Deserialize;
+use serde_json::Value;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
@@ -279,7 +280,8 @@ pub(super) fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<()
     }
 }
 
-/// Reads the body. The decoder's own message could repeat a part of it, so only the place is told.
+/// Reads the body. The decoder's own message could repeat a part of it, so what is wrong is said in
+/// words of our own.
 fn parse(body: &[u8]) -> Result<Asked<'_>, EdgeError> {
     let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
     if first == Some(&b'[') {
@@ -287,13 +289,34 @@ fn parse(body: &[u8]) -> Result<Asked<'_>, EdgeError> {
             "batches are not served: send one request",
         ));
     }
-    serde_json::from_slice(body).map_err(|error| {
-        EdgeError::bad_request(format!(
-            "the body is not a GraphQL request in JSON: see line {}, column {}",
-            error.line(),
-            error.column()
-        ))
-    })
+    serde_json::from_slice(body)
+        .map_err(|error| EdgeError::bad_request(complaint(first.is_none(), body, &error)))
+}
+
+/// What is wrong with a body: which field, or where it stops being JSON.
+fn complaint(is_empty: bool, body: &[u8], error: &serde_json::Error) -> Cow<'static, str> {
+    if is_empty {
+        return "the body is empty: a GraphQL request in JSON is expected".into();
+    }
+    let place = format!("see line {}, column {}", error.line(), error.column());
+    let fields = match serde_json::from_slice(body) {
+        Ok(Value::Object(fields)) => fields,
+        Ok(_) => return "the body has to be a JSON object with a query".into(),
+        Err(_) => return format!("the body is not JSON: {place}").into(),
+    };
+    let is_text = |name: &str| fields.get(name).is_none_or(Value::is_string);
+    let may_be_null = |name: &str| fields.get(name).is_none_or(Value::is_null);
+    if !fields.contains_key("query") {
+        "query is missing: a GraphQL request is {\"query\": \"...\"}".into()
+    } else if !is_text("query") {
+        "query has to be a string".into()
+    } else if !is_text("operationName") && !may_be_null("operationName") {
+        "operationName has to be a string".into()
+    } else if !fields.get("variables").is_none_or(Value::is_object) && !may_be_null("variables") {
+        "variables has to be an object".into()
+    } else {
+        format!("the body is not a GraphQL request in JSON: {place}").into()
+    }
 }
 
 fn json(status: StatusCode, body: &async_graphql::Response) -> Response {

@@ -127,6 +127,9 @@ pub enum CaseError {
     /// Evidence is missing or too long.
     #[error("evidence has to be 1 to {EVIDENCE_CHARS_MAX} characters, and is {0}")]
     Evidence(usize),
+    /// Evidence holds what no keyboard writes.
+    #[error("evidence may hold no control characters besides line ends and tabs")]
+    EvidenceControl,
     /// The decision does not fit the order's state.
     #[error("{decision} is not possible for an order that is {state}")]
     DoesNotFit {
@@ -137,12 +140,21 @@ pub enum CaseError {
     },
 }
 
+/// Whether a text that people wrote holds no control characters besides line ends and tabs.
+pub fn is_plain(text: &str) -> bool {
+    let is_control = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+    !text.contains(is_control)
+}
+
 impl Case {
     /// One person proposes.
     pub fn propose(&self, proposal: Proposal) -> Result<Case, CaseError> {
         let length = proposal.evidence.trim().chars().count();
         if length == 0 || length > EVIDENCE_CHARS_MAX {
             return Err(CaseError::Evidence(length));
+        }
+        if !is_plain(&proposal.evidence) {
+            return Err(CaseError::EvidenceControl);
         }
         match self.state {
             CaseState::Closed => Err(CaseError::Closed(self.case_no.clone())),
@@ -292,5 +304,17 @@ mod tests {
             case().propose(proposal(&long)),
             Err(CaseError::Evidence(_))
         ));
+        assert!(matches!(
+            case().propose(proposal("a\0letter")),
+            Err(CaseError::EvidenceControl)
+        ));
+    }
+
+    #[test]
+    fn evidence_may_have_lines_and_tabs() {
+        assert!(case().propose(proposal("line 7:\r\n\tpaid\n来函")).is_ok());
+        for odd in ["\0", "\u{1b}[2J", "\u{7f}", "\u{85}"] {
+            assert!(!is_plain(odd), "{odd:?}");
+        }
     }
 }

@@ -37,14 +37,19 @@ impl Engine {
         self.replace_case(proposed, audit).await
     }
 
-    /// Rejects a proposal; the case is open again.
+    /// Rejects the proposal of the version that the checker read; the case is open again.
+    ///
+    /// # Errors
+    /// A refusal when the case has changed since, there is no proposal, or the checker is its maker.
     pub async fn case_reject(
         &self,
         case_no: &CaseNo,
+        version: i32,
         reason: &str,
         checker: &Actor,
     ) -> Result<Case, EngineError> {
         let (case, _) = self.case_and_order(case_no).await?;
+        check_version(&case, version)?;
         let rejected = case.reject(&checker.who).map_err(refusal)?;
         let mut audit =
             self.case_audit(self.now(), checker, &rejected, "REJECTED", Some(case.state));
@@ -52,17 +57,20 @@ impl Engine {
         self.replace_case(rejected, audit).await
     }
 
-    /// Approves a proposal: the case closes and the decision takes effect, in one transaction.
+    /// Approves the proposal of the version that the checker read: the case closes and the decision
+    /// takes effect, in one transaction.
     ///
     /// # Errors
-    /// A refusal when there is no proposal, the checker is its maker, somebody else was first, or the
-    /// order has moved so that the decision no longer fits.
+    /// A refusal when the case has changed since, there is no proposal, the checker is its maker,
+    /// somebody else was first, or the order has moved so that the decision no longer fits.
     pub async fn case_approve(
         &self,
         case_no: &CaseNo,
+        version: i32,
         checker: &Actor,
     ) -> Result<(Case, Order), EngineError> {
         let (case, order) = self.case_and_order(case_no).await?;
+        check_version(&case, version)?;
         let (closed, decision) = case.approve(&checker.who, self.now()).map_err(refusal)?;
         check_fit(decision, &case, &order)?;
         let Some(event) = decision.event() else {
@@ -193,6 +201,19 @@ fn case_changed(case_no: &CaseNo) -> Refusal {
     Refusal::new(RefusalCode::CaseChanged, message).on("caseNo")
 }
 
+/// Nobody decides about a proposal that they have not seen: another one may stand there by now.
+fn check_version(case: &Case, version: i32) -> Result<(), Refusal> {
+    if case.version == version {
+        return Ok(());
+    }
+    let message = format!(
+        "case {} is not at version {version} any more; read it again and decide about what stands \
+         there now, with its version",
+        case.case_no
+    );
+    Err(Refusal::new(RefusalCode::CaseChanged, message).on("version"))
+}
+
 /// Refuses a decision that the order's state does not take, and one that would close a case of
 /// doubt while the doubt remains.
 fn check_fit(decision: Decision, case: &Case, order: &Order) -> Result<(), Refusal> {
@@ -220,7 +241,9 @@ fn refusal(error: CaseError) -> Refusal {
         CaseError::AlreadyProposed(_) => (RefusalCode::CaseAlreadyProposed, "caseNo"),
         CaseError::NotProposed(_) => (RefusalCode::CaseNotProposed, "caseNo"),
         CaseError::MakerIsChecker { .. } => (RefusalCode::MakerIsChecker, "caseNo"),
-        CaseError::Evidence(_) => (RefusalCode::EvidenceInvalid, "evidence"),
+        CaseError::Evidence(_) | CaseError::EvidenceControl => {
+            (RefusalCode::EvidenceInvalid, "evidence")
+        }
         CaseError::DoesNotFit { .. } => (RefusalCode::DecisionDoesNotFit, "decision"),
     };
     Refusal::new(code, error.to_string()).on(field)

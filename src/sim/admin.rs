@@ -17,6 +17,7 @@ use std::sync::atomic::Ordering;
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::bank::State;
@@ -116,8 +117,8 @@ fn route(shared: &Arc<Shared>, head: &Parts, body: &[u8]) -> Result<Value, Probl
     }
 }
 
-fn decode<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
-    serde_json::from_slice(body).map_err(Problem::bad_request)
+fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    super::decode::decode(body).map_err(Problem::bad_request)
 }
 
 fn stats(shared: &Shared, world: &World) -> Value {

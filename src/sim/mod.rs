@@ -25,6 +25,7 @@ mod bank;
 mod billers;
 mod body;
 mod books;
+mod decode;
 mod endings;
 mod faults;
 mod late;

@@ -156,8 +156,9 @@ impl World {
         let propose = self
             .engine
             .case_propose(&case.case_no, Decision::Failed, "a letter", &ann);
-        propose.await.unwrap();
-        self.engine.case_approve(&case.case_no, &bob).await.unwrap();
+        let version = propose.await.unwrap().version;
+        let approve = self.engine.case_approve(&case.case_no, version, &bob);
+        approve.await.unwrap();
     }
 
     fn options(&self) -> CheckOptions {

@@ -202,15 +202,17 @@ async fn neither_an_answer_nor_a_reversal_is_decided_by_two_people() {
     );
     const DECIDE: &str = "mutation D($no: String!) { caseDecide(input: \
         { caseNo: $no, decision: FAILED, evidence: \"the bank's statement of today has no such line\" }) \
-        { case { state } userErrors { code } } }";
-    const APPROVE: &str = "mutation A($no: String!) { caseApprove(input: { caseNo: $no }) \
+        { case { state version } userErrors { code } } }";
+    const APPROVE: &str = "mutation A($no: String!, $version: Int!) \
+        { caseApprove(input: { caseNo: $no, version: $version }) \
         { case { state } order { state } userErrors { code } } }";
     let case = json!({ "no": case_no });
-    let proposed = ann.ask(DECIDE, case.clone()).await.expect("an answer");
+    let proposed = ann.ask(DECIDE, case).await.expect("an answer");
     assert_eq!(
         proposed["caseDecide"]["case"]["state"], "PROPOSED",
         "{proposed}"
     );
+    let case = json!({ "no": case_no, "version": proposed["caseDecide"]["case"]["version"] });
     let own = ann.ask(APPROVE, case.clone()).await;
     let is_refused = own
         .as_ref()

@@ -21,6 +21,7 @@ pub struct CaseDecideInput {
     /// What is to be done with the order.
     decision: Decision,
     /// The evidence in words, 1 to 4000 characters: who at the bank said what, which statement line.
+    /// No control characters besides line ends and tabs.
     evidence: String,
 }
 
@@ -38,6 +39,9 @@ pub struct CaseDecidePayload {
 pub struct CaseApproveInput {
     /// The case's number.
     case_no: String,
+    /// The version of the case that the checker read. If the case has changed since, so that another
+    /// proposal may stand there, this is refused with CASE_CHANGED: read the case again.
+    version: i32,
 }
 
 /// What became of `caseApprove`.
@@ -56,7 +60,10 @@ pub struct CaseApprovePayload {
 pub struct CaseRejectInput {
     /// The case's number.
     case_no: String,
-    /// Why, 1 to 1000 characters.
+    /// The version of the case that the checker read. If the case has changed since, so that another
+    /// proposal may stand there, this is refused with CASE_CHANGED: read the case again.
+    version: i32,
+    /// Why, 1 to 1000 characters; no control characters besides line ends and tabs.
     reason: String,
 }
 
@@ -137,7 +144,11 @@ async fn approve(
 ) -> Result<(case::Case, order::Order), Problem> {
     let desk = Desk::open(ctx, Right::CaseApprove)?;
     let case_no = parse("caseNo", &input.case_no)?;
-    Ok(desk.engine.case_approve(&case_no, &desk.actor()).await?)
+    let checker = desk.actor();
+    Ok(desk
+        .engine
+        .case_approve(&case_no, input.version, &checker)
+        .await?)
 }
 
 async fn reject(ctx: &Context<'_>, input: CaseRejectInput) -> Result<case::Case, Problem> {
@@ -148,6 +159,13 @@ async fn reject(ctx: &Context<'_>, input: CaseRejectInput) -> Result<case::Case,
         let message = format!("reason has to be 1 to {REASON_CHARS_MAX} characters");
         return Err(invalid("reason", message).into());
     }
+    if !case::is_plain(reason) {
+        let message = "reason may hold no control characters besides line ends and tabs";
+        return Err(invalid("reason", message).into());
+    }
     let checker = desk.actor();
-    Ok(desk.engine.case_reject(&case_no, reason, &checker).await?)
+    Ok(desk
+        .engine
+        .case_reject(&case_no, input.version, reason, &checker)
+        .await?)
 }

@@ -80,7 +80,8 @@ impl OrdersQuery {
             before,
         };
         let page = args.page(Kind::Order).map_err(Problem::from)?;
-        let filter = filter.unwrap_or_default().into();
+        let filter = filter.unwrap_or_default().try_into();
+        let filter = filter.map_err(Problem::Refused)?;
         let listing = desk
             .engine
             .orders(filter, page.clone(), &desk.scope()?)
@@ -123,7 +124,8 @@ impl OrdersQuery {
             before,
         };
         let page = args.page(Kind::Flow).map_err(Problem::from)?;
-        let filter = filter.unwrap_or_default().into();
+        let filter = filter.unwrap_or_default().try_into();
+        let filter = filter.map_err(Problem::Refused)?;
         let listing = desk
             .engine
             .flows(filter, page.clone(), &desk.scope()?)

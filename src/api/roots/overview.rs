@@ -9,7 +9,7 @@ use crate::api::paging::{
 use crate::api::types::case::{Case, CaseState};
 use crate::api::types::exception::Phase;
 use crate::api::types::merchant::Merchant;
-use crate::api::types::parse;
+use crate::api::types::{invalid, parse};
 use crate::domain::case;
 use crate::domain::exception;
 use crate::domain::ids::CaseNo;
@@ -98,6 +98,10 @@ impl OverviewQuery {
     ) -> Result<JobRunConnection> {
         let desk = Desk::open(ctx, Right::Oversee)?;
         let page = forward(Kind::JobRun, first, after)?;
+        if job.as_deref().is_some_and(|name| !is_job_name(name)) {
+            let rule = "job has to be 1 to 64 small letters, digits or '_'";
+            return Err(Problem::from(invalid("job", rule)).into());
+        }
         let listing = desk
             .engine
             .job_runs(job, uuid_after(&page), page.limit)
@@ -107,6 +111,13 @@ impl OverviewQuery {
             listing.map_err(Problem::from)?,
         ))
     }
+}
+
+/// The form of a job's name, which is a Rust module's. Which jobs there were is for the record to say:
+/// it may hold runs of one that there is no more.
+fn is_job_name(text: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    (1..=64).contains(&text.len()) && text.bytes().all(fits)
 }
 
 fn forward(kind: Kind, first: Option<i32>, after: Option<String>) -> Result<Page, Problem> {

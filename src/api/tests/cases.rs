@@ -29,15 +29,34 @@ impl Desk {
             .await
     }
 
+    /// The version that somebody reads now; any where there is no such case.
+    async fn version(&self) -> i64 {
+        let one = "query($n: String!) { case(caseNo: $n) { version } }";
+        let n = json!({ "n": self.case_no });
+        let answer = self.world.ask(Some(VIEWER), one, n).await;
+        answer.json()["data"]["case"]["version"]
+            .as_i64()
+            .unwrap_or_default()
+    }
+
     async fn approve(&self, token: &str) -> Value {
-        let input = json!({ "caseNo": self.case_no });
+        self.approve_as_read(token, self.version().await).await
+    }
+
+    async fn approve_as_read(&self, token: &str, version: i64) -> Value {
+        let input = json!({ "caseNo": self.case_no, "version": version });
         self.world
             .field(token, APPROVE, json!({ "input": input }))
             .await
     }
 
     async fn reject(&self, token: &str, reason: &str) -> Value {
-        let input = json!({ "caseNo": self.case_no, "reason": reason });
+        self.reject_as_read(token, self.version().await, reason)
+            .await
+    }
+
+    async fn reject_as_read(&self, token: &str, version: i64, reason: &str) -> Value {
+        let input = json!({ "caseNo": self.case_no, "version": version, "reason": reason });
         self.world
             .field(token, REJECT, json!({ "input": input }))
             .await
@@ -153,6 +172,45 @@ async fn a_rejected_proposal_leaves_the_case_open_and_says_why() {
     let last = rows.last().unwrap();
     assert_eq!(last.entry.detail.as_deref(), Some("which desk?"));
     assert_eq!(last.entry.actor, "operator:rudi");
+}
+
+/// The proposal that a checker read was rejected meanwhile, and another one stands there.
+#[tokio::test]
+async fn nobody_decides_about_a_proposal_that_they_have_not_seen() {
+    let desk = Desk::new().await;
+    desk.decide(OPERATOR, "FAILED", "the desk says so").await;
+    let read = desk.version().await;
+    desk.reject(REVIEWER, "which desk?").await;
+    let changed = ("CASE_CHANGED", "version");
+    let rejected_already = desk.approve_as_read(ADMIN, read).await;
+    assert_eq!(refusal(&rejected_already), changed);
+    desk.decide(OPERATOR, "SUCCEEDED", "line 7 of the statement")
+        .await;
+    assert_eq!(refusal(&desk.approve_as_read(ADMIN, read).await), changed);
+    assert_eq!(
+        refusal(&desk.reject_as_read(ADMIN, read, "no").await),
+        changed
+    );
+    let approved = desk.approve(ADMIN).await;
+    assert_eq!(approved["order"]["state"], "SUCCEEDED");
+    assert_eq!(refusal(&desk.approve_as_read(ADMIN, read).await), changed);
+}
+
+#[tokio::test]
+async fn words_with_control_characters_are_refused() {
+    let desk = Desk::new().await;
+    for odd in ["\u{0}x", "a\u{1b}[2Jb", "a\u{7f}"] {
+        assert_eq!(
+            refusal(&desk.decide(OPERATOR, "FAILED", odd).await),
+            ("EVIDENCE_INVALID", "evidence")
+        );
+    }
+    let lines = desk.decide(OPERATOR, "FAILED", "line 7:\n\tpaid").await;
+    assert_eq!(lines["case"]["state"], "PROPOSED");
+    assert_eq!(
+        refusal(&desk.reject(REVIEWER, "a\u{0}b").await),
+        ("INVALID_ARGUMENT", "reason")
+    );
 }
 
 #[tokio::test]

@@ -15,7 +15,8 @@ async fn every_example_is_valid() {
             .replace("{{requestNo}}", "R-EXAMPLE")
             .replace("{{orderNo}}", &order_no)
             .replace("{{flowNo}}", "202001010000000000000000")
-            .replace("{{caseNo}}", &case_no);
+            .replace("{{caseNo}}", &case_no)
+            .replace("{{caseVersion}}", "0");
         assert!(!variables.contains("{{"), "{}: {variables}", example.name);
         let variables: Value = serde_json::from_str(&variables).unwrap();
         if example.document.starts_with("subscription") {

@@ -87,19 +87,42 @@ async fn only_json_is_taken() {
 #[tokio::test]
 async fn a_body_has_a_form_and_a_size() {
     let world = World::new().await;
-    for bad in [
-        "",
-        "{",
-        "null",
-        "7",
-        "{}",
-        r#"{"query":7}"#,
-        r#"{"query":"{a}","query":"{b}"}"#,
-        r#"{"query":"{a}","variables":[]}"#,
-        "[]",
-        r#" [{"query":"{serverInfo{version}}"}]"#,
+    for (bad, said) in [
+        ("", "the body is empty"),
+        (" \n", "the body is empty"),
+        ("{", "the body is not JSON: see line 1, column 1"),
+        ("null", "has to be a JSON object"),
+        ("7", "has to be a JSON object"),
+        ("{}", "query is missing"),
+        (r#"{"variables":{}}"#, "query is missing"),
+        (r#"{"query":7}"#, "query has to be a string"),
+        (r#"{"query":null}"#, "query has to be a string"),
+        (
+            r#"{"query":"{a}","query":"{b}"}"#,
+            "not a GraphQL request in JSON: see line 1",
+        ),
+        (
+            r#"{"query":"{a}","operationName":7}"#,
+            "operationName has to be a string",
+        ),
+        (
+            r#"{"query":"{a}","variables":[]}"#,
+            "variables has to be an object",
+        ),
+        (
+            r#"{"query":"{a}","variables":"s3cret"}"#,
+            "variables has to be an object",
+        ),
+        ("[]", "batches are not served"),
+        (
+            r#" [{"query":"{serverInfo{version}}"}]"#,
+            "batches are not served",
+        ),
     ] {
-        refused(&post(&world, bad).await, 400, "BAD_REQUEST");
+        let answer = post(&world, bad).await;
+        refused(&answer, 400, "BAD_REQUEST");
+        assert!(answer.text.contains(said), "{bad}: {}", answer.text);
+        assert!(!answer.text.contains("s3cret"), "{}", answer.text);
     }
     let batch = post(&world, format!("[{INFO}]")).await;
     assert!(batch.text.contains("batches are not served"));

@@ -232,6 +232,39 @@ async fn a_page_that_makes_no_sense_is_refused_by_name() {
     }
 }
 
+/// What no row can have is refused by the name of its argument on every database alike: PostgreSQL
+/// would not even take a NUL.
+#[tokio::test]
+async fn what_cannot_be_filtered_for_is_refused_by_its_name() {
+    let world = World::new().await;
+    let odd = ["", "\u{0}", "a b", "账单", "a\n"];
+    let mut filters: Vec<_> = ["merchant", "biller", "billNo"]
+        .into_iter()
+        .flat_map(|field| odd.map(|text| (field, json!({ field: text }))))
+        .collect();
+    let days = json!({ "from": "2026-11-23", "to": "2026-11-22" });
+    filters.push(("from", days));
+    for (listing, kind) in [("orders", "OrderFilter"), ("flows", "FlowFilter")] {
+        let document =
+            format!("query($f: {kind}) {{ {listing}(filter: $f) {{ edges {{ cursor }} }} }}");
+        for (field, filter) in &filters {
+            let answer = world
+                .ask(Some(VIEWER), &document, json!({ "f": filter }))
+                .await;
+            assert_eq!(answer.code(), "INVALID_ARGUMENT", "{filter}");
+            assert_eq!(answer.error()["extensions"]["field"], *field, "{filter}");
+        }
+    }
+    let runs = "query($job: String) { jobRuns(job: $job) { edges { cursor } } }";
+    for text in odd {
+        let answer = world.ask(Some(VIEWER), runs, json!({ "job": text })).await;
+        assert_eq!(answer.code(), "INVALID_ARGUMENT", "{text:?}");
+        assert_eq!(answer.error()["extensions"]["field"], "job");
+    }
+    let known = json!({ "job": "poll_exceptions" });
+    assert_eq!(world.field(VIEWER, runs, known).await["edges"], json!([]));
+}
+
 #[tokio::test]
 async fn filters_narrow_and_the_flows_of_a_page_come_with_it() {
     let world = World::new().await;

@@ -53,7 +53,8 @@ fn variables(text: &str) -> Value {
         .replace("{{requestNo}}", "R-RIGHTS")
         .replace("{{orderNo}}", number)
         .replace("{{flowNo}}", number)
-        .replace("{{caseNo}}", number);
+        .replace("{{caseNo}}", number)
+        .replace("{{caseVersion}}", "0");
     serde_json::from_str(&filled).unwrap()
 }
 
@@ -210,7 +211,11 @@ async fn a_merchant_s_timeline_keeps_the_center_s_affairs_to_itself() {
     let approve =
         "mutation($i: CaseApproveInput!) { caseApprove(input: $i) { userErrors { code } } }";
     world
-        .field(REVIEWER, approve, json!({ "i": { "caseNo": case_no } }))
+        .field(
+            REVIEWER,
+            approve,
+            json!({ "i": { "caseNo": case_no, "version": 1 } }),
+        )
         .await;
 
     let document =

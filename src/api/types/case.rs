@@ -131,7 +131,7 @@ impl Case {
         self.0.resolution.as_deref()
     }
 
-    /// Counts its changes.
+    /// Counts its changes. Who approves or rejects says which version was read.
     async fn version(&self) -> i32 {
         self.0.version
     }

@@ -1,9 +1,10 @@
 //! Flows and the calls about them.
 
 use super::money::Money;
-use super::order::words;
+use super::order::{checked, words};
 use super::scalars::Date;
 use crate::domain::flow;
+use crate::domain::refusal::Refusal;
 use crate::domain::time::Instant;
 use crate::storage::orders::Filter;
 use async_graphql::{Description, Enum, ID, InputObject, Object};
@@ -127,10 +128,12 @@ pub struct FlowFilter {
     to: Option<Date>,
 }
 
-impl From<FlowFilter> for Filter {
-    fn from(filter: FlowFilter) -> Self {
+impl TryFrom<FlowFilter> for Filter {
+    type Error = Refusal;
+
+    fn try_from(filter: FlowFilter) -> Result<Self, Refusal> {
         let states = filter.states.unwrap_or_default().into_iter();
-        Filter {
+        checked(Filter {
             states: words(
                 states
                     .map(flow::FlowState::from)
@@ -141,7 +144,7 @@ impl From<FlowFilter> for Filter {
             bill_no: filter.bill_no,
             from: filter.from.map(|date| date.0),
             to: filter.to.map(|date| date.0),
-        }
+        })
     }
 }
 

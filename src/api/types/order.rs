@@ -3,9 +3,12 @@
 use super::flow::Flow;
 use super::money::Money;
 use super::scalars::Date;
+use super::{invalid, parse};
 use crate::api::errors::Problem;
 use crate::api::loaders::Flows;
+use crate::domain::ids::{BillNo, BillerCode, MerchantCode};
 use crate::domain::order;
+use crate::domain::refusal::Refusal;
 use crate::domain::time::Instant;
 use crate::storage::orders::Filter;
 use async_graphql::{Context, Description, Enum, InputObject, Object, Result};
@@ -136,10 +139,12 @@ pub struct OrderFilter {
     to: Option<Date>,
 }
 
-impl From<OrderFilter> for Filter {
-    fn from(filter: OrderFilter) -> Self {
+impl TryFrom<OrderFilter> for Filter {
+    type Error = Refusal;
+
+    fn try_from(filter: OrderFilter) -> Result<Self, Refusal> {
         let states = filter.states.unwrap_or_default().into_iter();
-        Filter {
+        checked(Filter {
             states: words(
                 states
                     .map(order::OrderState::from)
@@ -150,7 +155,27 @@ impl From<OrderFilter> for Filter {
             bill_no: filter.bill_no,
             from: filter.from.map(|date| date.0),
             to: filter.to.map(|date| date.0),
+        })
+    }
+}
+
+/// A filter whose codes are codes and whose days are in order; what cannot be asked for is refused
+/// here by its name, before a database has to refuse it in its own words.
+pub(super) fn checked(filter: Filter) -> Result<Filter, Refusal> {
+    if let Some(text) = &filter.merchant {
+        parse::<MerchantCode>("merchant", text)?;
+    }
+    if let Some(text) = &filter.biller {
+        parse::<BillerCode>("biller", text)?;
+    }
+    if let Some(text) = &filter.bill_no {
+        parse::<BillNo>("billNo", text)?;
+    }
+    match (filter.from, filter.to) {
+        (Some(from), Some(to)) if from > to => {
+            Err(invalid("from", "from has to be the day of to, or earlier"))
         }
+        _ => Ok(filter),
     }
 }
 

@@ -176,22 +176,32 @@ impl TestBank {
         refused(self.wait(step))
     }
 
-    /// Somebody approves in the latest case of an order.
+    /// Somebody reads the latest case of an order and approves what stands there.
     pub fn approve(&self, who: &str, order: &OrderNo) -> Result<Order, Refusal> {
-        let case = self.case(order).expect("it has a case");
-        let approved = self.wait(self.engine().case_approve(&case.case_no, &operator(who)));
-        refused(approved).map(|(_, order)| order)
+        self.approve_as_read(who, &self.case(order).expect("it has a case"))
     }
 
-    /// Somebody rejects in the latest case of an order.
+    /// Somebody approves what they read some time ago.
+    pub fn approve_as_read(&self, who: &str, case: &Case) -> Result<Order, Refusal> {
+        let checker = operator(who);
+        let step = self
+            .engine()
+            .case_approve(&case.case_no, case.version, &checker);
+        refused(self.wait(step)).map(|(_, order)| order)
+    }
+
+    /// Somebody reads the latest case of an order and rejects what stands there.
     pub fn reject(&self, who: &str, order: &OrderNo, reason: &str) -> Result<Case, Refusal> {
-        let case = self.case(order).expect("it has a case");
-        refused(
-            self.wait(
-                self.engine()
-                    .case_reject(&case.case_no, reason, &operator(who)),
-            ),
-        )
+        self.reject_as_read(who, &self.case(order).expect("it has a case"), reason)
+    }
+
+    /// Somebody rejects what they read some time ago.
+    pub fn reject_as_read(&self, who: &str, case: &Case, reason: &str) -> Result<Case, Refusal> {
+        let checker = operator(who);
+        let step = self
+            .engine()
+            .case_reject(&case.case_no, case.version, reason, &checker);
+        refused(self.wait(step))
     }
 
     /// Imports a changed state of a merchant, as an operator does.

@@ -249,8 +249,8 @@ impl Play {
         let (one, other) = (operator(one), operator(other));
         let answers = self.bank.wait(async {
             tokio::join!(
-                engine.case_approve(&case.case_no, &one),
-                engine.case_approve(&case.case_no, &other)
+                engine.case_approve(&case.case_no, case.version, &one),
+                engine.case_approve(&case.case_no, case.version, &other)
             )
         });
         let decided = usize::from(answers.0.is_ok()) + usize::from(answers.1.is_ok());
