@@ -65,7 +65,7 @@ impl Config {
         {
             add("alarms.webhook_url", what.to_owned());
         }
-        for (path, value, least, most) in self.bounds() {
+        for (path, value, least, most) in self.bounds().into_iter().chain(self.time_bounds()) {
             if value < least || value > most {
                 add(path, format!("is {value}, and has to be {least} to {most}"));
             }
@@ -104,10 +104,10 @@ impl Config {
         found
     }
 
+    /// Counts and sizes.
     fn bounds(&self) -> Vec<(&'static str, u64, u64, u64)> {
         let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
         vec![
-            ("server.drain_s", self.server.drain_s, 1, 600),
             (
                 "server.connections_max",
                 wide(self.server.connections_max),
@@ -133,17 +133,8 @@ impl Config {
                 10,
                 1_000_000,
             ),
-            ("orders.expiry_s", self.orders.expiry_s, 1, 7 * 86_400),
-            (
-                "orders.answer_within_ms",
-                self.orders.answer_within_ms,
-                100,
-                60_000,
-            ),
-            ("orders.orphan_after_s", self.orders.orphan_after_s, 1, 600),
             ("polling.batch", u64::from(self.polling.batch), 1, 10_000),
             ("polling.parallel", wide(self.polling.parallel), 1, 4_096),
-            ("polling.lease_s", self.polling.lease_s, 15, 3_600),
             ("storage.readers", u64::from(self.storage.readers), 1, 1_000),
             ("storage.writers", u64::from(self.storage.writers), 1, 64),
             ("storage.batch_max", wide(self.storage.batch_max), 1, 10_000),
@@ -153,6 +144,28 @@ impl Config {
                 1,
                 10_000_000,
             ),
+            (
+                "cache.mirror_queue",
+                wide(self.cache.mirror_queue),
+                0,
+                10_000_000,
+            ),
+        ]
+    }
+
+    /// Times, in seconds and milliseconds.
+    fn time_bounds(&self) -> Vec<(&'static str, u64, u64, u64)> {
+        vec![
+            ("server.drain_s", self.server.drain_s, 1, 600),
+            ("orders.expiry_s", self.orders.expiry_s, 1, 7 * 86_400),
+            (
+                "orders.answer_within_ms",
+                self.orders.answer_within_ms,
+                100,
+                60_000,
+            ),
+            ("orders.orphan_after_s", self.orders.orphan_after_s, 1, 600),
+            ("polling.lease_s", self.polling.lease_s, 15, 3_600),
             (
                 "storage.pool_timeout_ms",
                 self.storage.pool_timeout_ms,
@@ -181,12 +194,6 @@ impl Config {
                 self.cache.command_timeout_ms,
                 0,
                 60_000,
-            ),
-            (
-                "cache.mirror_queue",
-                wide(self.cache.mirror_queue),
-                0,
-                10_000_000,
             ),
         ]
     }
