@@ -1,18 +1,21 @@
 //! The command line and nothing else.
 
 use anyhow::Context;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, value_parser};
 use payhall::api;
 use payhall::check::{self, CheckOptions};
-use payhall::config::{self, Config, Environment, Flags, Loaded};
+use payhall::config::{self, Config, ConfigError, Environment, Flags, Loaded, Problem};
 use payhall::daemon::{self, Daemon};
 use payhall::demo::{self, DemoArgs};
 use payhall::engine::{self, Actor, Clock, ImportFile};
 use payhall::jobs::JobTable;
 use payhall::sim::{self, SimArgs};
-use payhall::storage::{Store, catalogue, job_runs};
+use payhall::storage::{Store, View, catalogue, job_runs};
 use payhall::telemetry::{self, Metrics};
+use payhall::upstream::Upstreams;
 use secrecy::ExposeSecret;
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -21,6 +24,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// No list is longer than this.
+const COUNT_MAX: i64 = 1_000;
 
 /// Payhall, a bill payment center.
 #[derive(Debug, Parser)]
@@ -110,15 +116,15 @@ enum JobsCommand {
         /// The job's name.
         job: String,
         /// How many.
-        #[arg(long, default_value_t = 5)]
-        count: usize,
+        #[arg(long, default_value_t = 5, value_parser = value_parser!(u32).range(1..=COUNT_MAX))]
+        count: u32,
     },
     /// The latest runs, newest first.
     History {
         /// Of this job only.
         job: Option<String>,
         /// How many.
-        #[arg(long, default_value_t = 20)]
+        #[arg(long, default_value_t = 20, value_parser = value_parser!(u32).range(1..=COUNT_MAX))]
         count: u32,
     },
 }
@@ -138,7 +144,8 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("payhall: {error:#}");
+            // Who has closed standard error does not want to know.
+            let _ = writeln!(std::io::stderr(), "payhall: {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -149,17 +156,10 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()?;
     match &cli.command {
-        Command::Schema => print!("{}", api::sdl()),
-        Command::Config(ConfigCommand::Template) => print!("{}", config::TEMPLATE),
-        Command::Config(ConfigCommand::Show) => print!("{}", config::show(&load(&cli)?)),
-        Command::Config(ConfigCommand::Check) => {
-            let config = load(&cli)?.config;
-            config
-                .warnings()
-                .iter()
-                .for_each(|warning| println!("warning: {warning}"));
-            println!("the settings are right");
-        }
+        Command::Schema => say(api::sdl())?,
+        Command::Config(ConfigCommand::Template) => say(config::TEMPLATE)?,
+        Command::Config(ConfigCommand::Show) => say(config::show(&load(&cli)?))?,
+        Command::Config(ConfigCommand::Check) => check_settings(&load(&cli)?.config)?,
         Command::Check(_) | Command::Sim(_) | Command::Demo(_) => {
             return runtime.block_on(run_beside(cli));
         }
@@ -168,7 +168,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Catalog(CatalogCommand::Import { files, dry_run }) => {
             runtime.block_on(import(&load(&cli)?.config, files, *dry_run))?;
         }
-        Command::Jobs(command) => runtime.block_on(jobs(&load(&cli)?.config, command))?,
+        Command::Jobs(command) => jobs(&load(&cli)?.config, command)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -209,6 +209,62 @@ fn load(cli: &Cli) -> anyhow::Result<Loaded> {
     )?)
 }
 
+/// Says something on standard output. A reader that has seen enough and has hung up, such as `head`,
+/// is no failure, but `println!` would panic.
+fn say(text: impl std::fmt::Display) -> anyhow::Result<()> {
+    let mut output = std::io::stdout().lock();
+    match write!(output, "{text}").and_then(|()| output.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        said => said.context("cannot write to standard output"),
+    }
+}
+
+/// Does what `serve` does at its start with what the settings name, as far as nobody has to be
+/// called: reads the certificates and the job files, and looks for SQLite's folder.
+fn check_settings(config: &Config) -> anyhow::Result<()> {
+    let mut wrong = Vec::new();
+    let mut found = |path: String, what: String| {
+        let source = None;
+        wrong.push(Problem { path, source, what });
+    };
+    for (name, settings) in &config.adapters {
+        let alone = BTreeMap::from([(name.clone(), settings.clone())]);
+        if let Err(error) = Upstreams::from_settings(&alone) {
+            let what = format!("{:#}", anyhow::Error::from(error));
+            found(format!("adapters.{name}"), what);
+        }
+    }
+    if let Err(error) = JobTable::load(jobs_folder(config)) {
+        found(
+            "jobs.dir".to_owned(),
+            format!("{:#}", anyhow::Error::from(error)),
+        );
+    }
+    if let Some(folder) = missing_folder(config.storage.url.expose_secret()) {
+        let what = format!("there is no folder {}; make it", folder.display());
+        found("storage.url".to_owned(), what);
+    }
+    if !wrong.is_empty() {
+        return Err(ConfigError::Wrong(wrong).into());
+    }
+    for warning in config.warnings() {
+        say(format_args!("warning: {warning}\n"))?;
+    }
+    say("the settings are right\n")
+}
+
+/// The folder of a SQLite file, if it is not there.
+fn missing_folder(url: &str) -> Option<&Path> {
+    let path = url.strip_prefix("sqlite:")?;
+    let folder = Path::new(path).parent()?;
+    let is_named = !folder.as_os_str().is_empty() && !path.starts_with("file:");
+    (is_named && !folder.is_dir()).then_some(folder)
+}
+
+fn jobs_folder(config: &Config) -> Option<&Path> {
+    Some(config.jobs.dir.as_path()).filter(|dir| !dir.as_os_str().is_empty())
+}
+
 /// Exit code 0: nothing found. 3: findings. 1 is left to errors.
 fn check(config: &Config, args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let url = config.storage.url.expose_secret();
@@ -219,9 +275,9 @@ fn check(config: &Config, args: &CheckArgs) -> anyhow::Result<ExitCode> {
     };
     let report = check::run(&options)?;
     if args.json {
-        println!("{}", report.to_json()?);
+        say(format_args!("{}\n", report.to_json()?))?;
     } else {
-        println!("{report}");
+        say(format_args!("{report}\n"))?;
     }
     Ok(if report.is_clean() {
         ExitCode::SUCCESS
@@ -256,10 +312,9 @@ fn migrate(config: &Config) -> anyhow::Result<()> {
     let options = daemon::storage_options(config, &daemon::instance_name());
     let ran = Store::migrate(&options)?;
     match ran.as_slice() {
-        [] => println!("the schema is up to date"),
-        names => println!("run: {}", names.join(", ")),
+        [] => say("the schema is up to date\n"),
+        names => say(format_args!("run: {}\n", names.join(", "))),
     }
-    Ok(())
 }
 
 async fn import(config: &Config, files: &[PathBuf], dry_run: bool) -> anyhow::Result<()> {
@@ -268,27 +323,30 @@ async fn import(config: &Config, files: &[PathBuf], dry_run: bool) -> anyhow::Re
         .map(|path| read_file(path))
         .collect::<anyhow::Result<Vec<_>>>()?;
     let adapters: Vec<_> = config.adapters.keys().cloned().collect();
+    if dry_run {
+        let mut view = open_view(config)?;
+        engine::read_catalogue(files, &catalogue::load(view.connection())?, &adapters)?;
+        return say("the files are right; nothing was imported\n");
+    }
     let options = daemon::storage_options(config, &daemon::instance_name());
     Store::migrate(&options)?;
     let store = Store::open(&options, Arc::new(|_| ()))?;
     let known = store.read(catalogue::load).await?;
     let outcome = match engine::read_catalogue(files, &known, &adapters) {
-        Ok(parts) if dry_run => {
-            println!("the files are right; nothing was imported");
-            drop(parts);
-            Ok(())
-        }
         Ok(parts) => {
             let now = engine::SystemClock.now();
             let report = engine::import(&store, parts, &Actor::system(), now).await;
-            report
-                .map(|report| println!("{report}"))
-                .map_err(anyhow::Error::from)
+            report.map_err(anyhow::Error::from)
         }
         Err(problems) => Err(problems.into()),
     };
     store.close().await;
-    outcome
+    say(format_args!("{}\n", outcome?))
+}
+
+/// The database for commands that only look: it is neither made nor migrated by them.
+fn open_view(config: &Config) -> anyhow::Result<View> {
+    Ok(View::open(config.storage.url.expose_secret())?)
 }
 
 fn read_file(path: &Path) -> anyhow::Result<ImportFile> {
@@ -299,38 +357,33 @@ fn read_file(path: &Path) -> anyhow::Result<ImportFile> {
     })
 }
 
-async fn jobs(config: &Config, command: &JobsCommand) -> anyhow::Result<()> {
-    let folder = Some(config.jobs.dir.as_path()).filter(|dir| !dir.as_os_str().is_empty());
-    let table = JobTable::load(folder)?;
+fn jobs(config: &Config, command: &JobsCommand) -> anyhow::Result<()> {
+    let table = JobTable::load(jobs_folder(config)).context("the jobs cannot be used")?;
     let now = engine::SystemClock.now();
     match command {
         JobsCommand::List => {
             for job in table.list(now) {
-                println!("{job}");
+                say(format_args!("{job}\n"))?;
             }
         }
         JobsCommand::Next { job, count } => {
-            for at in table.next(job, now, *count)? {
-                println!("{}", at.with_timezone(&config.center.zone).to_rfc3339());
+            for at in table.next(job, now, usize::try_from(*count)?)? {
+                let at = at.with_timezone(&config.center.zone);
+                say(format_args!("{}\n", at.to_rfc3339()))?;
             }
         }
         JobsCommand::History { job, count } => {
-            let options = daemon::storage_options(config, &daemon::instance_name());
-            let store = Store::open(&options, Arc::new(|_| ()))?;
-            let (job, count) = (job.clone(), i64::from(*count));
-            let runs = store
-                .read(move |c| job_runs::list(c, job.as_deref(), None, count))
-                .await?;
+            if let Some(job) = job {
+                // A name that is no job's would only show an empty history.
+                table.next(job, now, 0)?;
+            }
+            let mut view = open_view(config)?;
+            let runs = job_runs::list(view.connection(), job.as_deref(), None, i64::from(*count))?;
             for run in runs {
                 let words = run.error.or(run.report).unwrap_or_default();
-                println!(
-                    "{} {} {} {words}",
-                    run.scheduled_at.to_rfc3339(),
-                    run.job,
-                    run.state
-                );
+                let at = run.scheduled_at.to_rfc3339();
+                say(format_args!("{at} {} {} {words}\n", run.job, run.state))?;
             }
-            store.close().await;
         }
     }
     Ok(())

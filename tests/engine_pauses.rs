@@ -240,7 +240,7 @@ fn a_row_that_cannot_be_read_holds_up_its_own_order_only() {
     ];
     for (column, bad, good) in columns {
         for database in TestDatabase::all() {
-            let mut bank = TestBank::new(database);
+            let bank = TestBank::new(database);
             let orders = bank.topups(3);
             for order in &orders {
                 let bill_no = order.bill_no.as_str();

@@ -33,6 +33,7 @@ mod words;
 pub use report::{CallFigures, Figures, Finding, Invariant, Known, Report, StateFigures};
 
 use crate::domain::time::Instant;
+use crate::sim::ledger::LedgerError;
 use crate::storage::View;
 use anyhow::Context;
 use calls::Calls;
@@ -90,7 +91,7 @@ pub fn run(options: &CheckOptions) -> anyhow::Result<Report> {
         before_bytes,
         after_bytes: length(&options.ledger)?,
     };
-    let witness = Witness::read(&options.ledger, reach).context("cannot read the ledger")?;
+    let witness = read_ledger(&options.ledger, reach)?;
     let mut check = Check {
         options,
         witness,
@@ -105,6 +106,27 @@ pub fn run(options: &CheckOptions) -> anyhow::Result<Report> {
     cases::judge(&mut view, &mut check.findings)?;
     let figures = check.tally.finish(&check.witness);
     Ok(check.findings.report(figures))
+}
+
+fn read_ledger(path: &Path, reach: Reach) -> anyhow::Result<Witness> {
+    let what_it_is = || {
+        format!(
+            "{} is not a ledger; name the file that `payhall sim --ledger FILE` writes, or the demo",
+            path.display()
+        )
+    };
+    let witness = match Witness::read(path, reach) {
+        Err(error @ LedgerError::Line { line: 1, .. }) => {
+            return Err(error).with_context(what_it_is);
+        }
+        read => read.context("cannot read the ledger")?,
+    };
+    // A torn end is a line that was being written; a text without any line never was a ledger.
+    let is_torn_only = witness.counts.is_torn && witness.counts.lines == 0;
+    if is_torn_only && !std::fs::read(path)?.starts_with(b"{\"seq\":") {
+        anyhow::bail!(what_it_is());
+    }
+    Ok(witness)
 }
 
 fn length(path: &Path) -> anyhow::Result<u64> {

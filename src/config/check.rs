@@ -4,6 +4,7 @@
 use super::{CallerConfig, CallerKind, Config};
 use crate::domain::exception::AlarmAges;
 use crate::domain::time::BusinessDay;
+use crate::upstream::check_webhook_url;
 use chrono::NaiveTime;
 use secrecy::ExposeSecret;
 use std::collections::HashSet;
@@ -13,7 +14,7 @@ use std::time::Duration;
 /// Something wrong in the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Where, e.g. `server.listen`.
+    /// Where, e.g. `server.listen`; empty where a whole file is meant.
     pub path: String,
     /// Which place it was read from, where that is known.
     pub source: Option<String>,
@@ -24,14 +25,19 @@ pub struct Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.source {
+            Some(source) if self.path.is_empty() => write!(f, "{source} {}", self.what),
             Some(source) => write!(f, "{} ({source}): {}", self.path, self.what),
             None => write!(f, "{}: {}", self.path, self.what),
         }
     }
 }
 
+/// The longest wait that is no slip of the pen: 366 days.
+const YEAR_S: u64 = 366 * 86_400;
 /// The shortest token that is not guessed.
 const TOKEN_CHARS_MIN: usize = 16;
+/// The longest token that the API takes.
+const TOKEN_CHARS_MAX: usize = 256;
 
 impl Config {
     /// Everything that is wrong with values that are well-formed by themselves.
@@ -50,17 +56,16 @@ impl Config {
                 format!("{:?} is not a time such as 23:30", self.center.cutoff),
             );
         }
-        let url = self.storage.url.expose_secret();
-        if !["sqlite:", "postgres://", "postgresql://"]
-            .iter()
-            .any(|kind| url.starts_with(kind))
-        {
-            add(
-                "storage.url",
-                "has to begin with sqlite: or postgres://".to_owned(),
-            );
+        if let Some(what) = storage_url_problem(self.storage.url.expose_secret()) {
+            add("storage.url", what.to_owned());
         }
-        for (path, value, least, most) in self.bounds() {
+        let webhook = self.alarms.webhook_url.expose_secret();
+        if !webhook.is_empty()
+            && let Err(what) = check_webhook_url(webhook)
+        {
+            add("alarms.webhook_url", what.to_owned());
+        }
+        for (path, value, least, most) in self.bounds().into_iter().chain(self.time_bounds()) {
             if value < least || value > most {
                 add(path, format!("is {value}, and has to be {least} to {most}"));
             }
@@ -99,10 +104,10 @@ impl Config {
         found
     }
 
+    /// Counts and sizes.
     fn bounds(&self) -> Vec<(&'static str, u64, u64, u64)> {
         let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
         vec![
-            ("server.drain_s", self.server.drain_s, 1, 600),
             (
                 "server.connections_max",
                 wide(self.server.connections_max),
@@ -128,17 +133,8 @@ impl Config {
                 10,
                 1_000_000,
             ),
-            ("orders.expiry_s", self.orders.expiry_s, 1, 7 * 86_400),
-            (
-                "orders.answer_within_ms",
-                self.orders.answer_within_ms,
-                100,
-                60_000,
-            ),
-            ("orders.orphan_after_s", self.orders.orphan_after_s, 1, 600),
             ("polling.batch", u64::from(self.polling.batch), 1, 10_000),
             ("polling.parallel", wide(self.polling.parallel), 1, 4_096),
-            ("polling.lease_s", self.polling.lease_s, 15, 3_600),
             ("storage.readers", u64::from(self.storage.readers), 1, 1_000),
             ("storage.writers", u64::from(self.storage.writers), 1, 64),
             ("storage.batch_max", wide(self.storage.batch_max), 1, 10_000),
@@ -148,6 +144,28 @@ impl Config {
                 1,
                 10_000_000,
             ),
+            (
+                "cache.mirror_queue",
+                wide(self.cache.mirror_queue),
+                0,
+                10_000_000,
+            ),
+        ]
+    }
+
+    /// Times, in seconds and milliseconds.
+    fn time_bounds(&self) -> Vec<(&'static str, u64, u64, u64)> {
+        vec![
+            ("server.drain_s", self.server.drain_s, 1, 600),
+            ("orders.expiry_s", self.orders.expiry_s, 1, 7 * 86_400),
+            (
+                "orders.answer_within_ms",
+                self.orders.answer_within_ms,
+                100,
+                60_000,
+            ),
+            ("orders.orphan_after_s", self.orders.orphan_after_s, 1, 600),
+            ("polling.lease_s", self.polling.lease_s, 15, 3_600),
             (
                 "storage.pool_timeout_ms",
                 self.storage.pool_timeout_ms,
@@ -166,7 +184,17 @@ impl Config {
                 10,
                 3_600_000,
             ),
-            ("alarms.case_due_s", self.alarms.case_due_s, 1, 365 * 86_400),
+            ("alarms.warn_s", self.alarms.warn_s, 0, YEAR_S),
+            ("alarms.critical_s", self.alarms.critical_s, 0, YEAR_S),
+            ("alarms.case_due_s", self.alarms.case_due_s, 1, YEAR_S),
+            ("cache.final_ttl_s", self.cache.final_ttl_s, 0, YEAR_S),
+            ("cache.bill_ttl_s", self.cache.bill_ttl_s, 0, YEAR_S),
+            (
+                "cache.command_timeout_ms",
+                self.cache.command_timeout_ms,
+                0,
+                60_000,
+            ),
         ]
     }
 
@@ -211,6 +239,26 @@ impl Config {
     }
 }
 
+/// What keeps a URL from being a database's; it may hold a password and is not repeated.
+fn storage_url_problem(url: &str) -> Option<&'static str> {
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        return None;
+    }
+    let Some(path) = url.strip_prefix("sqlite:") else {
+        return Some("has to begin with sqlite: or postgres://");
+    };
+    if path.is_empty() {
+        return Some("has to name a file, such as sqlite:payhall.db");
+    }
+    if path.contains(":memory:") || path.contains("mode=memory") {
+        return Some(
+            "names a database in memory, of which each connection would see its own; name a file, \
+             such as sqlite:payhall.db",
+        );
+    }
+    None
+}
+
 fn parse_cutoff(text: &str) -> Option<NaiveTime> {
     NaiveTime::parse_from_str(text, "%H:%M").ok()
 }
@@ -218,10 +266,15 @@ fn parse_cutoff(text: &str) -> Option<NaiveTime> {
 impl CallerConfig {
     fn problems(&self) -> Vec<(&'static str, String)> {
         let mut found = Vec::new();
-        if self.token.expose_secret().chars().count() < TOKEN_CHARS_MIN {
+        let token = self.token.expose_secret();
+        let is_visible = token.bytes().all(|byte| byte.is_ascii_graphic());
+        if !is_visible || !(TOKEN_CHARS_MIN..=TOKEN_CHARS_MAX).contains(&token.len()) {
             found.push((
                 "token",
-                format!("has to have at least {TOKEN_CHARS_MIN} characters"),
+                format!(
+                    "has to have {TOKEN_CHARS_MIN} to {TOKEN_CHARS_MAX} characters, each a visible \
+                     ASCII one"
+                ),
             ));
         }
         match self.kind {

@@ -1,5 +1,6 @@
 //! Reads the settings from their four places and names the place of whatever is wrong.
 
+use super::words::{not_toml, told};
 use super::{Config, Problem};
 use figment::Figment;
 use figment::error::{Error as FigmentError, Kind};
@@ -171,8 +172,8 @@ struct Layer {
     settings: Dict,
 }
 
-/// Reads TOML. What is not TOML is named by line and column only: the parser's own message repeats
-/// the line, and the line may hold a token.
+/// Reads TOML. What is not TOML is named by line, column and the parser's reason; its whole message
+/// would repeat the line, and the line may hold a token.
 fn parse(text: &str, name: &str) -> Result<Layer, Problem> {
     let refused = |what: String| Problem {
         path: String::new(),
@@ -184,7 +185,10 @@ fn parse(text: &str, name: &str) -> Result<Layer, Problem> {
         let before = before.unwrap_or_default();
         let line = before.matches('\n').count() + 1;
         let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
-        refused(format!("is not TOML from line {line}, column {column} on"))
+        let reason = not_toml(&error);
+        refused(format!(
+            "is not TOML from line {line}, column {column} on: {reason}"
+        ))
     })?;
     let settings = Value::serialize(&table)
         .ok()
@@ -209,12 +213,13 @@ fn assembled(layers: &[Layer]) -> Figment {
 /// reads on with the default, until every mistake was found; `None` if it cannot read on.
 fn read_on(layers: &mut [Layer], found: &mut Vec<Problem>) -> Option<Config> {
     loop {
-        let error = match assembled(layers).extract() {
+        let figment = assembled(layers);
+        let error = match figment.extract() {
             Ok(config) => return Some(config),
             Err(error) => error,
         };
         let is_missing = error.missing();
-        let problem = problem(error);
+        let problem = problem(&error, &figment);
         let mut path: Vec<&str> = problem.path.split('.').collect();
         if is_missing {
             // What is not there cannot be taken out: the whole that lacks it is.
@@ -258,7 +263,7 @@ fn nested(flags: &Flags) -> Dict {
     root.into_dict().unwrap_or_default()
 }
 
-fn problem(error: FigmentError) -> Problem {
+fn problem(error: &FigmentError, figment: &Figment) -> Problem {
     let mut path = error.path.clone();
     if let Kind::UnknownField(field, _) = &error.kind
         && path.last() != Some(field)
@@ -272,18 +277,8 @@ fn problem(error: FigmentError) -> Problem {
     }
     let path = path.join(".");
     let source = error.metadata.as_ref().map(|place| place.name.to_string());
-    let is_secret = super::show::is_secret(&path);
-    let what = match &error.kind {
-        Kind::UnknownField(_, known) => {
-            format!("unknown key; known here: {}", known.join(", "))
-        }
-        Kind::MissingField(_) => "is missing".to_owned(),
-        Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) if is_secret => {
-            format!("is not {expected}")
-        }
-        Kind::Message(_) if is_secret => "is not what it should be".to_owned(),
-        kind => kind.to_string(),
-    };
+    let value = figment.find_value(&path).ok();
+    let what = told(&error.kind, &path, value.as_ref());
     Problem { path, source, what }
 }
 

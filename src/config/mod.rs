@@ -4,6 +4,7 @@
 mod check;
 mod load;
 mod show;
+mod words;
 
 pub use crate::telemetry::LogFormat;
 pub use check::Problem;

@@ -52,20 +52,24 @@ fn leaf_or_walk(figment: &Figment, path: &str, value: &Value, lines: &mut Vec<St
     }
 }
 
-/// A URL without what stands before its host and after its path; other secrets not at all.
+/// A URL without what stands before its host and after it; other secrets not at all. A password with
+/// a raw `/` in it hides where the host begins, and then nothing is shown.
 fn redacted(value: &Value) -> String {
     let text = value.as_str().unwrap_or_default();
     if text.is_empty() {
         return "\"\"".to_owned();
     }
-    match text.split_once("://") {
-        Some((scheme, rest)) => {
-            let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
-            let host = host.split(['/', '?']).next().unwrap_or_default();
-            format!("\"{scheme}://***@{host}/***\"")
-        }
-        None if text.starts_with("sqlite:") => format!("{text:?}"),
-        None => "\"***\"".to_owned(),
+    if text.starts_with("sqlite:") {
+        return format!("{text:?}");
+    }
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return "\"***\"".to_owned();
+    };
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    match authority.rsplit_once('@') {
+        None if path.contains('@') => format!("\"{scheme}://***\""),
+        None => format!("\"{scheme}://***@{authority}/***\""),
+        Some((_, host)) => format!("\"{scheme}://***@{host}/***\""),
     }
 }
 

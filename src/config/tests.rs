@@ -93,15 +93,57 @@ fn a_wrong_value_is_named_with_path_and_source() {
         (
             "[server]\nlisten = \"nowhere\"\n",
             "server.listen",
-            "socket address",
+            "\"nowhere\" is not an address IP:PORT, such as 127.0.0.1:8400",
         ),
-        ("[orders]\nexpiry_s = \"soon\"\n", "orders.expiry_s", "u64"),
+        (
+            "[orders]\nexpiry_s = \"soon\"\n",
+            "orders.expiry_s",
+            "is \"soon\", and has to be a whole number, 0 or more",
+        ),
+        (
+            "server = 3\n",
+            "server",
+            "is a number, and has to be a table",
+        ),
+        (
+            "[api]\nplayground = 1\n",
+            "api.playground",
+            "is 1, and has to be true or false",
+        ),
         ("[orders]\nexpiry_s = 0\n", "orders.expiry_s", "1 to"),
         ("[center]\ncutoff = \"25:00\"\n", "center.cutoff", "23:30"),
-        ("[center]\nzone = \"Mars/Base\"\n", "center.zone", ""),
+        (
+            "[center]\nzone = \"Mars/Base\"\n",
+            "center.zone",
+            "\"Mars/Base\" is not a time zone",
+        ),
         ("[storage]\nurl = \"mysql://x\"\n", "storage.url", "sqlite:"),
+        (
+            "[storage]\nurl = \"sqlite:\"\n",
+            "storage.url",
+            "payhall.db",
+        ),
+        (
+            "[storage]\nurl = \"sqlite::memory:\"\n",
+            "storage.url",
+            "each connection would see its own",
+        ),
+        (
+            "[alarms]\nwebhook_url = \"ftp://hooks.bank\"\n",
+            "alarms.webhook_url",
+            "http:// or https://",
+        ),
+        (
+            "[alarms]\ncritical_s = 9000000000000000\n",
+            "alarms.critical_s",
+            "is 9000000000000000, and has to be 0 to 31622400",
+        ),
         ("[api]\ndepth_max = 500\n", "api.depth_max", "3 to"),
-        ("[logs]\nformat = \"loud\"\n", "logs.format", "auto"),
+        (
+            "[logs]\nformat = \"loud\"\n",
+            "logs.format",
+            "is \"loud\", and has to be one of auto, json, pretty",
+        ),
         ("[cache]\nopen_ttl_s = 31\n", "cache.open_ttl_s", "30"),
         (
             "[[callers]]\ntoken = \"short\"\nkind = \"merchant\"\n",
@@ -178,6 +220,88 @@ fn what_is_not_toml_is_named_by_its_place_and_not_repeated() {
     assert!(error.contains("line 3"), "{error}");
     assert!(error.contains("payhall.toml"), "{error}");
     assert!(!error.contains("canary"), "{error}");
+}
+
+#[test]
+fn toml_s_own_reason_is_told() {
+    for (file, reason) in [
+        (
+            "[api]\ndepth_max = 4\ndepth_max = 5\n",
+            "line 3, column 1 on: duplicate key \"depth_max\"",
+        ),
+        (
+            "[api]\ndepth_max = 99999999999999999999\n",
+            "line 2, column 13 on: number too large",
+        ),
+        ("[api\n", "line 1, column 5 on: invalid table header"),
+    ] {
+        let error = wrong(file);
+        assert!(error.contains(reason), "{file:?}: {error}");
+        assert!(error.contains("  file /"), "no empty path before: {error}");
+        assert!(!error.contains('`'), "{error}");
+    }
+}
+
+#[test]
+fn a_list_that_is_no_list_is_not_repeated() {
+    let canary = "canary-5c1f0a9d7e";
+    let variables = [
+        (
+            "PAYHALL_CALLERS",
+            format!("[{{token=\"{canary}\",kind=\"merchant\",merchant=\"m\"}}"),
+        ),
+        ("PAYHALL_CALLERS", canary.to_owned()),
+        ("PAYHALL_CALLERS", format!("[{canary}]")),
+        ("PAYHALL_STORAGE", format!("postgres://u:{canary}@db/p")),
+        ("PAYHALL_ALARMS", format!("https://hooks.bank/{canary}")),
+        ("PAYHALL_STORAGE__URL", format!("[\"{canary}\"")),
+        ("PAYHALL_CACHE__URL", format!("redis://:{canary}@[::1")),
+    ];
+    for (name, value) in &variables {
+        let error = loaded("", &[(name, value)]).err().expect(name);
+        assert!(!error.contains("canary"), "{name}: {error}");
+    }
+    let files = [
+        format!("callers = \"{canary}\"\n"),
+        format!("callers = [\"{canary}\"]\n"),
+        format!("storage = \"postgres://u:{canary}@db/p\"\n"),
+        format!("[[callers]]\ntoken = \"0123456789abcdef\"\nkind = \"{canary}\"\n"),
+        format!(
+            "[[callers]]\ntoken = \"0123456789abcdef\"\nkind = \"merchant\"\n\
+             merchant = \"{canary} x\"\n"
+        ),
+        format!("[[callers]]\ntoken = [\"{canary}\"]\n"),
+        format!("[[callers]]\ntoken = \"{canary}\n"),
+    ];
+    for file in &files {
+        let error = wrong(file);
+        assert!(!error.contains("canary"), "{file}: {error}");
+    }
+    let error = loaded("", &[("PAYHALL_CALLERS", variables[0].1.as_str())]);
+    assert_eq!(
+        error.err().unwrap(),
+        "the settings are wrong:\n  callers (the environment): is a text, and has to be a list; \
+         is a bracket or a quotation mark missing?"
+    );
+}
+
+#[test]
+fn a_url_whose_host_cannot_be_told_is_not_shown() {
+    let canary = "canary-5c1f0a9d7e";
+    for url in [
+        format!("https://hooks.bank/x@{canary}"),
+        format!("https://u:p/{canary}@hooks.bank/"),
+        format!("https://u:p?{canary}@hooks.bank/"),
+    ] {
+        let file = format!("[alarms]\nwebhook_url = \"{url}\"\n");
+        if let Ok(loaded) = loaded(&file, &[]) {
+            let shown = show(&loaded);
+            assert!(
+                !shown.contains("canary") && !shown.contains("u:p"),
+                "{shown}"
+            );
+        }
+    }
 }
 
 #[test]

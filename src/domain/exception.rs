@@ -322,12 +322,18 @@ fn count(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
-/// An instant moved by a wait; a wait beyond the calendar stays at the instant.
+/// The end of the calendar: an instant that never comes, and that every database and text can hold.
+const NEVER: Instant = match Instant::from_timestamp(253_402_300_799, 0) {
+    Some(end) => end,
+    None => Instant::MAX_UTC,
+};
+
+/// An instant moved by a wait; a wait beyond the year 9999 never ends.
 pub fn later(at: Instant, wait: Duration) -> Instant {
     chrono::Duration::from_std(wait)
         .ok()
         .and_then(|wait| at.checked_add_signed(wait))
-        .unwrap_or(at)
+        .map_or(NEVER, |at| at.min(NEVER))
 }
 
 #[cfg(test)]

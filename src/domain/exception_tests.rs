@@ -267,3 +267,18 @@ fn alarms_by_age() {
         assert_eq!(exception.alarm_due(ages, at(age)), level);
     }
 }
+
+#[test]
+fn a_wait_beyond_the_calendar_never_ends() {
+    let start: Instant = "2026-11-22T04:00:00Z".parse().unwrap();
+    assert_eq!(
+        later(start, Duration::from_secs(60)),
+        start + chrono::Duration::seconds(60)
+    );
+    for wait_s in [300_000_000_000, 9_000_000_000_000_000, u64::MAX] {
+        let never = later(start, Duration::from_secs(wait_s));
+        assert_eq!(never.to_rfc3339(), "9999-12-31T23:59:59+00:00");
+        let micros = never.timestamp_micros();
+        assert_eq!(Instant::from_timestamp_micros(micros), Some(never));
+    }
+}

@@ -4,9 +4,11 @@
 //! backend in turn, so that an unreachable PostgreSQL would silently become a SQLite file.)
 
 use super::error::StoreError;
+use super::redact::redacted;
 use diesel::connection::SimpleConnection;
 use diesel::r2d2::{ManageConnection, R2D2Connection};
 use diesel::{Connection, PgConnection, RunQueryDsl, SqliteConnection};
+use std::path::Path;
 use std::time::Duration;
 
 /// A connection to either database.
@@ -93,8 +95,10 @@ fn connect_postgres(
         }
         Purpose::Queries => "SET plan_cache_mode = auto",
     };
-    let mut connection = PgConnection::establish(&with_deadlines(url)).map_err(|error| {
-        StoreError::Unavailable(format!("PostgreSQL refused the connection: {error}"))
+    let url = with_deadlines(url);
+    let mut connection = PgConnection::establish(&url).map_err(|error| {
+        let told = redacted(&error.to_string(), &url);
+        StoreError::Unavailable(format!("no connection to PostgreSQL (storage.url): {told}"))
     })?;
     connection.batch_execute(&format!(
         "SET TIME ZONE 'UTC'; SET statement_timeout = {}; SET lock_timeout = {}; \
@@ -132,19 +136,46 @@ fn with_deadlines(url: &str) -> String {
 }
 
 fn connect_sqlite(path: &str, limits: Limits) -> Result<AnyConnection, StoreError> {
-    let mut connection = SqliteConnection::establish(path).map_err(|error| {
-        StoreError::Unavailable(format!("SQLite cannot open {path:?}: {error}"))
-    })?;
+    let mut connection =
+        SqliteConnection::establish(path).map_err(|error| not_opened(path, &error.to_string()))?;
+    match set_up_sqlite(&mut connection, limits) {
+        Ok(()) => Ok(AnyConnection::Sqlite(connection)),
+        Err(StoreError::Unavailable(why)) => Err(not_opened(path, &why)),
+        Err(error) => Err(error),
+    }
+}
+
+fn set_up_sqlite(connection: &mut SqliteConnection, limits: Limits) -> Result<(), StoreError> {
     // Before anything else: even asking for the version can meet another connection that is just
     // opening the write-ahead log, and has to wait for it.
     let timeout_ms = limits.lock_timeout.as_millis();
     connection.batch_execute(&format!("PRAGMA busy_timeout = {timeout_ms}"))?;
-    check_sqlite_version(&mut connection)?;
+    check_sqlite_version(connection)?;
     connection.batch_execute(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
          PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000",
     )?;
-    Ok(AnyConnection::Sqlite(connection))
+    Ok(())
+}
+
+/// SQLite's own reason, with the file and what can be done about it.
+fn not_opened(path: &str, why: &str) -> StoreError {
+    let folder = Path::new(path)
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty() && !path.starts_with("file:"));
+    let hint = match folder {
+        _ if Path::new(path).is_dir() => "it is a folder; name a file in it".to_owned(),
+        Some(folder) if !folder.exists() => {
+            format!("there is no folder {}; make it", folder.display())
+        }
+        _ if why.contains("not a database") => {
+            "name a file that payhall made, or one that is not there yet".to_owned()
+        }
+        _ => "may this user write the file and its folder?".to_owned(),
+    };
+    StoreError::Unavailable(format!(
+        "SQLite cannot use {path:?} (storage.url): {why}; {hint}"
+    ))
 }
 
 #[derive(diesel::QueryableByName)]

@@ -5,7 +5,9 @@
 use super::connection::{self, AnyConnection};
 use super::error::StoreError;
 use diesel::connection::SimpleConnection;
-use diesel::migration::{Migration, MigrationVersion};
+use diesel::migration::{Migration, MigrationSource, MigrationVersion};
+use diesel::pg::Pg;
+use diesel::sqlite::Sqlite;
 use diesel::{PgConnection, QueryableByName, RunQueryDsl, SqliteConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use std::time::{Duration, Instant};
@@ -50,6 +52,46 @@ pub fn pending(c: &mut AnyConnection) -> Result<Vec<String>, StoreError> {
         AnyConnection::Sqlite(c) => names(c.pending_migrations(SQLITE)),
     };
     names.map_err(failed)
+}
+
+#[derive(QueryableByName)]
+struct Ran {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    version: String,
+}
+
+/// The migrations that are not run yet, found without writing: [`pending`] makes diesel's own table
+/// where there is none.
+pub fn lacking(c: &mut AnyConnection) -> Result<Vec<String>, StoreError> {
+    let ran = diesel::sql_query("SELECT version FROM __diesel_schema_migrations").load::<Ran>(c);
+    let ran = match ran {
+        Ok(ran) => ran,
+        Err(error) if is_no_table(&error) => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    let names = match c {
+        AnyConnection::Postgres(_) => all_names::<Pg>(&POSTGRES),
+        AnyConnection::Sqlite(_) => all_names::<Sqlite>(&SQLITE),
+    };
+    let mut names = names.map_err(failed)?;
+    names.retain(|(version, _)| ran.iter().all(|one| one.version != *version));
+    Ok(names.into_iter().map(|(_, name)| name).collect())
+}
+
+fn is_no_table(error: &diesel::result::Error) -> bool {
+    let message = error.to_string();
+    message.contains("no such table") || message.contains("does not exist")
+}
+
+/// The version and the name of each migration.
+fn all_names<DB: diesel::backend::Backend>(
+    source: &impl MigrationSource<DB>,
+) -> Result<Vec<(String, String)>, Boxed> {
+    let names = source.migrations()?.into_iter().map(|migration| {
+        let name = migration.name();
+        (name.version().to_string(), name.to_string())
+    });
+    Ok(names.collect())
 }
 
 type Boxed = Box<dyn std::error::Error + Send + Sync>;

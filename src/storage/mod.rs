@@ -17,6 +17,7 @@ mod connection;
 mod error;
 mod finder;
 mod migrate;
+mod redact;
 mod row;
 mod schema;
 mod view;

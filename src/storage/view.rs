@@ -3,6 +3,7 @@
 
 use super::connection::{AnyConnection, Limits, Purpose, Target};
 use super::error::StoreError;
+use super::migrate;
 use diesel::connection::SimpleConnection;
 use std::path::Path;
 use std::time::Duration;
@@ -18,16 +19,24 @@ impl View {
     /// Opens a view of the database that a `storage.url` names.
     ///
     /// # Errors
-    /// There is no such database, or it is not one of ours.
+    /// There is no such database, it is not one of ours, or its schema is not up to date.
     pub fn open(url: &str) -> Result<View, StoreError> {
         let target = Target::parse(url)?;
         if let Target::Sqlite(path) = &target {
             // SQLite would make the file, and an empty database has no faults.
             let is_uri = path.starts_with("file:");
-            if !is_uri && !Path::new(path).exists() {
-                return Err(StoreError::Unavailable(format!(
-                    "there is no file {path:?}"
-                )));
+            let has_content = || std::fs::metadata(path).is_ok_and(|data| data.len() > 0);
+            if !is_uri && !has_content() {
+                let what = if Path::new(path).exists() {
+                    format!("the file {path:?} is empty")
+                } else {
+                    format!("there is no file {path:?}")
+                };
+                let what = format!(
+                    "{what}; run `payhall migrate` to make a database, or name another \
+                     (storage.url)"
+                );
+                return Err(StoreError::Settings(what));
             }
         }
         let limits = Limits {
@@ -41,6 +50,14 @@ impl View {
         };
         // The first read, not BEGIN, fixes what the transaction sees.
         connection.batch_execute(begin)?;
+        let lacking = migrate::lacking(&mut connection)?;
+        if let Some(first) = lacking.first() {
+            return Err(StoreError::Settings(format!(
+                "the database lacks {} of its migrations, the first is {first}; run `payhall \
+                 migrate`, or name another database (storage.url)",
+                lacking.len()
+            )));
+        }
         connection.batch_execute("SELECT order_no FROM orders LIMIT 1")?;
         Ok(View(connection))
     }

@@ -20,7 +20,7 @@ mod webhook;
 
 pub use http::{HttpAdapter, UpstreamError};
 pub use link::LinkStats;
-pub use settings::{AdapterSettings, BreakerSettings, Finding};
+pub use settings::{AdapterSettings, BreakerSettings, Finding, check_webhook_url};
 pub use webhook::Webhook;
 
 use crate::domain::bill::{Bill, LookupError};

@@ -203,18 +203,39 @@ impl AdapterSettings {
     }
 
     fn check_times(&self, findings: &mut Findings<'_>) {
-        for (field, value) in [
-            ("connect_timeout_ms", self.connect_timeout_ms),
-            ("idle_ms", self.idle_ms),
-            ("send_within_s", self.send_within_s),
-            ("case_after_s", self.case_after_s),
-            ("ladder.then_s", self.ladder.then_s),
-            ("breaker.open_ms", self.breaker.open_ms),
-            ("lookup_breaker.open_ms", self.lookup_breaker.open_ms),
+        let mut seconds = vec![
+            ("send_within_s".to_owned(), self.send_within_s, 1),
+            ("certainty_window_s".to_owned(), self.certainty_window_s, 1),
+            ("case_after_s".to_owned(), self.case_after_s, 1),
+            ("ladder.then_s".to_owned(), self.ladder.then_s, 1),
+        ];
+        for (field, waits) in [
+            ("tries_s", &self.tries_s),
+            ("reversal_at_s", &self.reversal_at_s),
         ] {
-            if value == 0 {
-                findings.add(field, "must be more than 0");
+            let waits = waits.iter().enumerate();
+            seconds.extend(waits.map(|(place, wait)| (format!("{field}.{place}"), *wait, 0)));
+        }
+        for (place, rung) in self.ladder.rungs.iter().enumerate() {
+            let field = format!("ladder.rungs.{place}");
+            seconds.push((format!("{field}.wait_s"), rung.wait_s, 1));
+            if rung.times == 0 {
+                findings.add(&format!("{field}.times"), "must be more than 0");
             }
+        }
+        for (field, value, least) in seconds {
+            findings.within(&field, value, least, WAIT_S_MAX);
+        }
+        for (field, value, least) in [
+            ("connect_timeout_ms", self.connect_timeout_ms, 1),
+            ("total_timeout_ms", self.total_timeout_ms, 0),
+            ("lookup_timeout_ms", self.lookup_timeout_ms, 0),
+            ("idle_ms", self.idle_ms, 1),
+            ("concurrency_wait_ms", self.concurrency_wait_ms, 0),
+            ("breaker.open_ms", self.breaker.open_ms, 1),
+            ("lookup_breaker.open_ms", self.lookup_breaker.open_ms, 1),
+        ] {
+            findings.within(field, value, least, WAIT_S_MAX * 1000);
         }
         for (field, value) in [
             ("total_timeout_ms", self.total_timeout_ms),
@@ -222,12 +243,6 @@ impl AdapterSettings {
         ] {
             if value <= self.connect_timeout_ms {
                 findings.add(field, "must be more than connect_timeout_ms");
-            }
-        }
-        for (index, rung) in self.ladder.rungs.iter().enumerate() {
-            if rung.wait_s == 0 || rung.times == 0 {
-                let field = format!("ladder.rungs.{index}");
-                findings.add(&field, "wait_s and times must be more than 0");
             }
         }
     }
@@ -285,6 +300,17 @@ impl AdapterSettings {
                  still be on its way",
             );
         }
+        if self.can_reverse && self.quick_polls_s().saturating_mul(1000) < wandering_ms {
+            findings.add(
+                "quick_polls",
+                format!(
+                    "so many waits of the ladder are {} s together, and must be no less than \
+                     send_within_s and total_timeout_ms together: a reversal must not begin while \
+                     the payment may still leave",
+                    self.quick_polls_s()
+                ),
+            );
+        }
         if self.can_reverse && self.reversal_at_s.is_empty() {
             findings.add("reversal_at_s", "is empty, but can_reverse is true");
         }
@@ -303,6 +329,17 @@ impl AdapterSettings {
         if self.tombstones && !self.can_reverse {
             findings.add("tombstones", "is true, but can_reverse is false");
         }
+    }
+
+    /// How long the ladder waits between the first ask and the one that a reversal follows.
+    fn quick_polls_s(&self) -> u64 {
+        let (mut left, mut sum_s) = (u64::from(self.quick_polls), 0_u64);
+        for rung in &self.ladder.rungs {
+            let times = left.min(u64::from(rung.times));
+            sum_s = sum_s.saturating_add(rung.wait_s.saturating_mul(times));
+            left -= times;
+        }
+        sum_s.saturating_add(self.ladder.then_s.saturating_mul(left))
     }
 
     fn check_codes(&self, findings: &mut Findings<'_>) {
@@ -339,6 +376,8 @@ impl AdapterSettings {
     }
 }
 
+/// A longer wait is a slip of the pen: 366 days.
+const WAIT_S_MAX: u64 = 366 * 86_400;
 /// More calls than this under way or remembered are a slip of the pen.
 const CALLS_MAX: u32 = 100_000;
 /// A smaller limit would cut right answers.
@@ -365,6 +404,26 @@ impl<'a> Findings<'a> {
             path: format!("{}.{field}", self.section),
             problem: problem.into(),
         });
+    }
+
+    fn within(&mut self, field: &str, value: u64, least: u64, most: u64) {
+        if !(least..=most).contains(&value) {
+            self.add(field, format!("is {value}, and must be {least} to {most}"));
+        }
+    }
+}
+
+/// Whether alarms can be posted to a URL. It may hold a secret, so it is not repeated.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn check_webhook_url(text: &str) -> Result<(), &'static str> {
+    let url = Url::parse(text).map_err(
+        |_| "is not a URL, such as https://alerts.bank/payhall; leave it empty to post nothing",
+    )?;
+    match url.scheme() {
+        "http" | "https" => Ok(()),
+        _ => Err("must begin with http:// or https://"),
     }
 }
 

@@ -84,13 +84,29 @@ fn every_contradiction_is_found_at_its_path() {
         ("reversal_at_s", |s| s.reversal_at_s = vec![0, 10, 10]),
         ("case_after_s", |s| s.case_after_s = 0),
         ("ladder.then_s", |s| s.ladder.then_s = 0),
-        ("ladder.rungs.1", |s| {
+        ("ladder.then_s", |s| s.ladder.then_s = u64::MAX),
+        ("ladder.rungs.2.wait_s", |s| {
+            s.ladder.rungs[2].wait_s = 366 * 86_400 + 1
+        }),
+        ("certainty_window_s", |s| {
+            s.certainty_window_s = 9_000_000_000_000_000
+        }),
+        ("case_after_s", |s| s.case_after_s = u64::MAX),
+        ("tries_s.1", |s| s.tries_s[1] = u64::MAX),
+        ("reversal_at_s.5", |s| s.reversal_at_s[5] = u64::MAX),
+        ("idle_ms", |s| s.idle_ms = u64::MAX),
+        ("concurrency_wait_ms", |s| s.concurrency_wait_ms = u64::MAX),
+        ("lookup_timeout_ms", |s| s.lookup_timeout_ms = u64::MAX),
+        ("breaker.open_ms", |s| s.breaker.open_ms = u64::MAX),
+        ("quick_polls", |s| s.quick_polls = 0),
+        ("quick_polls", |s| s.quick_polls = 2),
+        ("ladder.rungs.1.wait_s", |s| {
             s.ladder.rungs[1] = Rung {
                 wait_s: 0,
                 times: 1,
             }
         }),
-        ("ladder.rungs.0", |s| {
+        ("ladder.rungs.0.times", |s| {
             s.ladder.rungs[0] = Rung {
                 wait_s: 1,
                 times: 0,
@@ -123,6 +139,45 @@ fn every_contradiction_is_found_at_its_path() {
             .map(|finding| finding.path.as_str())
             .collect();
         assert_eq!(paths, [format!("adapters.bank.{field}")], "{findings:?}");
+    }
+}
+
+#[test]
+fn a_reversal_begins_when_nothing_can_leave_any_more() {
+    let ladder = |wait_s| Ladder {
+        rungs: vec![Rung { wait_s, times: 2 }],
+        then_s: 2 * wait_s,
+    };
+    // A request leaves within 5 s and comes to an end within 20 s more.
+    for (quick_polls, wait_s, is_right) in
+        [(2, 13, true), (2, 12, false), (3, 6, false), (4, 5, true)]
+    {
+        let reversing = AdapterSettings {
+            quick_polls,
+            ladder: ladder(wait_s),
+            ..settings()
+        };
+        let findings = reversing.check("a");
+        assert_eq!(findings.is_empty(), is_right, "{quick_polls} {findings:?}");
+    }
+    let asking = AdapterSettings {
+        quick_polls: 0,
+        can_reverse: false,
+        tombstones: false,
+        reversal_at_s: vec![],
+        ..settings()
+    };
+    assert_eq!(asking.check("a"), [], "nothing is reversed there");
+}
+
+#[test]
+fn a_webhook_is_http_or_https() {
+    assert_eq!(
+        check_webhook_url("https://alerts.bank/payhall?key=1"),
+        Ok(())
+    );
+    for bad in ["ftp://alerts.bank", "alerts.bank", "http://", "mailto:ann"] {
+        assert!(check_webhook_url(bad).is_err(), "{bad}");
     }
 }
 

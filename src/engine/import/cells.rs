@@ -1,7 +1,7 @@
 //! The cells of one row: read one by one, each telling by itself what is wrong with it.
 
 use super::sheet::{Problems, Row, Sheet};
-use crate::domain::ids::BillerCode;
+use crate::domain::ids::{BadId, BillerCode};
 use crate::domain::money::Money;
 use crate::domain::region::RegionCode;
 use std::collections::HashMap;
@@ -75,13 +75,31 @@ impl<'a> Cells<'a> {
         Some(text.to_owned())
     }
 
-    /// A word or code that its type knows how to read.
-    pub fn word<T>(&mut self, column: &str) -> Option<T>
+    /// A code; `what` says whose, in words.
+    pub fn code<T>(&mut self, column: &str, what: &str) -> Option<T>
     where
-        T: FromStr,
-        T::Err: Display,
+        T: FromStr<Err = BadId>,
     {
-        self.read(column, str::parse)
+        self.read(column, |text| {
+            let read: Result<T, BadId> = text.parse();
+            read.map_err(|error| format!("{text:?} is not {what}: {}", error.rule))
+        })
+    }
+
+    /// One of a list of words.
+    pub fn one_of<T: Copy>(
+        &mut self,
+        column: &str,
+        all: &[T],
+        name: fn(T) -> &'static str,
+    ) -> Option<T> {
+        self.read(column, |text| {
+            let found = all.iter().copied().find(|one| name(*one) == text);
+            found.ok_or_else(|| {
+                let names: Vec<&str> = all.iter().copied().map(name).collect();
+                format!("{text:?} is none of {}", names.join(", "))
+            })
+        })
     }
 
     pub fn read<T, E: Display>(

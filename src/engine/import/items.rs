@@ -2,7 +2,7 @@
 
 use super::cells::{Cells, Named, Reference, Spot};
 use crate::domain::ids::{AdapterName, BillerCode, ItemCode};
-use crate::domain::item::{AmountRule, AmountRuleKind, BillNoRule, Item, ItemMode};
+use crate::domain::item::{AmountRule, AmountRuleKind, BillNoRule, Category, Item, ItemMode};
 use crate::domain::money::Currency;
 use crate::domain::region::RegionCode;
 use std::collections::HashMap;
@@ -14,11 +14,11 @@ pub(super) fn read_item(
     adapters: &[AdapterName],
     references: &mut Vec<Reference>,
 ) -> Option<Item> {
-    let code: Option<ItemCode> = cells.word("code");
-    let biller: Option<BillerCode> = cells.word("biller");
-    let category = cells.word("category");
+    let code: Option<ItemCode> = cells.code("code", "an item's code");
+    let biller: Option<BillerCode> = cells.code("biller", "a biller's code");
+    let category = cells.one_of("category", Category::ALL, Category::as_str);
     let (name_zh, name_en) = (cells.text("name_zh"), cells.text("name_en"));
-    let mode = cells.word("mode");
+    let mode = cells.one_of("mode", ItemMode::ALL, ItemMode::as_str);
     let currency = cells.read("currency", Currency::try_new);
     let amount_rule = read_amount_rule(cells, mode);
     let bill_no_rule = read_bill_no_rule(cells);
@@ -55,7 +55,8 @@ pub(super) fn read_item(
 }
 
 fn read_amount_rule(cells: &mut Cells<'_>, mode: Option<ItemMode>) -> Option<AmountRule> {
-    let kind: Option<AmountRuleKind> = cells.word("amount_rule");
+    let kinds = AmountRuleKind::ALL;
+    let kind = cells.one_of("amount_rule", kinds, AmountRuleKind::as_str);
     let (min_minor, max_minor) = (cells.minor("amount_min"), cells.minor("amount_max"));
     let rule = AmountRule {
         kind: kind?,
@@ -95,13 +96,19 @@ fn read_bill_no_rule(cells: &mut Cells<'_>) -> Option<BillNoRule> {
 }
 
 fn read_adapter(cells: &mut Cells<'_>, adapters: &[AdapterName]) -> Option<AdapterName> {
-    let adapter: AdapterName = cells.word("adapter")?;
+    let adapter: AdapterName = cells.code("adapter", "an adapter's name")?;
     if adapters.contains(&adapter) {
         return Some(adapter);
     }
     let known: Vec<&str> = adapters.iter().map(AdapterName::as_str).collect();
-    let known = known.join(", ");
-    let reason = format!("the settings have no adapter {adapter}; they have: {known}");
+    let reason = if known.is_empty() {
+        format!(
+            "the settings have no adapter {adapter}, nor any other; name the settings with --config"
+        )
+    } else {
+        let known = known.join(", ");
+        format!("the settings have no adapter {adapter}; they have: {known}")
+    };
     cells.found("adapter", reason);
     None
 }

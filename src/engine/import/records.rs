@@ -7,7 +7,7 @@ use super::sheet::{Kind, Problems, Sheet};
 use crate::domain::catalogue::{Catalogue, CatalogueParts};
 use crate::domain::ids::{AdapterName, BillerCode, ItemCode, MerchantCode};
 use crate::domain::item::Biller;
-use crate::domain::merchant::Merchant;
+use crate::domain::merchant::{Merchant, MerchantKind, MerchantState};
 use crate::domain::region::RegionCode;
 use std::collections::HashMap;
 
@@ -107,7 +107,7 @@ impl<'a> Reader<'a> {
 }
 
 fn read_biller(cells: &mut Cells<'_>, seen: &mut HashMap<BillerCode, Spot>) -> Option<Biller> {
-    let code: Option<BillerCode> = cells.word("code");
+    let code: Option<BillerCode> = cells.code("code", "a biller's code");
     let (name_zh, name_en) = (cells.text("name_zh"), cells.text("name_en"));
     let code = code?;
     cells.once(code.clone(), seen);
@@ -128,9 +128,10 @@ fn read_merchant(
     cells: &mut Cells<'_>,
     seen: &mut HashMap<MerchantCode, Spot>,
 ) -> Option<Merchant> {
-    let code: Option<MerchantCode> = cells.word("code");
+    let code: Option<MerchantCode> = cells.code("code", "a merchant's code");
     let (name_zh, name_en) = (cells.text("name_zh"), cells.text("name_en"));
-    let (kind, state) = (cells.word("merchant_kind"), cells.word("state"));
+    let kind = cells.one_of("merchant_kind", MerchantKind::ALL, MerchantKind::as_str);
+    let state = cells.one_of("state", MerchantState::ALL, MerchantState::as_str);
     let code = code?;
     cells.once(code.clone(), seen);
     Some(Merchant {

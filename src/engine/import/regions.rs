@@ -11,7 +11,7 @@ pub(super) fn read_region(
     references: &mut Vec<Reference>,
 ) -> Option<Region> {
     let code = cells.read("code", RegionCode::try_new);
-    let level: Option<RegionLevel> = cells.word("level");
+    let level = cells.one_of("level", RegionLevel::ALL, RegionLevel::as_str);
     let (name_zh, name_en) = (cells.text("name_zh"), cells.text("name_en"));
     let place = read_place(cells, level);
     let code = code?;

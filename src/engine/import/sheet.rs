@@ -231,7 +231,13 @@ fn rows_of(text: &str) -> Vec<Row> {
 /// What the first row says it is.
 fn kind_of(file: &str, header: &Row, rows: &[Row], problems: &mut Problems) -> Option<Kind> {
     let Some(place) = header.cells.iter().position(|column| column == "kind") else {
-        let reason = "the header has no column kind, which tells what the file holds";
+        let mut reason =
+            "the header has no column kind, which tells what the file holds".to_owned();
+        let only = header.cells.get(0).filter(|_| header.cells.len() == 1);
+        if let Some(sign) = only.and_then(|cell| cell.chars().find(|sign| ";\t|".contains(*sign))) {
+            let hint = format!("; {sign:?} stands between its cells: save the file with commas");
+            reason.push_str(&hint);
+        }
         problems.add(file, header.line, None, reason);
         return None;
     };

@@ -145,7 +145,8 @@ fn a_bad_file_is_refused_with_line_and_reason() {
         ),
         (
             b"kind;code;name_zh;name_en\nbiller;b;x;y\n",
-            "1: the header has no column kind, which tells what the file holds",
+            "1: the header has no column kind, which tells what the file holds; ';' stands between \
+             its cells: save the file with commas",
         ),
         (
             b"kind,code\nbillers,b\n",
@@ -193,7 +194,7 @@ fn a_bad_file_is_refused_with_line_and_reason() {
         ),
         (
             b"kind,code,name_zh,name_en\nbiller,b c,x,y\n",
-            "2: code: \"b c\" is not a BillerCode: 1 to 64 letters, digits, '-', '_' or '.'",
+            "2: code: \"b c\" is not a biller's code: 1 to 64 letters, digits, '-', '_' or '.'",
         ),
         (
             b"kind,code,name_zh,name_en\nbiller,..,x,y\n",
@@ -251,7 +252,7 @@ fn a_region_has_the_place_in_the_tree_that_its_digits_say() {
         ),
         (
             "440300,440000,CITY,x,y,1,1",
-            "level: \"CITY\" is not a RegionLevel",
+            "level: \"CITY\" is none of PROVINCE, PREFECTURE",
         ),
         (
             "440300,,PROVINCE,x,y,1,1",
@@ -325,8 +326,17 @@ fn an_item_keeps_every_rule() {
             "no-power,POWER",
             "biller: there is no biller no-power, neither in these files nor before",
         ),
-        ("POWER", "LIGHT", "category: \"LIGHT\" is not a Category"),
-        ("LOOKUP", "lookup", "mode: \"lookup\" is not a ItemMode"),
+        (
+            "POWER",
+            "LIGHT",
+            "category: \"LIGHT\" is none of WATER, POWER, GAS, HEATING, TELECOM, TV, SCHOOL, \
+             PROPERTY, TRAFFIC, OTHER",
+        ),
+        (
+            "LOOKUP",
+            "lookup",
+            "mode: \"lookup\" is none of LOOKUP, DIRECT",
+        ),
         (
             "LOOKUP",
             "DIRECT",
@@ -340,7 +350,7 @@ fn an_item_keeps_every_rule() {
         (
             "EXACT,,",
             "SOME,,",
-            "amount_rule: \"SOME\" is not a AmountRuleKind",
+            "amount_rule: \"SOME\" is none of EXACT, AT_LEAST, RANGE, ANY",
         ),
         (
             "EXACT,,",
@@ -439,11 +449,15 @@ fn an_item_keeps_every_rule() {
 #[test]
 fn a_merchant_is_of_a_known_kind_and_state() {
     let table = [
-        ("OWN", "own", "merchant_kind: \"own\" is not a MerchantKind"),
+        (
+            "OWN",
+            "own",
+            "merchant_kind: \"own\" is none of CHANNEL, OWN",
+        ),
         (
             "ACTIVE",
             "CLOSED",
-            "state: \"CLOSED\" is not a MerchantState",
+            "state: \"CLOSED\" is none of ACTIVE, SUSPENDED",
         ),
         ("bank-app", "", "code: the cell is empty"),
     ];
@@ -482,7 +496,7 @@ fn everything_that_is_wrong_is_told_at_once_and_once() {
             "billers.csv:2: name_zh: the cell is empty",
             "billers.csv:3: name_en: there is white space around the text",
             "items.csv:4: biller: there is no biller sh-gaz, neither in these files nor before",
-            "items.csv:6: amount_rule: \"ALL\" is not a AmountRuleKind",
+            "items.csv:6: amount_rule: \"ALL\" is none of EXACT, AT_LEAST, RANGE, ANY",
         ]
     );
     // Where a file cannot be read at all, what refers to it is not blamed.

@@ -1,0 +1,125 @@
+//! The program as somebody types it: what it says, what it leaves alone, and how it ends.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+const FOLDER: &str = env!("CARGO_MANIFEST_DIR");
+
+/// Runs the program in a folder, freed of the settings that the surroundings may hold.
+fn payhall(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_payhall"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("PAYHALL_") {
+            command.env_remove(name);
+        }
+    }
+    command.current_dir(folder).args(arguments);
+    command
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    payhall(folder, arguments).output().unwrap()
+}
+
+/// Runs the program, which has to refuse; what it says.
+fn refused(folder: &Path, arguments: &[&str]) -> String {
+    let output = run(folder, arguments);
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn commands_that_look_make_no_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let demo = format!("{FOLDER}/deploy/demo.toml");
+    let items = format!("{FOLDER}/deploy/catalogue/items.csv");
+    let import = ["--config", &demo, "catalog", "import", "--dry-run", &items];
+    for look in [&["jobs", "history"][..], &import] {
+        let said = refused(folder, look);
+        assert!(said.contains("there is no file \"payhall.db\""), "{said}");
+        assert!(said.contains("payhall migrate"), "{said}");
+        assert!(!folder.join("payhall.db").exists(), "{look:?}");
+    }
+    std::fs::write(folder.join("payhall.db"), "").unwrap();
+    let said = refused(folder, &["jobs", "history"]);
+    assert!(said.contains("is empty"), "{said}");
+    assert_eq!(std::fs::read(folder.join("payhall.db")).unwrap(), b"");
+    let migrated = run(folder, &["migrate"]);
+    assert!(migrated.status.success(), "{migrated:?}");
+    let history = run(folder, &["jobs", "history"]);
+    assert!(history.status.success(), "{history:?}");
+    let said = refused(folder, &["jobs", "history", "expire_order"]);
+    assert!(said.contains("there are expire_orders"), "{said}");
+}
+
+#[test]
+fn what_is_no_database_is_named_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    std::fs::write(folder.join("notes.txt"), "not a database\n".repeat(100)).unwrap();
+    let said = refused(folder, &["--database-url", "sqlite:notes.txt", "migrate"]);
+    assert!(said.contains("\"notes.txt\""), "{said}");
+    let missing = ["--database-url", "sqlite:data/payhall.db"];
+    let said = refused(folder, &[missing[0], missing[1], "migrate"]);
+    assert!(said.contains("there is no folder data"), "{said}");
+    let said = refused(folder, &[missing[0], missing[1], "config", "check"]);
+    assert!(said.contains("storage.url: there is no folder"), "{said}");
+    assert!(run(folder, &["migrate"]).status.success());
+    let said = refused(folder, &["check", "--ledger", "notes.txt"]);
+    assert!(said.contains("notes.txt is not a ledger"), "{said}");
+}
+
+#[test]
+fn the_check_of_settings_looks_at_what_serve_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let demo = std::fs::read_to_string(format!("{FOLDER}/deploy/demo.toml")).unwrap();
+    let check = ["--config", "payhall.toml", "config", "check"];
+    let write = |text: &str| std::fs::write(folder.join("payhall.toml"), text).unwrap();
+    write(&demo);
+    assert!(run(folder, &check).status.success());
+    let secured = demo.replacen(
+        "url = \"http:",
+        "ca_pem_file = \"ca.pem\"\nurl = \"https:",
+        1,
+    );
+    write(&format!("{secured}\n[jobs]\ndir = \"jobs\"\n"));
+    let said = refused(folder, &check);
+    for place in [
+        "adapters.bank: ca.pem cannot be read",
+        "jobs.dir: jobs cannot be read",
+    ] {
+        assert!(said.contains(place), "{said}");
+    }
+    std::fs::write(folder.join("ca.pem"), "rubbish").unwrap();
+    std::fs::create_dir(folder.join("jobs")).unwrap();
+    std::fs::write(folder.join("jobs/expire_orders.toml"), "\nschedule = 1\n").unwrap();
+    let said = refused(folder, &check);
+    assert!(
+        said.contains("ca.pem does not hold a certificate"),
+        "{said}"
+    );
+    assert!(said.contains("jobs/expire_orders.toml:2"), "{said}");
+}
+
+#[test]
+fn a_reader_that_hangs_up_is_no_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in [
+        &["schema"][..],
+        &["config", "template"],
+        &["jobs", "next", "poll_exceptions", "--count", "1000"],
+    ] {
+        let mut command = payhall(folder.path(), arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        drop(child.stdout.take());
+        let ended = child.wait_with_output().unwrap();
+        assert!(ended.status.success(), "{arguments:?}: {ended:?}");
+        assert_eq!(ended.stderr, b"");
+    }
+    let many = ["jobs", "next", "poll_exceptions", "--count", "1001"];
+    let refused = run(folder.path(), &many);
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+}
