@@ -17,7 +17,7 @@ use clap::Args;
 use rand::Rng;
 use rand::distr::Alphanumeric;
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -29,6 +29,20 @@ use tokio::net::TcpListener;
 mod folder;
 
 use folder::Folder;
+
+/// Like `println!`, but who has closed standard output does not want to know.
+macro_rules! tell {
+    ($($words:tt)*) => {
+        let _ = writeln!(std::io::stdout(), $($words)*);
+    };
+}
+
+/// The same to standard error.
+macro_rules! complain {
+    ($($words:tt)*) => {
+        let _ = writeln!(std::io::stderr(), $($words)*);
+    };
+}
 
 const SETTINGS: &str = include_str!("../deploy/demo.toml");
 const SIM_ADDRESS: &str = "127.0.0.1:8401";
@@ -92,16 +106,22 @@ pub async fn run(
     let engine = daemon.engine().clone();
     let orders = tokio::spawn(async move {
         match make_orders(&engine).await {
-            Ok(()) => println!("Orders in all nine states are there: query `orders` to see them."),
-            Err(error) => eprintln!("the first orders could not all be made: {error:#}"),
+            Ok(()) => {
+                tell!("Orders in all nine states are there: query `orders` to see them.");
+            }
+            Err(error) => {
+                complain!("the first orders could not all be made: {error:#}");
+            }
         }
     });
     tokio::select! {
         () = until => {}
-        () = world.ended() => eprintln!("the simulated world ended; so does the demo"),
+        () = world.ended() => {
+            complain!("the simulated world ended; so does the demo");
+        }
     }
     orders.abort();
-    println!("\nStopping ...");
+    tell!("\nStopping ...");
     daemon.stop().await;
     world.stop();
     folder.leave();
@@ -303,7 +323,7 @@ fn print_welcome(daemon: &Daemon, sim: SocketAddr, tokens: &Tokens, folder: &Fol
              -H 'authorization: Bearer {token}' \\\n     -d '{{\"query\": \"{query}\"}}'"
         )
     };
-    println!(
+    tell!(
         "
 Payhall is running.
 
@@ -397,7 +417,7 @@ fn confirm_behind(engine: Engine, order: Order, actor: Actor) {
             credential: None,
         };
         if let Err(error) = engine.confirm(input, &Scope::All, &actor).await {
-            eprintln!("order {} could not be confirmed: {error:#}", order.order_no);
+            complain!("order {} could not be confirmed: {error:#}", order.order_no);
         }
     });
 }

@@ -32,7 +32,8 @@ const COUNT_MAX: i64 = 1_000;
 #[derive(Debug, Parser)]
 #[command(name = "payhall", version, about, propagate_version = true)]
 struct Cli {
-    /// The settings file; without it PAYHALL_CONFIG is looked at, then the defaults hold.
+    /// The settings file; without it PAYHALL_CONFIG is looked at, then the defaults hold. Like the two
+    /// below, not for demo, sim and schema.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The database: sqlite:PATH or postgres://... (storage.url).
@@ -155,6 +156,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
+    refuse_unused(&cli)?;
     match &cli.command {
         Command::Schema => say(api::sdl())?,
         Command::Config(ConfigCommand::Template) => say(config::TEMPLATE)?,
@@ -171,6 +173,28 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Jobs(command) => jobs(&load(&cli)?.config, command)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses flags that a command would not look at: whoever gives one believes that it counts.
+fn refuse_unused(cli: &Cli) -> anyhow::Result<()> {
+    let name = match cli.command {
+        Command::Demo(_) => "demo",
+        Command::Sim(_) => "sim",
+        Command::Schema => "schema",
+        _ => return Ok(()),
+    };
+    let given = [
+        ("--config", cli.config.is_some()),
+        ("--database-url", cli.database_url.is_some()),
+        ("--redis-url", cli.redis_url.is_some()),
+    ];
+    match given.into_iter().find(|(_, is_given)| *is_given) {
+        Some((flag, _)) => anyhow::bail!(
+            "{flag} means nothing to `payhall {name}`, which has settings of its own: see `payhall {name} \
+             --help`, or run `payhall serve`"
+        ),
+        None => Ok(()),
+    }
 }
 
 /// The commands that have settings of their own.

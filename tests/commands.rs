@@ -104,6 +104,20 @@ fn the_check_of_settings_looks_at_what_serve_reads() {
 }
 
 #[test]
+fn a_flag_that_would_mean_nothing_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for (command, flag) in [
+        ("demo", "--database-url"),
+        ("sim", "--redis-url"),
+        ("schema", "--config"),
+    ] {
+        let told = refused(folder.path(), &[flag, "x", command]);
+        assert!(told.contains(flag) && told.contains(command), "{told}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn a_reader_that_hangs_up_is_no_failure() {
     let folder = tempfile::tempdir().unwrap();
     for arguments in [

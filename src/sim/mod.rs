@@ -13,6 +13,7 @@
 //! To break it: move money without a line in the ledger, or hold the lock of [`world`] while
 //! waiting for anything.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -105,7 +106,8 @@ pub async fn start(options: SimOptions) -> anyhow::Result<Sim> {
 /// As for [`start`].
 pub async fn run(options: SimOptions, shutdown: impl Future) -> anyhow::Result<()> {
     let sim = start(options).await?;
-    println!("listening on {}", sim.url());
+    // Who has closed standard output does not want to know.
+    let _ = writeln!(std::io::stdout(), "listening on {}", sim.url());
     shutdown.await;
     sim.stop().await;
     Ok(())
