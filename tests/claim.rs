@@ -26,6 +26,7 @@ async fn a_second_center_is_refused_before_it_touches_the_first_one_s_payments()
     let world = Setup::on(TestDatabase::sqlite())
         .set("adapters.bank.total_timeout_ms", 20_000)
         .set("adapters.bank.certainty_window_s", 60)
+        .set("adapters.bank.quick_polls", 30)
         .start()
         .await;
     let mut first = world.daemon().await;
