@@ -256,6 +256,7 @@ async fn an_orderly_stop_answers_what_is_under_way() {
         let world = Setup::on(database)
             .set("adapters.bank.total_timeout_ms", 8_000)
             .set("adapters.bank.certainty_window_s", 20)
+            .set("adapters.bank.quick_polls", 11)
             .start()
             .await;
         let mut daemon = world.daemon().await;
@@ -305,6 +306,7 @@ async fn a_stop_that_cannot_wait_leaves_the_rest_to_the_next_start() {
             .set("server.drain_s", 1)
             .set("adapters.bank.total_timeout_ms", 60_000)
             .set("adapters.bank.certainty_window_s", 120)
+            .set("adapters.bank.quick_polls", 63)
             .start()
             .await;
         let mut daemon = world.daemon().await;

@@ -348,6 +348,7 @@ async fn a_biller_that_hangs_does_not_slow_the_others() {
         .set("adapters.bank.lookup_concurrency_max", 8)
         .set("adapters.bank.certainty_window_s", 120)
         .set("orders.orphan_after_s", 120)
+        .set("adapters.bank.quick_polls", 63)
         .start()
         .await;
     let daemon = world.daemon().await;
