@@ -27,7 +27,6 @@ check: libpq
 	$(CARGO) test $(cargo_features)
 
 bench: libpq servers
-	$(CARGO) build --release $(cargo_features)
 	tests/servers.sh $(CARGO) bench $(cargo_features) --bench lifecycle -- $(BENCH)
 
 # PostgreSQL's client library, to link with.
