@@ -8,8 +8,8 @@
 //! - A value never gets older where it is kept: a write goes through a fence that lets only a newer
 //!   version in, and so does the refill after a miss. A slow reader cannot bring an old state back.
 //! - On the replica that committed a change nobody is shown the state before it (`floor`).
-//! - Elsewhere an older state may be shown for as long as an open state lives (30 s at most), and
-//!   only if a mirror write was lost.
+//! - Elsewhere an older state may be shown, only if a mirror write was lost, for as long as that
+//!   state lives: 30 s at most for an open one, 15 min for one at rest that people decided about.
 //!
 //! Two places, one behaviour: Redis (`remote`, `link`, `mirror`) for many replicas, the memory of
 //! the process (`memory`) for one. This is the only room that knows the crates redis and moka.
