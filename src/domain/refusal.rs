@@ -60,7 +60,7 @@ named_enum! {
         CaseChanged = "CASE_CHANGED",
         /// Maker and checker have to be two people.
         MakerIsChecker = "MAKER_IS_CHECKER",
-        /// Evidence is missing or too long.
+        /// Evidence is missing, too long, or holds control characters.
         EvidenceInvalid = "EVIDENCE_INVALID",
         /// The decision does not fit the order's state.
         DecisionDoesNotFit = "DECISION_DOES_NOT_FIT",

@@ -61,7 +61,7 @@ pub enum RefusalCode {
     CaseChanged,
     /// Maker and checker have to be two people.
     MakerIsChecker,
-    /// Evidence is missing or too long.
+    /// Evidence is missing, too long, or holds control characters.
     EvidenceInvalid,
     /// The decision does not fit the order's state.
     DecisionDoesNotFit,
