@@ -295,6 +295,7 @@ fn check(config: &Config, args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let options = CheckOptions {
         grace: Duration::from_secs(args.grace_s),
         settled: args.settled,
+        cache: config.cache.clone(),
         ..CheckOptions::new(url, &args.ledger, engine::SystemClock.now())
     };
     let report = check::run(&options)?;

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use support::client::{Client, Failed, OrderView};
 use support::database::TestDatabase;
+use support::redis::PrivateRedis;
 use support::world::{FEE, Setup, TOPUP, World};
 use tokio::task::JoinSet;
 
@@ -162,11 +163,12 @@ fn seed() -> u64 {
     })
 }
 
-async fn survives_kills(database: TestDatabase) {
+async fn survives_kills(database: TestDatabase, redis: Option<PrivateRedis>) {
     let kind = database.kind;
     let seed = seed();
     println!("kills on {kind}: seed {seed} (PAYHALL_TEST_SEED={seed} deals the same cards again)");
     let world = Setup::on(database)
+        .redis(redis.as_ref())
         .set("orders.answer_within_ms", 1_500)
         .set("orders.orphan_after_s", 2)
         .sim(&["--late-success-ms", "2000"])
@@ -219,12 +221,13 @@ async fn finish(world: &World, caller: &Client, load: &Load) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_by_kill_9_on_sqlite() {
-    survives_kills(TestDatabase::sqlite()).await;
+    survives_kills(TestDatabase::sqlite(), None).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_by_kill_9_on_postgres() {
     if let Some(database) = TestDatabase::postgres() {
-        survives_kills(database).await;
+        let redis = PrivateRedis::start("copies in the cache after a kill");
+        survives_kills(database, redis).await;
     }
 }

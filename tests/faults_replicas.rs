@@ -2,11 +2,8 @@
 //! thousand confirmations of one order, ten thousand payments in doubt, an orderly stop, and a Redis
 //! that goes away.
 
-#[path = "support/redis.rs"]
-mod redis;
 mod support;
 
-use redis::PrivateRedis;
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,6 +12,7 @@ use support::client::{Failed, IN_DOUBT, OrderView};
 use support::database::TestDatabase;
 use support::load::{good_bill, pay_many};
 use support::process::wait_for;
+use support::redis::{Answer, PrivateRedis};
 use support::world::{Daemon, Setup, TOPUP};
 use tokio::sync::RwLock;
 use tokio::task::JoinSet;
@@ -32,7 +30,9 @@ async fn a_replica_paused_past_its_lease_does_no_harm() {
     let Some(database) = TestDatabase::postgres() else {
         return;
     };
+    let redis = PrivateRedis::start("the cache of replicas of which one is paused");
     let world = Setup::on(database)
+        .redis(redis.as_ref())
         .set("adapters.bank.tries_s", Vec::<i64>::new())
         .set("orders.orphan_after_s", 2)
         .start()
@@ -145,7 +145,8 @@ async fn a_thousand_confirmations_pay_once() {
     let Some(database) = TestDatabase::postgres() else {
         return;
     };
-    let world = Setup::on(database).start().await;
+    let redis = PrivateRedis::start("the cache of two replicas");
+    let world = Setup::on(database).redis(redis.as_ref()).start().await;
     let two = [world.daemon().await, world.daemon().await];
     // Long enough that the first is still under way when the others come.
     world.sim.latency_ms(300).await;
@@ -351,7 +352,7 @@ async fn callers_do_not_notice_that_redis_goes_away() {
         return;
     };
     let world = Setup::on(TestDatabase::sqlite())
-        .set("cache.url", redis.url())
+        .redis(Some(&redis))
         .start()
         .await;
     let daemon = world.daemon().await;
@@ -390,7 +391,7 @@ async fn callers_do_not_notice_that_redis_goes_away() {
     progress("orders with Redis again").await;
     wait_for("the cache to be used again", PATIENCE, async || {
         let size = redis.ask(&["DBSIZE"]);
-        matches!(size, redis::Answer::Number(keys) if keys > 0).then_some(())
+        matches!(size, Answer::Number(keys) if keys > 0).then_some(())
     })
     .await;
     stop.store(true, Ordering::Relaxed);

@@ -24,6 +24,7 @@ mod mirror;
 mod remote;
 mod settings;
 mod snapshot;
+mod survey;
 
 #[cfg(test)]
 #[path = "../../tests/support/redis.rs"]
@@ -38,6 +39,7 @@ mod tests_redis;
 pub use link::{BadUrl, Trouble};
 pub use settings::{CacheSettings, OPEN_TTL_S_MAX};
 pub use snapshot::Snapshot;
+pub use survey::{Survey, SurveyError};
 
 use crate::domain::bill::Bill;
 use crate::domain::flow::Flow;

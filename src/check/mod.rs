@@ -7,9 +7,10 @@
 //! ledger's sums are held in memory, some 300 bytes an order.
 //!
 //! It may be run while the center works: the database is seen as it stood at one instant, and an
-//! order that the bank is busy with at that instant is judged by its ceiling only. What cannot be
-//! seen at rest is not judged: the cache (I9), and whether an answer that a caller got was durable,
-//! except that what is left of a lost order gives it away (I10).
+//! order that the bank is busy with at that instant is judged by its ceiling only. The copies in the
+//! cache (I9) are judged where a Redis is named. What cannot be seen from outside is not judged:
+//! copies in the memory of a process, and whether an answer that a caller got was durable, except
+//! that what is left of a lost order gives it away (I10).
 //!
 //! How one could break it: by asking the engine, or `domain::order::next`, whether something is
 //! right.
@@ -19,6 +20,7 @@ mod attention;
 mod calls;
 mod cases;
 mod chain;
+mod copies;
 mod dossier;
 mod flows;
 mod history;
@@ -32,11 +34,13 @@ mod words;
 
 pub use report::{CallFigures, Figures, Finding, Invariant, Known, Report, StateFigures};
 
+use crate::cache::CacheSettings;
 use crate::domain::time::Instant;
 use crate::sim::ledger::LedgerError;
 use crate::storage::View;
 use anyhow::Context;
 use calls::Calls;
+use copies::Copies;
 use dossier::{Dossier, Dossiers};
 use number::Number;
 use report::Findings;
@@ -52,6 +56,8 @@ pub struct CheckOptions {
     pub database_url: String,
     /// The simulated world's ledger.
     pub ledger: PathBuf,
+    /// The cache that the center uses; where it names no Redis, no copies are judged.
+    pub cache: CacheSettings,
     /// Now, by the center's clock.
     pub now: Instant,
     /// How long an order may stand still before somebody has to be at work on it.
@@ -70,6 +76,7 @@ impl CheckOptions {
         Self {
             database_url: database_url.into(),
             ledger: ledger.into(),
+            cache: CacheSettings::default(),
             now,
             grace: Duration::from_secs(60),
             settled: false,
@@ -82,7 +89,7 @@ impl CheckOptions {
 /// Checks everything. Blocks, for a few seconds per hundred thousand orders.
 ///
 /// # Errors
-/// The database or the ledger cannot be read, or a line of the ledger is not what the simulated
+/// The database, the ledger or the cache cannot be read, or a line of the ledger is not what the simulated
 /// world writes. What is wrong with the money is not an error but a finding.
 pub fn run(options: &CheckOptions) -> anyhow::Result<Report> {
     let before_bytes = length(&options.ledger)?;
@@ -94,6 +101,7 @@ pub fn run(options: &CheckOptions) -> anyhow::Result<Report> {
     let witness = read_ledger(&options.ledger, reach)?;
     let mut check = Check {
         options,
+        copies: Copies::open(options)?,
         witness,
         findings: Findings::new(options.findings_max),
         tally: Tally::default(),
@@ -104,7 +112,8 @@ pub fn run(options: &CheckOptions) -> anyhow::Result<Report> {
     let figures = &mut check.tally.figures;
     chain::judge_chains(&mut view, figures, &mut check.findings)?;
     cases::judge(&mut view, &mut check.findings)?;
-    let figures = check.tally.finish(&check.witness);
+    let mut figures = check.tally.finish(&check.witness);
+    figures.copies = check.copies.map(|copies| copies.judged);
     Ok(check.findings.report(figures))
 }
 
@@ -138,6 +147,7 @@ fn length(path: &Path) -> anyhow::Result<u64> {
 /// A check under way.
 struct Check<'a> {
     options: &'a CheckOptions,
+    copies: Option<Copies<'a>>,
     witness: Witness,
     findings: Findings,
     tally: Tally,
@@ -149,6 +159,9 @@ impl Check<'_> {
         while let Some(page) = dossiers.next(view, &mut self.findings)? {
             for dossier in &page {
                 self.judge_order(dossier);
+            }
+            if let Some(copies) = &mut self.copies {
+                copies.judge(&page, &mut self.findings)?;
             }
         }
         Ok(())

@@ -24,6 +24,8 @@ named_enum! {
         Match = "I7",
         /// One audit row a move, in chains that hold.
         Audit = "I8",
+        /// The cache shows what the database says, and nothing newer.
+        Cache = "I9",
         /// What was acknowledged is there and can be read.
         Durable = "I10",
         /// One order a request, with the content that it was made with.
@@ -125,6 +127,8 @@ pub struct Figures {
     pub ledger_lines: u64,
     /// Whether the ledger's last line is torn; it counts as never written.
     pub ledger_torn: bool,
+    /// Copies in the cache; none where no Redis was named, so that nobody could look at any.
+    pub copies: Option<u64>,
     /// Orders that the bank was busy with while the check began: only their ceiling is judged.
     pub moving: u64,
     /// Orders by state and currency.
@@ -286,6 +290,13 @@ impl fmt::Display for Report {
         )?;
         figures.write_states(f)?;
         figures.calls.write(f)?;
+        match figures.copies {
+            Some(copies) => writeln!(f, "looked at {copies} copies in the cache")?,
+            None => writeln!(
+                f,
+                "no Redis is named (cache.url): copies in the cache (I9) were not looked at"
+            )?,
+        }
         if figures.ledger_torn {
             writeln!(f, "the ledger's last line is torn and was left out")?;
         }

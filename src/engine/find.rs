@@ -3,8 +3,8 @@
 
 use super::{Engine, EngineError};
 use crate::cache::Snapshot;
-use crate::domain::case::{Case, CaseState};
-use crate::domain::exception::{Exception, Phase};
+use crate::domain::case::Case;
+use crate::domain::exception::Exception;
 use crate::domain::flow::{Attempt, Flow};
 use crate::domain::ids::{CaseNo, FlowNo, MerchantCode, OrderNo};
 use crate::domain::job::JobRun;
@@ -186,12 +186,11 @@ impl Engine {
     /// A page of exceptions, newest first.
     pub async fn exceptions(
         &self,
-        open_only: bool,
-        phase: Option<Phase>,
+        filter: exceptions::Filter,
         after: Option<Uuid>,
         limit: i64,
     ) -> Result<Listing<Exception>, EngineError> {
-        let read = move |c: &mut _| exceptions::list(c, open_only, phase, after, limit + 1);
+        let read = move |c: &mut _| exceptions::list(c, &filter, after, limit + 1);
         Ok(Listing::cut(self.0.store.browse(read).await?, limit, false))
     }
 
@@ -234,11 +233,11 @@ impl Engine {
     /// A page of cases, newest first.
     pub async fn cases(
         &self,
-        states: Vec<CaseState>,
+        filter: cases::Filter,
         after: Option<CaseNo>,
         limit: i64,
     ) -> Result<Listing<Case>, EngineError> {
-        let read = move |c: &mut _| cases::list(c, &states, after.as_ref(), limit + 1);
+        let read = move |c: &mut _| cases::list(c, &filter, after.as_ref(), limit + 1);
         Ok(Listing::cut(self.0.store.browse(read).await?, limit, false))
     }
 

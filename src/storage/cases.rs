@@ -2,8 +2,9 @@
 
 use super::connection::AnyConnection;
 use super::error::StoreError;
+use super::orders;
 use super::row::{RowOf, micros};
-use super::schema::cases;
+use super::schema::{self, cases};
 use crate::domain::case::{Case, CaseKind, CaseState, Proposal};
 use crate::domain::ids::{CaseNo, OrderNo};
 use diesel::prelude::*;
@@ -120,18 +121,32 @@ pub fn open_of(
     row.map(Case::try_from).transpose()
 }
 
+/// What a listing of cases is narrowed to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// These states only; any where there is none.
+    pub states: Vec<CaseState>,
+    /// About these orders only.
+    pub orders: orders::Filter,
+}
+
 /// A page of cases, newest first.
 pub fn list(
     c: &mut AnyConnection,
-    states: &[CaseState],
+    filter: &Filter,
     after: Option<&CaseNo>,
     limit: i64,
 ) -> Result<Vec<Case>, StoreError> {
-    let mut query = cases::table.into_boxed();
-    if !states.is_empty() {
-        let states: Vec<&str> = states.iter().map(|state| state.as_str()).collect();
+    let order = schema::orders::table.on(schema::orders::order_no.eq(cases::order_no));
+    let mut query = cases::table
+        .inner_join(order)
+        .select(cases::all_columns)
+        .into_boxed();
+    if !filter.states.is_empty() {
+        let states: Vec<&str> = filter.states.iter().map(|state| state.as_str()).collect();
         query = query.filter(cases::state.eq_any(states));
     }
+    orders::narrow!(query, &filter.orders);
     if let Some(after) = after {
         query = query.filter(cases::case_no.lt(after.as_str()));
     }

@@ -2,8 +2,9 @@
 
 use super::connection::AnyConnection;
 use super::error::StoreError;
+use super::orders;
 use super::row::{RowOf, micros, readable};
-use super::schema::exceptions;
+use super::schema::{self, exceptions};
 use crate::domain::exception::{AlarmLevel, Exception, Phase};
 use crate::domain::ids::OrderNo;
 use crate::domain::time::Instant;
@@ -179,21 +180,36 @@ pub fn of_order(c: &mut AnyConnection, order_no: &OrderNo) -> Result<Vec<Excepti
     rows.into_iter().map(Exception::try_from).collect()
 }
 
+/// What a listing of exceptions is narrowed to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Closed ones are left out.
+    pub open_only: bool,
+    /// This phase only.
+    pub phase: Option<Phase>,
+    /// About these orders only.
+    pub orders: orders::Filter,
+}
+
 /// A page of exceptions by id (which sorts by time), newest first.
 pub fn list(
     c: &mut AnyConnection,
-    open_only: bool,
-    phase: Option<Phase>,
+    filter: &Filter,
     after: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<Exception>, StoreError> {
-    let mut query = exceptions::table.into_boxed();
-    if open_only {
+    let order = schema::orders::table.on(schema::orders::order_no.eq(exceptions::order_no));
+    let mut query = exceptions::table
+        .inner_join(order)
+        .select(exceptions::all_columns)
+        .into_boxed();
+    if filter.open_only {
         query = query.filter(exceptions::closed_at.is_null());
     }
-    if let Some(phase) = phase {
+    if let Some(phase) = filter.phase {
         query = query.filter(exceptions::phase.eq(phase.as_str()));
     }
+    orders::narrow!(query, &filter.orders);
     if let Some(after) = after {
         query = query.filter(exceptions::exception_id.lt(after.to_string()));
     }

@@ -142,7 +142,7 @@ pub fn expired(c: &mut AnyConnection, now: Instant, most: i64) -> Result<Vec<Ord
 /// Narrows to open payments in the words of the index `orders_open_payment`, so that both databases
 /// see that they may walk it.
 pub(super) fn is_open_payment() -> diesel::expression::SqlLiteral<diesel::sql_types::Bool> {
-    diesel::dsl::sql("state IN ('PAYING', 'UNKNOWN', 'REVERSING', 'MANUAL')")
+    diesel::dsl::sql("orders.state IN ('PAYING', 'UNKNOWN', 'REVERSING', 'MANUAL')")
 }
 
 /// Orders whose payment started at or before an instant and has no outcome: whoever started it may
@@ -173,7 +173,8 @@ pub fn orphans(
     Ok(readable(rows))
 }
 
-/// What a listing of orders or flows is narrowed to; every part may be left out.
+/// What a listing of orders, or of what belongs to orders, is narrowed to; every part may be left
+/// out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     /// These states only.
@@ -201,32 +202,46 @@ pub struct Page {
     pub limit: i64,
 }
 
+/// Narrows a query that `orders` is part of to the orders of a filter. A macro, because Diesel's types
+/// for queries of one table and of two, for two databases, have no common bound that could be said.
+macro_rules! narrow {
+    ($query:ident, $filter:expr) => {{
+        use $crate::domain::order::OrderState;
+        use $crate::storage::orders::{Filter, is_open_payment};
+        use $crate::storage::schema::orders;
+        let filter: &Filter = $filter;
+        if !filter.states.is_empty() {
+            $query = $query.filter(orders::state.eq_any(filter.states.clone()));
+            let is_open =
+                |state: &String| OrderState::OPEN_PAYMENT.iter().any(|o| o.as_str() == state);
+            if filter.states.iter().all(is_open) {
+                $query = $query.filter(is_open_payment());
+            }
+        }
+        if let Some(merchant) = &filter.merchant {
+            $query = $query.filter(orders::merchant.eq(merchant.clone()));
+        }
+        if let Some(biller) = &filter.biller {
+            $query = $query.filter(orders::biller.eq(biller.clone()));
+        }
+        if let Some(bill_no) = &filter.bill_no {
+            $query = $query.filter(orders::bill_no.eq(bill_no.clone()));
+        }
+        // A number begins with its business date, so a range of dates is a range of the key.
+        if let Some(from) = filter.from {
+            $query = $query.filter(orders::order_no.ge(from.digits()));
+        }
+        if let Some(to) = filter.to {
+            $query = $query.filter(orders::order_no.lt(format!("{}~", to.digits())));
+        }
+    }};
+}
+pub(super) use narrow;
+
 /// A page of orders, newest first.
 pub fn list(c: &mut AnyConnection, filter: &Filter, page: &Page) -> Result<Vec<Order>, StoreError> {
     let mut query = orders::table.into_boxed();
-    if !filter.states.is_empty() {
-        query = query.filter(orders::state.eq_any(filter.states.clone()));
-        let is_open = |state: &String| OrderState::OPEN_PAYMENT.iter().any(|o| o.as_str() == state);
-        if filter.states.iter().all(is_open) {
-            query = query.filter(is_open_payment());
-        }
-    }
-    if let Some(merchant) = &filter.merchant {
-        query = query.filter(orders::merchant.eq(merchant.clone()));
-    }
-    if let Some(biller) = &filter.biller {
-        query = query.filter(orders::biller.eq(biller.clone()));
-    }
-    if let Some(bill_no) = &filter.bill_no {
-        query = query.filter(orders::bill_no.eq(bill_no.clone()));
-    }
-    // A number begins with its business date, so a range of dates is a range of the key.
-    if let Some(from) = filter.from {
-        query = query.filter(orders::order_no.ge(from.digits()));
-    }
-    if let Some(to) = filter.to {
-        query = query.filter(orders::order_no.lt(format!("{}~", to.digits())));
-    }
+    narrow!(query, filter);
     if let Some(after) = &page.after {
         query = query.filter(orders::order_no.lt(after.clone()));
     }

@@ -197,3 +197,7 @@ diesel::table! {
         error -> Nullable<Text>,
     }
 }
+
+// What belongs to orders is listed by its orders.
+diesel::allow_tables_to_appear_in_same_query!(orders, exceptions);
+diesel::allow_tables_to_appear_in_same_query!(orders, cases);

@@ -1,6 +1,7 @@
 //! The checker: it finds nothing in a sound world, and every planted fault, by its rule and order.
 
 mod audit;
+mod copies;
 mod money;
 mod numbers;
 mod pair;

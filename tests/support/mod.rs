@@ -7,5 +7,6 @@ pub mod database;
 pub mod given;
 pub mod load;
 pub mod process;
+pub mod redis;
 pub mod replica;
 pub mod world;

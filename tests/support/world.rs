@@ -5,6 +5,7 @@
 use super::client::{CHECKER, Client, MAKER, MERCHANT, http_client};
 use super::database::TestDatabase;
 use super::process::{Process, free_address, run, wait_for};
+use super::redis::PrivateRedis;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -70,6 +71,14 @@ impl Setup {
     pub fn set(mut self, path: &str, value: impl Into<toml::Value>) -> Self {
         set(&mut self.settings, path, value.into());
         self
+    }
+
+    /// Keeps copies in a Redis, if there is one; the memory of each daemon otherwise.
+    pub fn redis(self, redis: Option<&PrivateRedis>) -> Self {
+        match redis {
+            Some(redis) => self.set("cache.url", redis.url()),
+            None => self,
+        }
     }
 
     /// Flags for the simulated world.
@@ -236,7 +245,8 @@ impl World {
         file.display().to_string()
     }
 
-    /// Compares the database with the bank's ledger: nothing may be found. The report is given.
+    /// Compares the database with the bank's ledger, and the copies in Redis with the database:
+    /// nothing may be found. The report is given.
     pub fn check(&self) -> String {
         self.run_check(&[])
     }
@@ -248,15 +258,10 @@ impl World {
 
     fn run_check(&self, flags: &[&str]) -> String {
         let ledger = self.sim.ledger.display().to_string();
-        let mut arguments: Vec<String> = [
-            "--database-url",
-            &self.database.url,
-            "check",
-            "--ledger",
-            &ledger,
-        ]
-        .map(str::to_owned)
-        .to_vec();
+        let settings = self.write_settings("check", ([127, 0, 0, 1], 1).into());
+        let mut arguments: Vec<String> = ["--config", &settings, "check", "--ledger", &ledger]
+            .map(str::to_owned)
+            .to_vec();
         arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
         let checked = run(&arguments);
         let said = String::from_utf8_lossy(&checked.stdout).into_owned();

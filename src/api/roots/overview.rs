@@ -9,11 +9,13 @@ use crate::api::paging::{
 use crate::api::types::case::{Case, CaseState};
 use crate::api::types::exception::Phase;
 use crate::api::types::merchant::Merchant;
+use crate::api::types::order::OrderFilter;
 use crate::api::types::{invalid, parse};
 use crate::domain::case;
 use crate::domain::exception;
 use crate::domain::ids::CaseNo;
-use crate::storage::orders::Page;
+use crate::storage::orders::{self, Page};
+use crate::storage::{cases, exceptions};
 use async_graphql::{Context, Object, Result};
 use uuid::Uuid;
 
@@ -29,16 +31,19 @@ impl OverviewQuery {
         ctx: &Context<'_>,
         #[graphql(default = true, desc = "Leave closed ones out.")] open_only: bool,
         #[graphql(desc = "Only those in this phase.")] phase: Option<Phase>,
+        #[graphql(desc = "Only those about such orders.")] orders: Option<OrderFilter>,
         #[graphql(desc = "So many: 1 to 100, 20 if not given.")] first: Option<i32>,
         #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
     ) -> Result<ExceptionConnection> {
         let desk = Desk::open(ctx, Right::Oversee)?;
         let page = forward(Kind::Exception, first, after)?;
-        let phase = phase.map(exception::Phase::from);
-        let listing = desk
-            .engine
-            .exceptions(open_only, phase, uuid_after(&page), page.limit)
-            .await;
+        let filter = exceptions::Filter {
+            open_only,
+            phase: phase.map(exception::Phase::from),
+            orders: such(orders)?,
+        };
+        let after = uuid_after(&page);
+        let listing = desk.engine.exceptions(filter, after, page.limit).await;
         Ok(ExceptionConnection::new(
             &page,
             listing.map_err(Problem::from)?,
@@ -64,6 +69,7 @@ impl OverviewQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Only cases in these states.")] states: Option<Vec<CaseState>>,
+        #[graphql(desc = "Only those about such orders.")] orders: Option<OrderFilter>,
         #[graphql(desc = "So many: 1 to 100, 20 if not given.")] first: Option<i32>,
         #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
     ) -> Result<CaseConnection> {
@@ -75,7 +81,9 @@ impl OverviewQuery {
         let mut states: Vec<_> = states.map(case::CaseState::from).collect();
         states.sort_unstable();
         states.dedup();
-        let listing = desk.engine.cases(states, after, page.limit).await;
+        let orders = such(orders)?;
+        let filter = cases::Filter { states, orders };
+        let listing = desk.engine.cases(filter, after, page.limit).await;
         Ok(CaseConnection::new(&page, listing.map_err(Problem::from)?))
     }
 
@@ -118,6 +126,12 @@ impl OverviewQuery {
 fn is_job_name(text: &str) -> bool {
     let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
     (1..=64).contains(&text.len()) && text.bytes().all(fits)
+}
+
+/// The orders that a listing is narrowed to; all where nothing is said of them.
+fn such(orders: Option<OrderFilter>) -> Result<orders::Filter, Problem> {
+    let filter = orders.unwrap_or_default().try_into();
+    filter.map_err(Problem::Refused)
 }
 
 fn forward(kind: Kind, first: Option<i32>, after: Option<String>) -> Result<Page, Problem> {

@@ -267,3 +267,34 @@ async fn cases_and_exceptions_are_listed_for_operators() {
         .await;
     assert_eq!(page["edges"], json!([]));
 }
+
+#[tokio::test]
+async fn cases_and_exceptions_are_narrowed_by_their_orders() {
+    let desk = Desk::new().await;
+    let world = &desk.world;
+    let listings = [
+        "query($o: OrderFilter) { exceptions(orders: $o) { edges { cursor } } }",
+        "query($o: OrderFilter) { cases(orders: $o) { edges { cursor } } }",
+    ];
+    let today = "2026-11-22";
+    for (filter, expected) in [
+        (json!(null), 1),
+        (json!({}), 1),
+        (json!({ "states": ["MANUAL", "UNKNOWN"] }), 1),
+        (json!({ "states": ["SUCCEEDED"] }), 0),
+        (json!({ "merchant": "alpha" }), 1),
+        (json!({ "merchant": "beta" }), 0),
+        (json!({ "biller": "nobody" }), 0),
+        (json!({ "billNo": "13800000001" }), 1),
+        (json!({ "billNo": "13800000002" }), 0),
+        (json!({ "from": today, "to": today }), 1),
+        (json!({ "from": "2026-11-23" }), 0),
+        (json!({ "to": "2026-11-21" }), 0),
+    ] {
+        for listing in listings {
+            let page = world.field(VIEWER, listing, json!({ "o": filter })).await;
+            let edges = page["edges"].as_array().unwrap();
+            assert_eq!(edges.len(), expected, "{listing} {filter}");
+        }
+    }
+}

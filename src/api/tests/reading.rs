@@ -244,9 +244,14 @@ async fn what_cannot_be_filtered_for_is_refused_by_its_name() {
         .collect();
     let days = json!({ "from": "2026-11-23", "to": "2026-11-22" });
     filters.push(("from", days));
-    for (listing, kind) in [("orders", "OrderFilter"), ("flows", "FlowFilter")] {
+    for (listing, argument, kind) in [
+        ("orders", "filter", "OrderFilter"),
+        ("flows", "filter", "FlowFilter"),
+        ("exceptions", "orders", "OrderFilter"),
+        ("cases", "orders", "OrderFilter"),
+    ] {
         let document =
-            format!("query($f: {kind}) {{ {listing}(filter: $f) {{ edges {{ cursor }} }} }}");
+            format!("query($f: {kind}) {{ {listing}({argument}: $f) {{ edges {{ cursor }} }} }}");
         for (field, filter) in &filters {
             let answer = world
                 .ask(Some(VIEWER), &document, json!({ "f": filter }))

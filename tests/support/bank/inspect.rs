@@ -55,8 +55,8 @@ impl Facts {
         }
         Ok(Self {
             flows: flows::of_orders(c, &numbers)?,
-            exceptions: exceptions::list(c, false, None, None, 1_000_000)?,
-            cases: cases::list(c, &[], None, 1_000_000)?,
+            exceptions: exceptions::list(c, &Default::default(), None, 1_000_000)?,
+            cases: cases::list(c, &Default::default(), None, 1_000_000)?,
             orders,
             chains,
             ..Self::default()

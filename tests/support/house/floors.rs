@@ -15,8 +15,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("api", &["domain", "storage", "engine"]),
     // The simulated world shares nothing with the engine, so that it cannot share its mistakes.
     ("sim", &[]),
-    // The checker compares the two sides and knows neither the engine nor how the world works.
-    ("check", &["domain", "storage", "sim"]),
+    // The checker compares what the sides say, and the cache: it knows neither the engine nor how
+    // the world works.
+    ("check", &["domain", "storage", "cache", "sim"]),
     // Settings: what the rooms below can be told.
     ("config", &["domain", "cache", "upstream", "telemetry"]),
     ("telemetry", &[]),

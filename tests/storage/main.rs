@@ -1,5 +1,7 @@
 //! Storage on both databases: the same tests, the same answers.
 
+mod listings;
+#[path = "../support/mod.rs"]
 mod support;
 
 use payhall::domain::audit::row_hash;
@@ -9,7 +11,6 @@ use payhall::domain::flow::{Flow, FlowState};
 use payhall::domain::ids::CaseNo;
 use payhall::domain::order::{Order, OrderState};
 use payhall::storage::exceptions::LeaseRequest;
-use payhall::storage::orders::{Filter, Page};
 use payhall::storage::{
     CaseMove, Created, ExceptionMove, Move, Moved, NewOrder, Store, StoreError, Touch, Touched,
 };
@@ -429,18 +430,30 @@ async fn a_lease_is_held_by_one_and_fences_the_one_before() {
     }
 }
 
+/// An open case about an order.
+fn open_case(digits: u64) -> Case {
+    Case {
+        case_no: CaseNo::try_new(given::number(digits)).unwrap(),
+        order_no: given::order_no(digits),
+        kind: CaseKind::Doubt,
+        state: CaseState::Open,
+        cause: "no answer".to_owned(),
+        opened_at: given::at(0),
+        due_at: given::at(10),
+        proposal: None,
+        checker: None,
+        closed_at: None,
+        resolution: None,
+        version: 0,
+    }
+}
+
 #[tokio::test]
 async fn the_database_keeps_maker_and_checker_apart() {
     for database in TestDatabase::all() {
         let store = open(&database, "a");
         let case = Case {
-            case_no: CaseNo::try_new(given::number(1)).unwrap(),
-            order_no: given::order_no(1),
-            kind: CaseKind::Doubt,
             state: CaseState::Closed,
-            cause: "no answer".to_owned(),
-            opened_at: given::at(0),
-            due_at: given::at(10),
             proposal: Some(Proposal {
                 decision: Decision::Failed,
                 evidence: "letter".to_owned(),
@@ -449,8 +462,7 @@ async fn the_database_keeps_maker_and_checker_apart() {
             }),
             checker: Some("operator:ann".to_owned()),
             closed_at: Some(given::at(2)),
-            resolution: None,
-            version: 0,
+            ..open_case(1)
         };
         let one_person = case.clone();
         let refused = store.solo(move |tx| tx.open_case(&one_person)).await;
@@ -469,53 +481,6 @@ async fn the_database_keeps_maker_and_checker_apart() {
             .await
             .unwrap();
         assert_eq!(found.len(), 1);
-        store.close().await;
-    }
-}
-
-#[tokio::test]
-async fn a_listing_pages_in_both_directions_without_gaps() {
-    for database in TestDatabase::all() {
-        let store = open(&database, "a");
-        let news = (1..=25).map(|digits| store.create(new(&given::order(digits))));
-        futures_util::future::join_all(news).await;
-        let list = |after: Option<String>, before: Option<String>, filter: Filter| {
-            let page = Page {
-                after,
-                before,
-                limit: 10,
-            };
-            let store = store.clone();
-            async move {
-                let rows = store
-                    .read(move |c| orders::list(c, &filter, &page))
-                    .await
-                    .unwrap();
-                rows.into_iter()
-                    .map(|order| order.order_no.to_string())
-                    .collect::<Vec<_>>()
-            }
-        };
-        let all = Filter::default();
-        let first = list(None, None, all.clone()).await;
-        let second = list(first.last().cloned(), None, all.clone()).await;
-        let third = list(second.last().cloned(), None, all.clone()).await;
-        let seen: Vec<_> = [first.clone(), second.clone(), third].concat();
-        let expected: Vec<_> = (1..=25).rev().map(given::number).collect();
-        assert_eq!(seen, expected, "{}", database.kind);
-        let back = list(None, second.first().cloned(), all.clone()).await;
-        assert_eq!(back, first, "{}: backwards", database.kind);
-        let none = Filter {
-            merchant: Some("other".to_owned()),
-            ..all.clone()
-        };
-        assert!(list(None, None, none).await.is_empty());
-        let day = Filter {
-            from: Some(given::date()),
-            to: Some(given::date()),
-            ..all
-        };
-        assert_eq!(list(None, None, day).await.len(), 10);
         store.close().await;
     }
 }
