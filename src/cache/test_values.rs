@@ -14,8 +14,9 @@ fn number() -> String {
     format!("{:024}", rand::random::<u64>())
 }
 
+/// Later than the start of any cache in a test.
 fn at() -> Instant {
-    "2026-11-22T04:05:06.000007Z".parse().unwrap()
+    "2999-11-22T04:05:06.000007Z".parse().unwrap()
 }
 
 pub(super) fn order_at(version: i32, state: OrderState) -> Order {

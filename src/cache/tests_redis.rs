@@ -2,8 +2,9 @@
 //! each case readers get a miss and the cache recovers by itself.
 
 use super::private_redis::{Answer, PrivateRedis};
-use super::test_values::{order_at, patient};
-use super::{Cache, CacheSettings, Snapshot, Trouble};
+use super::test_values::{flow_at, order_at, patient};
+use super::{Cache, CacheSettings, Snapshot, Start, Trouble};
+use crate::domain::flow::{Flow, FlowState};
 use crate::domain::order::{Order, OrderState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -313,4 +314,46 @@ fn what_finds_no_room_is_dropped_and_counted_and_nobody_waits() {
     });
     let line = "payhall_cache_mirror_dropped_total 15";
     assert!(text.contains(line), "{line} is not in\n{text}");
+}
+
+/// A replica dies between a commit and the write to Redis, and is started again: its list of what it
+/// committed is gone, so what was open before its start is not believed.
+#[tokio::test]
+async fn after_a_start_open_states_from_before_are_not_believed_for_a_while() {
+    let Some(redis) = server("a start after a kill") else {
+        return;
+    };
+    let before = chrono::Utc::now();
+    let open = Order {
+        updated_at: before,
+        ..order_at(1, OrderState::Paying)
+    };
+    let at_rest = Order {
+        updated_at: before,
+        ..order_at(2, OrderState::Succeeded)
+    };
+    let later = order_at(1, OrderState::Paying);
+    let flow = Flow {
+        started_at: before,
+        ..flow_at(0, FlowState::Started)
+    };
+    let first = Cache::open(&patient(&redis.url())).unwrap();
+    let orders = [&open, &at_rest, &later].map(|order| Snapshot::from(order.clone()));
+    first.mirror(orders.into());
+    first.mirror(vec![flow.clone().into()]);
+    first.drain().await;
+
+    let second = Cache::open(&patient(&redis.url())).unwrap();
+    assert_eq!(second.order(&open.order_no).await, None);
+    assert_eq!(second.flow(&flow.flow_no).await, None);
+    assert_eq!(second.order(&at_rest.order_no).await, Some(at_rest));
+    assert_eq!(second.order(&later.order_no).await, Some(later));
+
+    let start = |doubted_until| Start {
+        at: chrono::Utc::now(),
+        doubted_until,
+    };
+    let now = std::time::Instant::now();
+    assert!(start(now + Duration::from_secs(30)).doubts(&open));
+    assert!(!start(now).doubts(&open), "the last of them has run out");
 }
