@@ -12,4 +12,5 @@ pub mod jobs;
 pub mod sim;
 pub mod storage;
 pub mod telemetry;
+pub mod trust;
 pub mod upstream;

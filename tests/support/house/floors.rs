@@ -10,9 +10,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("storage", &["domain"]),
     ("cache", &["domain"]),
     ("upstream", &["domain"]),
-    ("engine", &["domain", "storage", "cache", "upstream"]),
+    // Signatures and keys: plain functions, for all who sign or check.
+    ("trust", &["domain"]),
+    (
+        "engine",
+        &["domain", "storage", "cache", "upstream", "trust"],
+    ),
     ("jobs", &["domain", "storage", "engine"]),
-    ("api", &["domain", "storage", "engine"]),
+    ("api", &["domain", "storage", "engine", "trust"]),
     // The simulated world shares nothing with the engine, so that it cannot share its mistakes.
     ("sim", &[]),
     // The checker compares what the sides say, and the cache: it knows neither the engine nor how
@@ -47,6 +52,8 @@ const DOORS: &[(&str, &[&str])] = &[
     // The simulated world is tested from outside, as the adapter sees it.
     ("reqwest", &["src/upstream/", "src/sim/tests/"]),
     ("recloser", &["src/upstream/"]),
+    ("aws_lc_rs", &["src/trust/", "src/upstream/tls_tests.rs"]),
+    ("sfv", &["src/trust/"]),
     ("tokio_cron_scheduler", &["src/jobs/driver.rs"]),
     ("async_graphql", &["src/api/"]),
     ("poem", &["src/api/"]),
