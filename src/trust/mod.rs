@@ -26,6 +26,7 @@ mod message;
 mod pem;
 mod private_key;
 mod public_key;
+mod seal;
 mod sign;
 #[cfg(test)]
 mod tests;
@@ -35,4 +36,5 @@ pub use fault::{KeyFault, SignatureFault};
 pub use message::{Header, Request, Response};
 pub use private_key::PrivateKey;
 pub use public_key::PublicKey;
+pub use seal::{Masters, SealError, Sealed};
 pub use sign::{SignedHeaders, Signer, sign_request, sign_response};
