@@ -110,6 +110,7 @@ fn a_flag_that_would_mean_nothing_is_refused() {
         ("demo", "--database-url"),
         ("sim", "--redis-url"),
         ("schema", "--config"),
+        ("sign", "--config"),
     ] {
         let told = refused(folder.path(), &[flag, "x", command]);
         assert!(told.contains(flag) && told.contains(command), "{told}");

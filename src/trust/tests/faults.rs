@@ -252,6 +252,10 @@ fn every_fault_has_its_code_and_says_what_is_wrong() {
         codes.insert(code);
     }
     assert_eq!(codes.len(), 17, "{codes:?}");
+    let documented = include_str!("../../../docs/SIGNING.md");
+    for code in codes {
+        assert!(documented.contains(&format!("| `{code}` |")), "{code}");
+    }
 }
 
 /// A digest that is not there cannot be covered either, so that is what is told first; only a proxy
