@@ -82,7 +82,7 @@ const KINDS: &[(&str, Tamper, Codes)] = &[
     (
         "no digest",
         |sent, _| sent.unset("content-digest"),
-        &["SIGNATURE_COMPONENT_MISSING"],
+        &["CONTENT_DIGEST_MISSING"],
     ),
     ("created a second later", created_later, MISMATCH),
     (
