@@ -9,6 +9,7 @@ pub mod demo;
 pub mod domain;
 pub mod engine;
 pub mod jobs;
+pub mod sign;
 pub mod sim;
 pub mod storage;
 pub mod telemetry;

@@ -9,6 +9,7 @@ use payhall::daemon::{self, Daemon};
 use payhall::demo::{self, DemoArgs};
 use payhall::engine::{self, Actor, Clock, ImportFile};
 use payhall::jobs::JobTable;
+use payhall::sign::{self, SignArgs};
 use payhall::sim::{self, SimArgs};
 use payhall::storage::{Store, View, catalogue, job_runs};
 use payhall::telemetry::{self, Metrics};
@@ -33,7 +34,7 @@ const COUNT_MAX: i64 = 1_000;
 #[command(name = "payhall", version, about, propagate_version = true)]
 struct Cli {
     /// The settings file; without it PAYHALL_CONFIG is looked at, then the defaults hold. Like the two
-    /// below, not for demo, sim and schema.
+    /// below, not for demo, sim, schema and sign.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The database: sqlite:PATH or postgres://... (storage.url).
@@ -65,6 +66,8 @@ enum Command {
     Config(ConfigCommand),
     /// Compares the database with the simulated world's ledger: exit code 0 fine, 3 findings.
     Check(CheckArgs),
+    /// Prints a signed call as a curl command, to paste.
+    Sign(SignArgs),
     /// Runs the simulated world: a bank and billers with scripted faults.
     Sim(SimArgs),
     /// Runs a center beside a simulated world, with first orders, until Ctrl-C.
@@ -159,6 +162,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     refuse_unused(&cli)?;
     match &cli.command {
         Command::Schema => say(api::sdl())?,
+        Command::Sign(args) => say(sign::command(args, engine::SystemClock.now())?)?,
         Command::Config(ConfigCommand::Template) => say(config::TEMPLATE)?,
         Command::Config(ConfigCommand::Show) => say(config::show(&load(&cli)?))?,
         Command::Config(ConfigCommand::Check) => check_settings(&load(&cli)?.config)?,
@@ -181,6 +185,7 @@ fn refuse_unused(cli: &Cli) -> anyhow::Result<()> {
         Command::Demo(_) => "demo",
         Command::Sim(_) => "sim",
         Command::Schema => "schema",
+        Command::Sign(_) => "sign",
         _ => return Ok(()),
     };
     let given = [

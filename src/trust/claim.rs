@@ -43,9 +43,11 @@ impl Claim {
     /// # Errors
     /// `SignatureFault`: what is missing, unreadable, not covered, or does not match the body.
     pub fn read(request: &Request<'_>) -> Result<Self, SignatureFault> {
+        let all = signatures(request.headers)?;
+        content_digest::check(request.headers, request.body)?;
         let mut claims = Vec::new();
         let mut first_fault = None;
-        for labelled in signatures(request.headers)? {
+        for labelled in all {
             match Self::of(request, labelled) {
                 Ok(claim) => claims.push(claim),
                 Err(fault) => first_fault = first_fault.or(Some(fault)),
@@ -60,7 +62,6 @@ impl Claim {
             let labels = labels.collect::<Vec<_>>().join(", ");
             return Err(SignatureFault::Ambiguous { labels });
         }
-        content_digest::check(request.headers, request.body)?;
         Ok(claim)
     }
 

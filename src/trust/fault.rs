@@ -30,11 +30,21 @@ pub enum SignatureFault {
         /// The label.
         label: String,
     },
-    /// More than one signature could be meant.
-    #[error("several signatures could be meant ({labels}): send the one of your key alone")]
-    Ambiguous {
-        /// Their labels.
-        labels: String,
+    /// There is a body and nothing that binds it.
+    #[error(
+        "there is a body, but no Content-Digest header: add one (RFC 9530) with sha-256 or sha-512, and cover it"
+    )]
+    DigestMissing,
+    /// No digest of an algorithm that is known here.
+    #[error("Content-Digest holds neither sha-256 nor sha-512: add one of them")]
+    DigestUnknown,
+    /// The body is not the one that was signed.
+    #[error(
+        "the body does not match the {algorithm} of Content-Digest: it has to be made of the bytes that are sent"
+    )]
+    DigestMismatch {
+        /// The digest that does not match.
+        algorithm: &'static str,
     },
     /// A parameter of the signature is missing.
     #[error("the signature's parameter {name} is missing: add it to Signature-Input")]
@@ -59,6 +69,15 @@ pub enum SignatureFault {
         /// What the signature names.
         found: String,
     },
+    /// Something that has to be covered is not.
+    #[error(
+        "the signature does not cover {component}: it has to cover \"@method\", then \"@target-uri\" or both \
+         \"@path\" and \"@query\", and \"content-digest\" where there is a body, each without parameters"
+    )]
+    NotCovered {
+        /// What has to be covered.
+        component: &'static str,
+    },
     /// A covered component does not exist in the message, or stands there in a way that cannot be signed.
     #[error("the covered component {component} has no value: {what}")]
     ComponentMissing {
@@ -81,30 +100,11 @@ pub enum SignatureFault {
         /// The component as it is written in the list.
         component: String,
     },
-    /// Something that has to be covered is not.
-    #[error(
-        "the signature does not cover {component}: it has to cover \"@method\", then \"@target-uri\" or both \
-         \"@path\" and \"@query\", and \"content-digest\" where there is a body, each without parameters"
-    )]
-    NotCovered {
-        /// What has to be covered.
-        component: &'static str,
-    },
-    /// There is a body and nothing that binds it.
-    #[error(
-        "there is a body, but no Content-Digest header: add one (RFC 9530) with sha-256 or sha-512, and cover it"
-    )]
-    DigestMissing,
-    /// No digest of an algorithm that is known here.
-    #[error("Content-Digest holds neither sha-256 nor sha-512: add one of them")]
-    DigestUnknown,
-    /// The body is not the one that was signed.
-    #[error(
-        "the body does not match the {algorithm} of Content-Digest: it has to be made of the bytes that are sent"
-    )]
-    DigestMismatch {
-        /// The digest that does not match.
-        algorithm: &'static str,
+    /// More than one signature could be meant.
+    #[error("several signatures could be meant ({labels}): send the one of your key alone")]
+    Ambiguous {
+        /// Their labels.
+        labels: String,
     },
     /// Signed too long ago.
     #[error(
@@ -163,17 +163,17 @@ impl SignatureFault {
             Self::Missing { .. } => "SIGNATURE_MISSING",
             Self::Unreadable { .. } => "SIGNATURE_UNREADABLE",
             Self::Unpaired { .. } => "SIGNATURE_UNPAIRED",
-            Self::Ambiguous { .. } => "SIGNATURE_AMBIGUOUS",
-            Self::ParameterMissing { .. } => "SIGNATURE_PARAMETER_MISSING",
-            Self::ParameterWrong { .. } => "SIGNATURE_PARAMETER_WRONG",
-            Self::AlgorithmUnknown { .. } => "SIGNATURE_ALGORITHM_UNKNOWN",
-            Self::ComponentMissing { .. } => "SIGNATURE_COMPONENT_MISSING",
-            Self::ComponentUnsupported { .. } => "SIGNATURE_COMPONENT_UNSUPPORTED",
-            Self::ComponentTwice { .. } => "SIGNATURE_COMPONENT_TWICE",
-            Self::NotCovered { .. } => "SIGNATURE_NOT_COVERED",
             Self::DigestMissing => "CONTENT_DIGEST_MISSING",
             Self::DigestUnknown => "CONTENT_DIGEST_UNKNOWN",
             Self::DigestMismatch { .. } => "CONTENT_DIGEST_MISMATCH",
+            Self::ParameterMissing { .. } => "SIGNATURE_PARAMETER_MISSING",
+            Self::ParameterWrong { .. } => "SIGNATURE_PARAMETER_WRONG",
+            Self::AlgorithmUnknown { .. } => "SIGNATURE_ALGORITHM_UNKNOWN",
+            Self::NotCovered { .. } => "SIGNATURE_NOT_COVERED",
+            Self::ComponentMissing { .. } => "SIGNATURE_COMPONENT_MISSING",
+            Self::ComponentUnsupported { .. } => "SIGNATURE_COMPONENT_UNSUPPORTED",
+            Self::ComponentTwice { .. } => "SIGNATURE_COMPONENT_TWICE",
+            Self::Ambiguous { .. } => "SIGNATURE_AMBIGUOUS",
             Self::TooOld { .. } => "SIGNATURE_TOO_OLD",
             Self::TooFarAhead { .. } => "SIGNATURE_TOO_FAR_AHEAD",
             Self::Expired { .. } => "SIGNATURE_EXPIRED",

@@ -57,7 +57,8 @@ const fn near_the_prime(byte: u8) -> [u8; 32] {
     y
 }
 
-/// A public key with the one algorithm that it counts for.
+/// A public key with the one algorithm that it counts for. Reading an RSA key takes longer than one
+/// verification with it, so whoever verifies often keeps what was read; it is cheap to clone.
 #[derive(Clone)]
 pub struct PublicKey {
     algorithm: Algorithm,

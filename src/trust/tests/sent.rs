@@ -126,13 +126,25 @@ pub fn base_of(message: Message<'_>, input: &str) -> Result<String, SignatureFau
     }
 }
 
-/// Two keys of each algorithm, made once: RSA keys take a while.
+/// Two keys of each algorithm, made when first asked for. RSA keys take a while, so the two RSA
+/// algorithms have the same ones.
 pub fn keys(algorithm: Algorithm) -> &'static [PrivateKey; 2] {
-    static KEYS: OnceLock<Vec<[PrivateKey; 2]>> = OnceLock::new();
-    let make = |algorithm: &Algorithm| [(); 2].map(|()| PrivateKey::generate(*algorithm).unwrap());
-    let keys = KEYS.get_or_init(|| Algorithm::ALL.iter().map(make).collect());
-    let place = Algorithm::ALL.iter().position(|other| *other == algorithm);
-    &keys[place.unwrap()]
+    static ED25519: OnceLock<[PrivateKey; 2]> = OnceLock::new();
+    static ECDSA: OnceLock<[PrivateKey; 2]> = OnceLock::new();
+    static PSS: OnceLock<[PrivateKey; 2]> = OnceLock::new();
+    static V15: OnceLock<[PrivateKey; 2]> = OnceLock::new();
+    let generate = || [(); 2].map(|()| PrivateKey::generate(algorithm).unwrap());
+    match algorithm {
+        Algorithm::Ed25519 => ED25519.get_or_init(generate),
+        Algorithm::EcdsaP256Sha256 => ECDSA.get_or_init(generate),
+        Algorithm::RsaPssSha512 => PSS.get_or_init(generate),
+        Algorithm::RsaV15Sha256 => V15.get_or_init(|| {
+            let same = |key: &PrivateKey| {
+                PrivateKey::from_pkcs8(algorithm, &key.to_pkcs8().unwrap()).unwrap()
+            };
+            keys(Algorithm::RsaPssSha512).each_ref().map(same)
+        }),
+    }
 }
 
 /// What a usual caller covers and says, by a key that is called `first`.
