@@ -358,7 +358,13 @@ mod tests {
             let to = |step: Result<Key, KeyError>| step.ok().map(|key| key.state);
             let expected = match state {
                 Pending => [Some(Active), None, Some(Revoked), Some(Expired), None],
-                Active => [None, Some(Retiring), Some(Revoked), Some(Expired), Some(Active)],
+                Active => [
+                    None,
+                    Some(Retiring),
+                    Some(Revoked),
+                    Some(Expired),
+                    Some(Active),
+                ],
                 Retiring => [None, None, Some(Revoked), Some(Expired), None],
                 Revoked | Expired => [None; 5],
             };
@@ -375,7 +381,9 @@ mod tests {
 
     #[test]
     fn each_step_is_a_version_and_says_who_and_when() {
-        let active = key(KeyState::Pending).approve("operator:bob", at(5)).unwrap();
+        let active = key(KeyState::Pending)
+            .approve("operator:bob", at(5))
+            .unwrap();
         assert_eq!(active.version, 4);
         assert_eq!(active.checker.as_deref(), Some("operator:bob"));
         assert_eq!(active.active_at, Some(at(5)));
@@ -409,7 +417,10 @@ mod tests {
         let active = key(KeyState::Active);
         assert!(active.retire(at(0), OVERLAP_MAX).is_ok());
         let longer = OVERLAP_MAX + Duration::from_secs(1);
-        assert_eq!(active.retire(at(0), longer), Err(KeyError::Overlap(604_801)));
+        assert_eq!(
+            active.retire(at(0), longer),
+            Err(KeyError::Overlap(604_801))
+        );
     }
 
     #[test]

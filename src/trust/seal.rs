@@ -37,7 +37,9 @@ pub enum SealError {
     #[error("there is no master key (keys.master_file); private keys cannot be kept without one")]
     NoMaster,
     /// The master key that wrapped it is not among those that we have.
-    #[error("the secret is wrapped by master key {0}, which is not among ours (keys.master_file, keys.former_master_file)")]
+    #[error(
+        "the secret is wrapped by master key {0}, which is not among ours (keys.master_file, keys.former_master_file)"
+    )]
     UnknownMaster(String),
     /// It was altered, or belongs to something else.
     #[error("the secret was altered, or moved from where it belongs")]
@@ -59,7 +61,9 @@ pub struct Masters(Vec<Master>);
 
 impl std::fmt::Debug for Masters {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|one| &one.name)).finish()
+        f.debug_list()
+            .entries(self.0.iter().map(|one| &one.name))
+            .finish()
     }
 }
 
@@ -185,7 +189,9 @@ fn decrypt(
     belongs_to: &[u8],
     sealed: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, SealError> {
-    let (nonce, text) = sealed.split_at_checked(NONCE_LEN).ok_or(SealError::Altered)?;
+    let (nonce, text) = sealed
+        .split_at_checked(NONCE_LEN)
+        .ok_or(SealError::Altered)?;
     let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| SealError::Altered)?;
     let mut text = Zeroizing::new(text.to_vec());
     let length = key
@@ -219,7 +225,10 @@ mod tests {
         assert_eq!(ours.open(b"key 1", &sealed).unwrap().as_slice(), SECRET);
         assert_eq!(ours.open(b"key 2", &sealed), Err(SealError::Altered));
         let again = ours.seal(b"key 1", SECRET).unwrap();
-        assert_ne!(again.secret, sealed.secret, "each under a data key of its own");
+        assert_ne!(
+            again.secret, sealed.secret,
+            "each under a data key of its own"
+        );
         assert_ne!(again.wrapped_key, sealed.wrapped_key);
     }
 
@@ -253,12 +262,18 @@ mod tests {
         let sealed = old.seal(b"key 1", SECRET).unwrap();
         let both = masters(&[2, 1]);
         let moved = both.rewrap(b"key 1", &sealed).unwrap().unwrap();
-        assert_eq!(moved.secret, sealed.secret, "only the data key is wrapped again");
+        assert_eq!(
+            moved.secret, sealed.secret,
+            "only the data key is wrapped again"
+        );
         assert_eq!(both.rewrap(b"key 1", &moved), Ok(None));
         let new = masters(&[2]);
         assert_eq!(new.open(b"key 1", &moved).unwrap().as_slice(), SECRET);
         let name = sealed.master.clone();
-        assert_eq!(new.open(b"key 1", &sealed), Err(SealError::UnknownMaster(name)));
+        assert_eq!(
+            new.open(b"key 1", &sealed),
+            Err(SealError::UnknownMaster(name))
+        );
         assert_eq!(both.rewrap(b"key 2", &sealed), Err(SealError::Altered));
     }
 
@@ -280,6 +295,9 @@ mod tests {
         let ours = masters(&[1]);
         let sealed = ours.seal(b"key 1", SECRET).unwrap();
         let printed = format!("{ours:?} {sealed:?} {}", ours.current().unwrap());
-        assert!(!printed.contains(&text(1)) && !printed.contains("canary"), "{printed}");
+        assert!(
+            !printed.contains(&text(1)) && !printed.contains("canary"),
+            "{printed}"
+        );
     }
 }
