@@ -27,7 +27,6 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 
 mod folder;
-pub mod merchants;
 
 use folder::Folder;
 
@@ -304,7 +303,7 @@ async fn import_catalogue(config: &Config) -> anyhow::Result<()> {
     let known = store.read(catalogue::load).await?;
     let parts = engine::read_catalogue(files.into(), &known, &adapters)?;
     engine::import(&store, parts, &Actor::system(), engine::SystemClock.now()).await?;
-    merchants::bring_all_in(&store).await?;
+    engine::samples::bring_all_in(&store).await?;
     store.close().await;
     Ok(())
 }

@@ -3,7 +3,7 @@
 use anyhow::{Context, bail};
 use payhall::config::{self, Environment, Flags};
 use payhall::daemon;
-use payhall::demo::merchants;
+use payhall::engine::samples;
 use payhall::storage::Store;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -137,7 +137,7 @@ fn bring_merchants_in(file: &Path) -> anyhow::Result<()> {
     let options = daemon::storage_options(&config, &daemon::instance_name());
     let work = async {
         let store = Store::open(&options, Arc::new(|_| ()))?;
-        merchants::bring_all_in(&store).await?;
+        samples::bring_all_in(&store).await?;
         store.close().await;
         anyhow::Ok(())
     };

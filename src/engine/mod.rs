@@ -20,6 +20,7 @@ mod numbers;
 mod onboard;
 mod poll;
 mod reverse;
+pub mod samples;
 mod settle;
 mod timeline;
 

@@ -5,7 +5,6 @@ use crate::support::database::TestDatabase;
 use futures_util::StreamExt;
 use payhall::cache::{Cache, CacheSettings};
 use payhall::check::{CheckOptions, Invariant, Report};
-use payhall::demo::merchants;
 use payhall::domain::case::Decision;
 use payhall::domain::catalogue::CatalogueParts;
 use payhall::domain::exception::AlarmAges;
@@ -18,6 +17,7 @@ use payhall::domain::money::{Currency, Money};
 use payhall::domain::order::{Order, OrderState};
 use payhall::domain::region::RegionCode;
 use payhall::domain::time::BusinessDay;
+use payhall::engine::samples;
 use payhall::engine::{
     Actor, Alarms, Clock, ConfirmInput, CreateInput, Engine, EngineOptions, EngineParts, Hub,
     ManualClock, Onboarding, Scope, SystemClock,
@@ -66,8 +66,8 @@ impl World {
             MerchantCode::try_new("portal").unwrap(),
             MerchantKind::Channel,
         );
-        let profile = merchants::profile("门户", "Portal", kind);
-        merchants::bring_in(&desk, &code, kind, profile)
+        let profile = samples::profile("门户", "Portal", kind);
+        samples::bring_in(&desk, &code, kind, profile)
             .await
             .unwrap();
         let upstreams = upstreams(&sim.url());

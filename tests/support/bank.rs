@@ -29,11 +29,11 @@ use clock::TestClock;
 use far_side::FarSide;
 use inspect::{Declared, Facts};
 use payhall::cache::{Cache, CacheSettings, Snapshot};
-use payhall::demo::merchants;
 use payhall::domain::exception::AlarmAges;
 use payhall::domain::ids::MerchantCode;
 use payhall::domain::refusal::{Refusal, RefusalCode};
 use payhall::domain::time::BusinessDay;
+use payhall::engine::samples;
 use payhall::engine::{Alarms, Engine};
 use payhall::engine::{EngineError, EngineOptions, EngineParts, Hub};
 use payhall::storage::{AnyConnection, Store, StoreError};
@@ -277,9 +277,9 @@ impl Drop for TestBank {
 async fn bring_merchants_in(engine: &Engine) {
     let desk = engine.onboarding();
     for (code, kind) in catalogue::MERCHANTS {
-        let profile = merchants::profile(code, code, kind);
+        let profile = samples::profile(code, code, kind);
         let code = MerchantCode::try_new(code).expect("a code");
-        let brought = merchants::bring_in(&desk, &code, kind, profile);
+        let brought = samples::bring_in(&desk, &code, kind, profile);
         brought.await.expect("the merchant comes in");
     }
     engine.refresh_catalogue().await.expect("the catalogue");

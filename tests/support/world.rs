@@ -6,7 +6,7 @@ use super::client::{CHECKER, Client, MAKER, MERCHANT, http_client};
 use super::database::TestDatabase;
 use super::process::{Process, free_address, run, wait_for};
 use super::redis::PrivateRedis;
-use payhall::demo::merchants;
+use payhall::engine::samples;
 use payhall::storage::Store;
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -230,7 +230,7 @@ impl World {
         let options = self.database.options("onboarding");
         let work = async {
             let store = Store::open(&options, Arc::new(|_| ())).expect("the store");
-            let brought = merchants::bring_all_in(&store).await;
+            let brought = samples::bring_all_in(&store).await;
             brought.expect("the merchants come in");
             store.close().await;
         };

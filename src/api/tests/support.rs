@@ -2,7 +2,6 @@
 
 use crate::api::{Api, ApiOptions, ApiParts, Introspection, Principal, Role, Tokens};
 use crate::cache::{Cache, CacheSettings, Snapshot};
-use crate::demo::merchants;
 use crate::domain::bill::{Bill, LookupError};
 use crate::domain::catalogue::CatalogueParts;
 use crate::domain::exception::{AlarmAges, DoubtRules};
@@ -17,7 +16,7 @@ use crate::domain::region::{Place, Region, RegionCode, RegionLevel};
 use crate::domain::retry::{Ladder, Rung};
 use crate::domain::time::BusinessDay;
 use crate::engine::{
-    Actor, Alarms, Engine, EngineOptions, EngineParts, Hub, ManualClock, Onboarding,
+    Actor, Alarms, Engine, EngineOptions, EngineParts, Hub, ManualClock, Onboarding, samples,
 };
 use crate::storage::{Committed, StorageOptions, Store};
 use crate::upstream::{
@@ -471,15 +470,15 @@ async fn bring_merchants_in(store: &Store) {
         ("app", MerchantKind::Own),
         ("gone", MerchantKind::Channel),
     ] {
-        let profile = merchants::profile(code, code, kind);
+        let profile = samples::profile(code, code, kind);
         let code = MerchantCode::try_new(code).unwrap();
-        merchants::bring_in(&desk, &code, kind, profile)
+        samples::bring_in(&desk, &code, kind, profile)
             .await
             .unwrap();
     }
     let (gone, who) = (
         MerchantCode::try_new("gone").unwrap(),
-        merchants::person("operator:ann"),
+        samples::person("operator:ann"),
     );
     let suspended = desk.switch(&gone, MerchantVerb::Suspend, "it has not paid", &who);
     suspended.await.unwrap();

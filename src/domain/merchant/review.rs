@@ -390,3 +390,7 @@ fn check_words(field: &'static str, text: &str) -> Result<(), ReviewError> {
     }
     Err(ReviewError::Words(field))
 }
+
+#[cfg(test)]
+#[path = "review_tests.rs"]
+mod tests;

@@ -1,13 +1,14 @@
-//! The merchants of the simulated world, and how a merchant comes in: by the verbs that people use,
-//! with two people. Demo, tests and benchmark bring theirs in here.
+//! Made-up merchants for a place without real ones, and how a merchant comes in there: by the verbs
+//! that people use, with two people. Demo, tests and benchmark bring theirs in here; there is no other
+//! way in.
 
+use super::{Actor, EngineError, Onboarding, SystemClock};
 use crate::domain::ids::MerchantCode;
 use crate::domain::merchant::{
     Account, CheckItem, Contact, CreditCode, Dossier, Limits, MerchantKind, MerchantVerb, Profile,
 };
 use crate::domain::refusal::RefusalCode;
-use crate::engine::{Actor, EngineError, Onboarding, SystemClock};
-use crate::storage::Store;
+use crate::storage::{Store, StoreError};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -66,11 +67,12 @@ pub fn person(who: &str) -> Actor {
 /// Brings in the merchants of the simulated world that are not there yet.
 ///
 /// # Errors
-/// A code that is none, a refusal, or a fault when storage fails.
-pub async fn bring_all_in(store: &Store) -> anyhow::Result<()> {
+/// A refusal, or a fault when storage fails.
+pub async fn bring_all_in(store: &Store) -> Result<(), EngineError> {
     let desk = Onboarding::new(store.clone(), Arc::new(SystemClock), true);
     for (code, name_zh, name_en, kind) in MERCHANTS {
-        let code = MerchantCode::try_new(code)?;
+        let code =
+            MerchantCode::try_new(code).map_err(|bad| StoreError::Refused(bad.to_string()))?;
         match bring_in(&desk, &code, kind, profile(name_zh, name_en, kind)).await {
             Err(EngineError::Refused(refusal)) if refusal.code == RefusalCode::MerchantExists => {}
             brought => drop(brought?),
