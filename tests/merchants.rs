@@ -61,22 +61,19 @@ fn amend(bank: &TestBank, change: impl FnOnce(&mut Profile)) {
 fn waiting(bank: &TestBank, merchant: &MerchantCode) -> Dossier {
     let desk = bank.engine().onboarding();
     let (ann, bob) = (operator("ann"), operator("bob"));
-    let kind = MerchantKind::Channel;
-    bank.wait(async {
-        let new = desk
-            .register(merchant, kind, profile(), &ann)
-            .await
-            .unwrap();
-        let mut waits = desk.submit(merchant, new.version, &ann).await.unwrap();
-        for item in CheckItem::ALL {
-            let tick = (*item, "seen");
-            waits = desk
-                .check(merchant, &hash(&waits), tick, &bob)
-                .await
-                .unwrap();
-        }
-        waits
-    })
+    // Each step a second later, so that they can be told in their sequence.
+    let next = || bank.advance(Duration::from_secs(1));
+    let register = desk.register(merchant, MerchantKind::Channel, profile(), &ann);
+    let new = tried(bank, register).unwrap();
+    next();
+    let mut waits = tried(bank, desk.submit(merchant, new.version, &ann)).unwrap();
+    for item in CheckItem::ALL {
+        next();
+        let read = hash(&waits);
+        waits = tried(bank, desk.check(merchant, &read, (*item, "seen"), &bob)).unwrap();
+    }
+    next();
+    waits
 }
 
 #[test]
@@ -97,6 +94,7 @@ fn every_step_is_stored_as_it_was_and_leaves_one_audit_row() {
             (MerchantVerb::Suspend, MerchantState::Suspended),
             (MerchantVerb::Close, MerchantState::Closed),
         ] {
+            bank.advance(Duration::from_secs(1));
             let after = tried(&bank, desk.switch(&newcomer, verb, "as agreed", &bob)).unwrap();
             assert_eq!((after.state, &dossier(&bank, &newcomer)), (state, &after));
         }
@@ -127,8 +125,8 @@ fn a_code_is_registered_once() {
         let bank = TestBank::new(database);
         let before = dossier(&bank, &portal());
         let desk = bank.engine().onboarding();
-        let ann = operator("ann");
-        let again = desk.register(&portal(), MerchantKind::Own, profile(), &ann);
+        let (merchant, ann) = (portal(), operator("ann"));
+        let again = desk.register(&merchant, MerchantKind::Own, profile(), &ann);
         assert_eq!(code(tried(&bank, again)), RefusalCode::MerchantExists);
         assert_eq!(dossier(&bank, &portal()), before);
     }
@@ -201,10 +199,10 @@ fn what_was_edited_meanwhile_is_not_approved() {
         let newcomer = MerchantCode::try_new("newcomer").unwrap();
         let waits = waiting(&bank, &newcomer);
         let (desk, ann, bob) = (bank.engine().onboarding(), operator("ann"), operator("bob"));
-        let mut other = profile();
+        let (read, mut other) = (hash(&waits), profile());
         other.account.as_mut().unwrap().account_no = "6222020000009999999".into();
         let edited = tried(&bank, desk.edit(&newcomer, waits.version, other, &ann)).unwrap();
-        let late = desk.approve(&newcomer, &hash(&waits), &bob);
+        let late = desk.approve(&newcomer, &read, &bob);
         assert_eq!(
             code(tried(&bank, late)),
             RefusalCode::MerchantContentChanged
@@ -212,12 +210,13 @@ fn what_was_edited_meanwhile_is_not_approved() {
         let stale = desk.submit(&newcomer, waits.version, &ann);
         assert_eq!(code(tried(&bank, stale)), RefusalCode::MerchantChanged);
         let again = tried(&bank, desk.submit(&newcomer, edited.version, &ann)).unwrap();
-        let late = desk.approve(&newcomer, &hash(&waits), &bob);
+        let late = desk.approve(&newcomer, &read, &bob);
         assert_eq!(
             code(tried(&bank, late)),
             RefusalCode::MerchantContentChanged
         );
-        let unticked = desk.approve(&newcomer, &hash(&again), &bob);
+        let read = hash(&again);
+        let unticked = desk.approve(&newcomer, &read, &bob);
         let unticked = tried(&bank, unticked).unwrap_err();
         assert_eq!(unticked.code, RefusalCode::ChecklistIncomplete);
         assert!(unticked.message.contains("LICENCE"), "{}", unticked.message);
@@ -358,7 +357,8 @@ fn what_is_approved_holds_until_the_other_profile_is_approved() {
         let version = dossier(&bank, &portal()).version;
         let edited = tried(&bank, desk.edit(&portal(), version, profile(), &ann)).unwrap();
         let waits = tried(&bank, desk.submit(&portal(), edited.version, &ann)).unwrap();
-        let rejected = desk.reject(&portal(), &hash(&waits), "not agreed", &bob);
+        let (merchant, read) = (portal(), hash(&waits));
+        let rejected = desk.reject(&merchant, &read, "not agreed", &bob);
         let rejected = tried(&bank, rejected).unwrap();
         assert_eq!(rejected.state, MerchantState::Active);
         let over = bank.try_create(bank.input("topup", "13800000004", 5_001));
@@ -370,7 +370,7 @@ fn what_is_approved_holds_until_the_other_profile_is_approved() {
 fn items_and_regions_are_held_to() {
     let bank = TestBank::on_sqlite();
     amend(&bank, |profile| {
-        profile.items.insert(ItemCode::try_new("water").unwrap());
+        profile.items.insert(ItemCode::try_new("parking").unwrap());
     });
     let other_item = bank.try_create(bank.input("topup", "13800000001", 1_000));
     assert_eq!(code(other_item), RefusalCode::ItemNotAllowed);
@@ -523,10 +523,12 @@ fn merchants_that_were_there_stay() {
             let clock = Arc::new(payhall::engine::SystemClock);
             let desk = Onboarding::new(store.clone(), clock, false);
             let version = all[1].version;
-            let edited = desk.edit(&portal(), version, profile(), &operator("ann"));
-            let approved = samples::approve(&desk, edited.await.unwrap())
+            let (merchant, ann) = (portal(), operator("ann"));
+            let edited = desk
+                .edit(&merchant, version, profile(), &ann)
                 .await
                 .unwrap();
+            let approved = samples::approve(&desk, edited).await.unwrap();
             assert_eq!(approved.state, MerchantState::Active);
             store.close().await;
         });

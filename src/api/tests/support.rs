@@ -43,6 +43,8 @@ pub const VIEWER: &str = "token-of-vera-viewer";
 pub const OPERATOR: &str = "token-of-olga-operator";
 pub const REVIEWER: &str = "token-of-rudi-reviewer";
 pub const ADMIN: &str = "token-of-anna-admin";
+/// Olga, after she was made a reviewer.
+pub const PROMOTED: &str = "token-of-olga-promoted";
 
 /// A bank that answers what it is told to; untold, it pays, and knows nothing when it is asked.
 #[derive(Default)]
@@ -426,6 +428,7 @@ fn tokens() -> Tokens {
         (OPERATOR, operator("olga", Role::Operator)),
         (REVIEWER, operator("rudi", Role::Reviewer)),
         (ADMIN, operator("anna", Role::Admin)),
+        (PROMOTED, operator("olga", Role::Reviewer)),
     ];
     let entries = entries.map(|(token, who)| (SecretString::from(token), who));
     Tokens::try_new(entries).unwrap()
