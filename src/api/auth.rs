@@ -45,6 +45,18 @@ named_enum! {
         OrderCancel = "ORDER_CANCEL",
         /// Read exceptions, cases, job runs and merchants: the center's own affairs.
         Oversee = "OVERSEE",
+        /// Read a merchant, within the caller's scope.
+        MerchantRead = "MERCHANT_READ",
+        /// See the persons and accounts of merchants in clear, not masked.
+        MerchantPrivate = "MERCHANT_PRIVATE",
+        /// 经办: register, edit and submit merchants.
+        MerchantEdit = "MERCHANT_EDIT",
+        /// 复核: tick the checklist, approve and reject.
+        MerchantReview = "MERCHANT_REVIEW",
+        /// Suspend merchants.
+        MerchantSuspend = "MERCHANT_SUSPEND",
+        /// Take merchants into operation, resume and close them.
+        MerchantOperate = "MERCHANT_OPERATE",
         /// Propose the decision of a case.
         CaseDecide = "CASE_DECIDE",
         /// Approve a proposed decision.
@@ -105,7 +117,9 @@ impl Principal {
             Principal::Anonymous => matches!(right, R::Browse),
             Principal::Merchant { .. } => match right {
                 R::Browse | R::Bill | R::OrderRead => true,
-                R::OrderCreate | R::OrderConfirm | R::OrderCancel => true,
+                R::OrderCreate | R::OrderConfirm | R::OrderCancel | R::MerchantRead => true,
+                R::MerchantPrivate | R::MerchantEdit | R::MerchantReview => false,
+                R::MerchantSuspend | R::MerchantOperate => false,
                 R::Oversee | R::CaseDecide | R::CaseApprove | R::CaseReject => false,
             },
             Principal::Operator { role, .. } => match right {
@@ -113,6 +127,12 @@ impl Principal {
                 R::OrderCreate | R::OrderConfirm => false,
                 R::OrderCancel | R::CaseDecide => matches!(role, Role::Operator | Role::Admin),
                 R::CaseApprove | R::CaseReject => matches!(role, Role::Reviewer | Role::Admin),
+                R::MerchantRead => true,
+                R::MerchantPrivate | R::MerchantSuspend => *role != Role::Viewer,
+                R::MerchantEdit => matches!(role, Role::Operator | Role::Admin),
+                R::MerchantReview | R::MerchantOperate => {
+                    matches!(role, Role::Reviewer | Role::Admin)
+                }
             },
         }
     }

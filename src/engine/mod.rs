@@ -20,8 +20,10 @@ mod import;
 mod keys;
 mod lookup;
 mod numbers;
+mod onboard;
 mod poll;
 mod reverse;
+pub mod samples;
 mod settle;
 mod timeline;
 
@@ -37,6 +39,7 @@ pub use hub::Hub;
 pub use import::{ImportError, ImportFile, ImportProblem, ImportReport, import, read_catalogue};
 pub use keys::{Issued, KeyIssueInput, RewrapReport, rewrap_keys};
 pub use lookup::LookedUp;
+pub use onboard::Onboarding;
 pub use poll::{ExpireReport, PollReport};
 pub use timeline::{NextStep, Timeline, TimelineEntry, TimelineKind};
 
@@ -77,6 +80,8 @@ pub struct EngineOptions {
     pub poll_batch: u32,
     /// How many exceptions are worked on at once.
     pub poll_parallel: usize,
+    /// Whether this is a sandbox, where merchants may be notified over plain http.
+    pub sandbox: bool,
     /// The name of this run of the program: owner of its leases.
     pub instance: String,
 }
@@ -126,6 +131,8 @@ struct Inner {
     options: EngineOptions,
     numbers: Numbers,
     catalogue: RwLock<Arc<Catalogue>>,
+    /// Held while the catalogue is read again, so that many who find it old read it once.
+    refreshing: tokio::sync::Mutex<()>,
 }
 
 /// Who does something, for the audit row.
@@ -186,6 +193,7 @@ impl Engine {
             options: parts.options,
             numbers,
             catalogue: RwLock::new(Arc::new(catalogue)),
+            refreshing: tokio::sync::Mutex::new(()),
         })))
     }
 
@@ -198,11 +206,14 @@ impl Engine {
             .clone()
     }
 
-    /// Reads the catalogue again if somebody imported; true when it changed.
+    /// Reads the catalogue again if somebody imported, or changed a merchant; true when it is another
+    /// than the caller knew.
     pub async fn refresh_catalogue(&self) -> Result<bool, StoreError> {
         let known = self.catalogue().version;
-        if self.0.store.read(catalogue::version).await? == known {
-            return Ok(false);
+        let _alone = self.0.refreshing.lock().await;
+        let current = self.catalogue().version;
+        if self.0.store.read(catalogue::version).await? == current {
+            return Ok(current != known);
         }
         let fresh = Arc::new(self.0.store.read(catalogue::load).await?);
         *self

@@ -8,6 +8,7 @@ pub mod exceptions;
 pub mod flows;
 pub mod job_runs;
 pub mod keys;
+pub mod merchants;
 pub mod orders;
 pub mod walk;
 
@@ -26,7 +27,8 @@ mod view;
 mod writer;
 
 pub use change::{
-    Admission, Admitted, CaseMove, Created, ExceptionMove, Move, Moved, NewOrder, Touch, Touched,
+    Admission, Admitted, CaseMove, Created, DayLimit, ExceptionMove, Move, Moved, NewOrder, Permit,
+    Touch, Touched,
 };
 pub use connection::AnyConnection;
 pub use error::StoreError;

@@ -56,7 +56,8 @@ struct Master {
     key: RandomizedNonceKey,
 }
 
-/// The master keys: the first wraps what is sealed from now on, all of them open.
+/// The master keys: the first wraps what is sealed from now on, all of them open. The default is none.
+#[derive(Default)]
 pub struct Masters(Vec<Master>);
 
 impl std::fmt::Debug for Masters {

@@ -4,6 +4,7 @@
 mod bill;
 mod browse;
 mod case_decisions;
+mod merchants;
 mod order_mutations;
 mod orders;
 mod overview;
@@ -20,8 +21,13 @@ pub struct Query(
     bill::BillQuery,
     orders::OrdersQuery,
     overview::OverviewQuery,
+    merchants::MerchantQuery,
 );
 
 /// Doing. A document holds one of these at most. Expected refusals are in `userErrors`.
 #[derive(Default, MergedObject)]
-pub struct Mutation(order_mutations::OrderMutation, case_decisions::CaseMutation);
+pub struct Mutation(
+    order_mutations::OrderMutation,
+    case_decisions::CaseMutation,
+    merchants::MerchantMutation,
+);

@@ -24,6 +24,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("exceptions", "vorA", "exceptions"),
     ("case", "vorA", "case"),
     ("cases", "vorA", "cases"),
+    ("merchant", "abwgvorA", "merchant"),
     ("merchants", "vorA", "merchants"),
     ("jobRuns", "vorA", "job_runs"),
     ("orderCreate", "abwg", "order_create"),
@@ -32,6 +33,16 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("caseDecide", "oA", "case_decide"),
     ("caseApprove", "rA", "case_approve"),
     ("caseReject", "rA", "case_reject"),
+    ("merchantRegister", "oA", "merchant_register"),
+    ("merchantUpdate", "oA", "merchant_update"),
+    ("merchantSubmit", "oA", "merchant_submit"),
+    ("merchantCheck", "rA", "merchant_check"),
+    ("merchantApprove", "rA", "merchant_approve"),
+    ("merchantReject", "rA", "merchant_reject"),
+    ("merchantActivate", "rA", "merchant_activate"),
+    ("merchantSuspend", "orA", "merchant_suspend"),
+    ("merchantResume", "rA", "merchant_resume"),
+    ("merchantClose", "rA", "merchant_close"),
 ];
 
 const CALLERS: [(char, Option<&str>); 9] = [
