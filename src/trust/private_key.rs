@@ -179,9 +179,37 @@ fn read(algorithm: Algorithm, der: &[u8]) -> Option<Pair> {
         Algorithm::Ed25519 => Ed25519KeyPair::from_pkcs8(der).ok().map(Pair::Ed25519),
         Algorithm::EcdsaP256Sha256 => EcdsaKeyPair::from_pkcs8(&ECDSA, der).ok().map(Pair::Ecdsa),
         Algorithm::RsaPssSha512 | Algorithm::RsaV15Sha256 => {
-            RsaKeyPair::from_pkcs8(der).ok().map(Pair::Rsa)
+            let pair = RsaKeyPair::from_pkcs8(der).ok();
+            pair.or_else(|| RsaKeyPair::from_der(named_pss(der)?).ok())
+                .map(Pair::Rsa)
         }
     }
+}
+
+/// The RSAPrivateKey inside PKCS#8 that calls it id-RSASSA-PSS, as `openssl genpkey -algorithm RSA-PSS`
+/// does: PrivateKeyInfo (RFC 5208) is a sequence of version, algorithm and the key as a string.
+fn named_pss(der: &[u8]) -> Option<&[u8]> {
+    const SEQUENCE: u8 = 0x30;
+    const INTEGER: u8 = 0x02;
+    const OCTET_STRING: u8 = 0x04;
+    const ID_RSASSA_PSS: &[u8] = &[0x06, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 10];
+    let (info, _) = element(SEQUENCE, der)?;
+    let (_version, rest) = element(INTEGER, info)?;
+    let (algorithm, rest) = element(SEQUENCE, rest)?;
+    let (key, _) = element(OCTET_STRING, rest)?;
+    algorithm.starts_with(ID_RSASSA_PSS).then_some(key)
+}
+
+/// What is in the element of DER that a text begins with, and what comes after it.
+fn element(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = match der {
+        [found, ..] if *found != tag => return None,
+        [_, 0x82, high, low, rest @ ..] => (usize::from(u16::from_be_bytes([*high, *low])), rest),
+        [_, 0x81, length, rest @ ..] => (usize::from(*length), rest),
+        [_, length @ ..=0x7f, rest @ ..] => (usize::from(*length), rest),
+        _ => return None,
+    };
+    rest.split_at_checked(length)
 }
 
 fn pkcs8(pair: &impl AsDer<Pkcs8V1Der<'static>>) -> Result<Zeroizing<Vec<u8>>, Unspecified> {

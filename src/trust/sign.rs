@@ -73,9 +73,11 @@ pub fn sign_response(
     covered.extend(content_components(&headers));
     if let Some(claim) = answered {
         let mut signature = component("signature");
+        let label = StringRef::from_str(claim.label());
+        let label = label.map_err(|_| not_signed("the label is no string"))?;
         let parameters = [
             ("req", BareItem::Boolean(true)),
-            ("key", string("label", claim.label())?),
+            ("key", BareItem::from(label)),
         ];
         for (name, value) in parameters {
             signature.params.insert(key_ref(name).to_owned(), value);

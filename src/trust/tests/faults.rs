@@ -448,3 +448,26 @@ fn an_answer_is_bound_to_its_request() {
         .unwrap();
     assert!(!unbound[1].1.contains("req"), "{unbound:?}");
 }
+
+/// A caller's label is its own affair, however long.
+#[test]
+fn an_answer_names_any_label() {
+    let mut asked = Sent::usual();
+    let label = "l".repeat(300);
+    asked.sign(&label, &usual_input(ED), &keys(ED)[0]);
+    let signer = Signer {
+        key: &keys(ED)[1],
+        key_id: "center",
+        nonce: "n-3",
+        created: at(NOW_S),
+    };
+    let signed = asked.with(|request| {
+        let claim = Claim::read(request).unwrap();
+        sign_response(&answer(request, &[JSON]), Some(&claim), &signer)
+    });
+    let input = &signed.unwrap()[1].1;
+    assert!(
+        input.contains(&format!("\"signature\";req;key=\"{label}\"")),
+        "{input}"
+    );
+}

@@ -2,6 +2,7 @@
 
 use super::sent::keys;
 use crate::domain::key::Algorithm;
+use crate::trust::pem::decode;
 use crate::trust::public_key::SMALL_ORDER;
 use crate::trust::{KeyFault, PrivateKey, PublicKey};
 use aws_lc_rs::rand::SystemRandom;
@@ -140,6 +141,16 @@ fn an_rsa_key_by_its_other_name_is_read() {
     assert_ne!(key.to_pem(), text);
     let again = PublicKey::from_text(Algorithm::RsaPssSha512, &key.to_pem()).unwrap();
     assert_eq!(again, key);
+    let private = include_str!("../../../tests/data/keys/rsa-pss-2048-private.pem");
+    let pair = PrivateKey::from_pem_of_any_kind(private).unwrap();
+    assert_eq!(pair.public_key(), &key);
+    let signature = pair.sign(b"message").unwrap();
+    assert!(key.accepts(b"message", &signature));
+    let der = decode(private).unwrap();
+    for end in 0..der.len() {
+        let cut = PrivateKey::from_pkcs8(Algorithm::RsaPssSha512, &der[..end]);
+        assert!(cut.is_err(), "{end} bytes of it are a key");
+    }
 }
 
 /// RFC 9421 has a salt of 64 bytes; programs that leave it to OpenSSL take the longest.
