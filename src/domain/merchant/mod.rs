@@ -174,8 +174,7 @@ impl Stage {
     }
 }
 
-/// A merchant as the order desk needs it: what is approved and in force, and nothing of its people
-/// and accounts.
+/// A merchant as the order desk needs it: where it stands, and what is approved and in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Merchant {
     /// The code by which it is named everywhere.
