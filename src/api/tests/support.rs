@@ -15,7 +15,7 @@ use crate::domain::outcome::{Cause, Receipt, Reply};
 use crate::domain::region::{Place, Region, RegionCode, RegionLevel};
 use crate::domain::retry::{Ladder, Rung};
 use crate::domain::time::BusinessDay;
-use crate::engine::{Actor, Alarms, Engine, EngineOptions, EngineParts, Hub, ManualClock};
+use crate::engine::{Actor, Alarms, Clock, Engine, EngineOptions, EngineParts, Hub, ManualClock};
 use crate::storage::{Committed, StorageOptions, Store};
 use crate::upstream::{
     Adapter, BillerLink, PayCall, PaymentSystem, QueryCall, ReverseCall, Upstreams,
@@ -185,7 +185,8 @@ impl World {
 
     pub async fn with(change: impl FnOnce(&mut ApiOptions)) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let cache = Cache::open(&CacheSettings::default()).unwrap();
+        let clock = ManualClock::new("2026-11-22T04:00:00Z".parse().unwrap());
+        let cache = Cache::open(&CacheSettings::default(), clock.now()).unwrap();
         let hub = Hub::default();
         let options = storage_options(dir.path().join("payhall.db").to_str().unwrap());
         Store::migrate(&options).unwrap();
@@ -198,7 +199,6 @@ impl World {
             .await
             .unwrap();
         let bank = Arc::new(Bank::default());
-        let clock = ManualClock::new("2026-11-22T04:00:00Z".parse().unwrap());
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let engine = Engine::start(EngineParts {
