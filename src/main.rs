@@ -61,6 +61,9 @@ enum Command {
     /// The scheduled jobs.
     #[command(subcommand)]
     Jobs(JobsCommand),
+    /// Private keys at rest.
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// The settings.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -134,6 +137,13 @@ enum JobsCommand {
 }
 
 #[derive(Debug, Subcommand)]
+enum KeysCommand {
+    /// Wraps every private key by the current master key (keys.master); keys.former_master opens those
+    /// that are not yet. May run while the center works, and be repeated.
+    Rewrap,
+}
+
+#[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// Prints the commented defaults.
     Template,
@@ -175,6 +185,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             runtime.block_on(import(&load(&cli)?.config, files, *dry_run))?;
         }
         Command::Jobs(command) => jobs(&load(&cli)?.config, command)?,
+        Command::Keys(KeysCommand::Rewrap) => runtime.block_on(rewrap(&load(&cli)?.config))?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -372,6 +383,22 @@ async fn import(config: &Config, files: &[PathBuf], dry_run: bool) -> anyhow::Re
     };
     store.close().await;
     say(format_args!("{}\n", outcome?))
+}
+
+async fn rewrap(config: &Config) -> anyhow::Result<()> {
+    let options = daemon::storage_options(config, &daemon::instance_name());
+    let store = Store::open(&options, Arc::new(|_| ()))?;
+    let done = engine::rewrap_keys(&store, &daemon::masters(config)?).await;
+    store.close().await;
+    match done {
+        Ok(report) => say(format_args!(
+            "{} private keys are under the current master key now that were not before; \
+             keys.former_master is not needed any more\n",
+            report.rewrapped
+        )),
+        Err(engine::EngineError::Refused(refusal)) => Err(refusal.into()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The database for commands that only look: it is neither made nor migrated by them.

@@ -50,7 +50,10 @@ fn commands_that_look_make_no_database() {
     let history = run(folder, &["jobs", "history"]);
     assert!(history.status.success(), "{history:?}");
     let said = refused(folder, &["jobs", "history", "expire_order"]);
-    assert!(said.contains("there are expire_orders"), "{said}");
+    assert!(
+        said.contains("there are expire_keys, expire_orders"),
+        "{said}"
+    );
 }
 
 #[test]

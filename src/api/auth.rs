@@ -57,6 +57,16 @@ named_enum! {
         MerchantSuspend = "MERCHANT_SUSPEND",
         /// Take merchants into operation, resume and close them.
         MerchantOperate = "MERCHANT_OPERATE",
+        /// Look at keys: a merchant at its own.
+        KeyRead = "KEY_READ",
+        /// Issue and rotate keys.
+        KeyIssue = "KEY_ISSUE",
+        /// Approve and reject keys.
+        KeyApprove = "KEY_APPROVE",
+        /// Take keys back.
+        KeyRevoke = "KEY_REVOKE",
+        /// Have a private key handed out, for its ticket.
+        KeyHandOut = "KEY_HAND_OUT",
         /// Propose the decision of a case.
         CaseDecide = "CASE_DECIDE",
         /// Approve a proposed decision.
@@ -114,12 +124,14 @@ impl Principal {
     pub fn may(&self, right: Right) -> bool {
         use Right as R;
         match self {
-            Principal::Anonymous => matches!(right, R::Browse),
+            Principal::Anonymous => matches!(right, R::Browse | R::KeyHandOut),
             Principal::Merchant { .. } => match right {
                 R::Browse | R::Bill | R::OrderRead => true,
                 R::OrderCreate | R::OrderConfirm | R::OrderCancel | R::MerchantRead => true,
                 R::MerchantPrivate | R::MerchantEdit | R::MerchantReview => false,
                 R::MerchantSuspend | R::MerchantOperate => false,
+                R::KeyRead | R::KeyIssue | R::KeyRevoke | R::KeyHandOut => true,
+                R::KeyApprove => false,
                 R::Oversee | R::CaseDecide | R::CaseApprove | R::CaseReject => false,
             },
             Principal::Operator { role, .. } => match right {
@@ -127,7 +139,10 @@ impl Principal {
                 R::OrderCreate | R::OrderConfirm => false,
                 R::OrderCancel | R::CaseDecide => matches!(role, Role::Operator | Role::Admin),
                 R::CaseApprove | R::CaseReject => matches!(role, Role::Reviewer | Role::Admin),
-                R::MerchantRead => true,
+                R::MerchantRead | R::KeyRead | R::KeyHandOut => true,
+                R::KeyIssue => matches!(role, Role::Operator | Role::Admin),
+                R::KeyApprove => matches!(role, Role::Reviewer | Role::Admin),
+                R::KeyRevoke => *role != Role::Viewer,
                 R::MerchantPrivate | R::MerchantSuspend => *role != Role::Viewer,
                 R::MerchantEdit => matches!(role, Role::Operator | Role::Admin),
                 R::MerchantReview | R::MerchantOperate => {

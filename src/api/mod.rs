@@ -31,8 +31,10 @@ mod request_id;
 mod roots;
 mod schema;
 mod serve;
+mod signed;
 mod types;
 mod websocket;
+mod well_known;
 
 #[cfg(test)]
 mod tests;

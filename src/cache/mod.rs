@@ -47,7 +47,7 @@ use crate::domain::bill::Bill;
 use crate::domain::flow::Flow;
 use crate::domain::ids::{BillNo, BillerCode, FlowNo, OrderNo};
 use crate::domain::order::Order;
-use chrono::{DateTime, Utc};
+use crate::domain::time;
 use floor::Floor;
 use link::{Link, Target};
 use memory::Memory;
@@ -81,15 +81,15 @@ enum Place {
 /// When this replica began, and how long open states from before can be left in Redis.
 #[derive(Clone, Copy)]
 struct Start {
-    at: DateTime<Utc>,
+    at: time::Instant,
     doubted_until: Instant,
 }
 
 impl Cache {
     /// Opens the cache that the settings name. Redis need not be there: the connection is made in
     /// the background, so only a URL that cannot be read is an error. Has to be called inside the
-    /// runtime.
-    pub fn open(settings: &CacheSettings) -> Result<Self, BadUrl> {
+    /// runtime. `now` is when this replica starts, by the center's clock.
+    pub fn open(settings: &CacheSettings, now: time::Instant) -> Result<Self, BadUrl> {
         let lives = settings.lives();
         let target = Target::parse(settings.url.expose_secret())?;
         let deadline = Duration::from_millis(settings.command_timeout_ms);
@@ -109,7 +109,7 @@ impl Cache {
                     mirror,
                     floor,
                     start: Start {
-                        at: Utc::now(),
+                        at: now,
                         doubted_until: Instant::now() + lives.open,
                     },
                 }

@@ -9,7 +9,7 @@ use crate::domain::bill::Bill;
 use crate::domain::flow::{Flow, FlowState};
 use crate::domain::ids::{BillNo, BillerCode, FlowNo, OrderNo};
 use crate::domain::order::Order;
-use chrono::{DateTime, Utc};
+use crate::domain::time;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
@@ -116,7 +116,7 @@ pub(super) trait Fenced: DeserializeOwned {
     /// Which row it is.
     fn mark(&self) -> Mark;
     /// When it came into a state that it will leave; none where it rests.
-    fn open_since(&self) -> Option<DateTime<Utc>>;
+    fn open_since(&self) -> Option<time::Instant>;
 }
 
 impl Fenced for Order {
@@ -128,7 +128,7 @@ impl Fenced for Order {
         Mark::order(self.order_no.as_str())
     }
 
-    fn open_since(&self) -> Option<DateTime<Utc>> {
+    fn open_since(&self) -> Option<time::Instant> {
         (!self.state.is_terminal()).then_some(self.updated_at)
     }
 }
@@ -142,7 +142,7 @@ impl Fenced for Flow {
         Mark::flow(self.flow_no.as_str())
     }
 
-    fn open_since(&self) -> Option<DateTime<Utc>> {
+    fn open_since(&self) -> Option<time::Instant> {
         (self.state == FlowState::Started).then_some(self.started_at)
     }
 }

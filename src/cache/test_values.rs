@@ -14,9 +14,13 @@ fn number() -> String {
     format!("{:024}", rand::random::<u64>())
 }
 
-/// Later than the start of any cache in a test.
+/// When the caches of the tests start.
+pub(super) fn start() -> Instant {
+    "2026-11-22T04:05:06.000006Z".parse().unwrap()
+}
+
 fn at() -> Instant {
-    "2999-11-22T04:05:06.000007Z".parse().unwrap()
+    "2026-11-22T04:05:06.000007Z".parse().unwrap()
 }
 
 pub(super) fn order_at(version: i32, state: OrderState) -> Order {

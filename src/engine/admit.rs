@@ -4,8 +4,11 @@ use super::{Engine, EngineError};
 use crate::domain::exception::later;
 use crate::domain::ids::{KeyId, MerchantCode};
 use crate::domain::key::KeyOwner;
+use crate::domain::merchant::{MerchantKind, MerchantState};
 use crate::storage::{Admission, Admitted};
-use crate::trust::{Claim, PublicKey, Request, SignatureFault};
+use crate::trust::{
+    Claim, PublicKey, Request, Response, SignatureFault, SignedHeaders, Signer, sign_response,
+};
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -45,6 +48,9 @@ pub enum AdmitError {
         "keyid: key {0} does not count: it waits for approval, was revoked, or its time is over"
     )]
     KeyCountsNot(KeyId),
+    /// The key is right, and its merchant is not let in.
+    #[error("keyid: merchant {0} is closed, or was never approved")]
+    MerchantCountsNot(MerchantCode),
     /// The nonce was used before.
     #[error("nonce: it was used before; every request, also a repeated one, needs a new one")]
     Replayed,
@@ -60,10 +66,21 @@ impl AdmitError {
             AdmitError::Signature { fault, .. } => fault.code(),
             AdmitError::UnknownKey(_) => "KEY_UNKNOWN",
             AdmitError::KeyCountsNot(_) => "KEY_COUNTS_NOT",
+            AdmitError::MerchantCountsNot(_) => "MERCHANT_COUNTS_NOT",
             AdmitError::Replayed => "NONCE_REPLAYED",
             AdmitError::Engine(_) => "INTERNAL",
         }
     }
+}
+
+/// A signed request that was let in.
+#[derive(Debug)]
+pub struct Admittance {
+    /// Who signed it.
+    pub merchant: MerchantCode,
+    /// What kind of merchant that is.
+    pub kind: MerchantKind,
+    claim: Claim,
 }
 
 impl Engine {
@@ -71,7 +88,7 @@ impl Engine {
     ///
     /// # Errors
     /// What is wrong with the request, part by part; a fault when storage fails.
-    pub async fn admit(&self, request: &Request<'_>) -> Result<MerchantCode, AdmitError> {
+    pub async fn admit(&self, request: &Request<'_>) -> Result<Admittance, AdmitError> {
         let signature = |base: Option<&Claim>| {
             let base = base.map(|claim| claim.base().to_owned());
             move |fault| AdmitError::Signature { fault, base }
@@ -92,10 +109,48 @@ impl Engine {
         };
         let admitted = self.0.store.admit(admission).await;
         match admitted.map_err(EngineError::from)? {
-            Admitted::Done => Ok(held.merchant.clone()),
+            Admitted::Done => Ok(Admittance {
+                kind: self.kind_of(&held.merchant)?,
+                merchant: held.merchant.clone(),
+                claim,
+            }),
             Admitted::Replayed => Err(AdmitError::Replayed),
             Admitted::KeyCountsNoMore => Err(AdmitError::KeyCountsNot(key_id)),
         }
+    }
+
+    /// The kind of a merchant whose keys count: of one that was let in once and is not closed.
+    fn kind_of(&self, code: &MerchantCode) -> Result<MerchantKind, AdmitError> {
+        use MerchantState::{Active, Approved, Suspended};
+        match self.catalogue().merchant(code) {
+            Some(merchant) if matches!(merchant.state, Approved | Active | Suspended) => {
+                Ok(merchant.kind)
+            }
+            _ => Err(AdmitError::MerchantCountsNot(code.clone())),
+        }
+    }
+
+    /// The headers that sign an answer as the center's, to this request and no other; none where the
+    /// center has no key.
+    ///
+    /// # Errors
+    /// An answer that cannot be signed: a fault of ours.
+    pub fn sign_answer(
+        &self,
+        answer: &Response<'_>,
+        admittance: &Admittance,
+    ) -> Result<SignedHeaders, SignatureFault> {
+        let Some(key) = self.center_key() else {
+            return Ok(Vec::new());
+        };
+        let nonce = uuid::Uuid::now_v7().simple().to_string();
+        let signer = Signer {
+            key: &key.private,
+            key_id: key.key_id.as_str(),
+            nonce: &nonce,
+            created: self.now(),
+        };
+        sign_response(answer, Some(&admittance.claim), &signer)
     }
 
     async fn held_key(&self, key_id: &KeyId) -> Result<Option<Arc<HeldKey>>, EngineError> {

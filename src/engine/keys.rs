@@ -287,7 +287,7 @@ impl Engine {
         };
         let old = self.stored_key(replaced).await?;
         if old.owner != input.owner {
-            return Err(not_found(replaced).into());
+            return Err(key_not_found(replaced).into());
         }
         // Whether it can be replaced is asked again when the new one is approved.
         old.retire(self.now(), input.overlap).map_err(refusal)?;
@@ -339,7 +339,7 @@ impl Engine {
 
     pub(super) async fn stored_key(&self, key_id: &KeyId) -> Result<Key, EngineError> {
         let found = self.key(key_id).await?;
-        Ok(found.ok_or_else(|| not_found(key_id))?)
+        Ok(found.ok_or_else(|| key_not_found(key_id))?)
     }
 
     /// Writes keys' new values, all of them or none.
@@ -477,7 +477,8 @@ fn of_row(row: &KeySecret) -> Sealed {
     }
 }
 
-fn not_found(key_id: &KeyId) -> Refusal {
+/// No such key, or not the caller's: the same answer for both.
+pub fn key_not_found(key_id: &KeyId) -> Refusal {
     let message = format!("there is no key {key_id}");
     Refusal::new(RefusalCode::KeyNotFound, message).on("keyId")
 }
@@ -525,7 +526,7 @@ fn fault(error: SealError) -> EngineError {
     match error {
         SealError::NoMaster => {
             let message = "this center keeps no private keys: it has no master key \
-                           (keys.master_file); hand a public key in instead";
+                           (keys.master); hand a public key in instead";
             Refusal::new(RefusalCode::KeyInvalid, message)
                 .on("publicKey")
                 .into()

@@ -25,9 +25,10 @@ mod poll;
 mod reverse;
 pub mod samples;
 mod settle;
+mod tend_keys;
 mod timeline;
 
-pub use admit::AdmitError;
+pub use admit::{AdmitError, Admittance};
 pub use alarm::{Alarm, AlarmKind, Alarms};
 pub use browse::{CategoryGroup, PayableItems};
 pub use center_key::CenterKey;
@@ -37,10 +38,11 @@ pub use create::CreateInput;
 pub use find::{Listing, Scope};
 pub use hub::Hub;
 pub use import::{ImportError, ImportFile, ImportProblem, ImportReport, import, read_catalogue};
-pub use keys::{Issued, KeyIssueInput, RewrapReport, rewrap_keys};
+pub use keys::{Issued, KeyIssueInput, RewrapReport, key_not_found, rewrap_keys};
 pub use lookup::LookedUp;
 pub use onboard::Onboarding;
 pub use poll::{ExpireReport, PollReport};
+pub use tend_keys::KeysReport;
 pub use timeline::{NextStep, Timeline, TimelineEntry, TimelineKind};
 
 use crate::cache::Cache;

@@ -46,9 +46,9 @@ pub(super) fn forget(c: &mut AnyConnection, now: Instant, limit: i64) -> QueryRe
         .filter(nonces::forget_at.le(micros(now)))
         .order(nonces::forget_at)
         .offset(limit.saturating_sub(1).max(0))
+        .limit(1)
         .select(nonces::forget_at)
-        .first::<i64>(c)
-        .optional()?;
-    let upto = last.unwrap_or(micros(now)).min(micros(now));
+        .load::<i64>(c)?;
+    let upto = last.first().copied().unwrap_or(micros(now));
     diesel::delete(nonces::table.filter(nonces::forget_at.le(upto))).execute(c)
 }

@@ -34,11 +34,11 @@ pub enum SealError {
     #[error("a master key is 32 random bytes in Base64, such as `openssl rand -base64 32` makes")]
     NoKey,
     /// There is no master key at all.
-    #[error("there is no master key (keys.master_file); private keys cannot be kept without one")]
+    #[error("there is no master key (keys.master); private keys cannot be kept without one")]
     NoMaster,
     /// The master key that wrapped it is not among those that we have.
     #[error(
-        "the secret is wrapped by master key {0}, which is not among ours (keys.master_file, keys.former_master_file)"
+        "the secret is wrapped by master key {0}, which is not among ours (keys.master, keys.former_master)"
     )]
     UnknownMaster(String),
     /// It was altered, or belongs to something else.

@@ -4,6 +4,7 @@
 mod bill;
 mod browse;
 mod case_decisions;
+mod keys;
 mod merchants;
 mod order_mutations;
 mod orders;
@@ -22,6 +23,7 @@ pub struct Query(
     orders::OrdersQuery,
     overview::OverviewQuery,
     merchants::MerchantQuery,
+    keys::KeyQuery,
 );
 
 /// Doing. A document holds one of these at most. Expected refusals are in `userErrors`.
@@ -30,4 +32,5 @@ pub struct Mutation(
     order_mutations::OrderMutation,
     case_decisions::CaseMutation,
     merchants::MerchantMutation,
+    keys::KeyMutation,
 );
