@@ -48,6 +48,12 @@ impl ManualClock {
         }
     }
 
+    /// Sets the clock, forward or back, and wakes whoever slept long enough.
+    pub fn set(&self, at: Instant) {
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = at;
+        self.moved.send_replace(at);
+    }
+
     /// Moves the clock forward and wakes whoever slept long enough.
     pub fn advance(&self, by: Duration) {
         let now = {

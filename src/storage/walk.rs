@@ -11,7 +11,7 @@ use super::error::StoreError;
 use super::exceptions::ExceptionRow;
 use super::flows::FlowRow;
 use super::orders::OrderRow;
-use super::schema::{audit, cases, exceptions, flows, orders};
+use super::schema::{audit, cases, exceptions, flows, nonces, orders};
 use crate::domain::audit::AuditRow;
 use crate::domain::case::Case;
 use crate::domain::exception::Exception;
@@ -201,4 +201,9 @@ pub fn repeated_payments(c: &mut AnyConnection, limit: i64) -> Result<Vec<Shared
         .limit(limit)
         .load(c)?;
     Ok(shared(rows))
+}
+
+/// How many nonces are remembered.
+pub fn nonces(c: &mut AnyConnection) -> Result<i64, StoreError> {
+    Ok(nonces::table.count().get_result(c)?)
 }

@@ -7,11 +7,15 @@ use payhall::domain::exception::AlarmAges;
 use payhall::domain::time::{BusinessDay, Instant};
 use payhall::engine::{Alarms, Engine, EngineOptions, EngineParts, Hub, ManualClock};
 use payhall::storage::Store;
+use payhall::trust::Masters;
 use payhall::upstream::Upstreams;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+/// The master key of the tests.
+pub const MASTER: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
 
 /// A replica without its jobs and its API.
 pub struct Replica {
@@ -24,6 +28,17 @@ pub struct Replica {
 impl Replica {
     /// Starts one whose clock stands at an instant.
     pub async fn start(database: &TestDatabase, instance: &str, now: Instant) -> Self {
+        let masters = Masters::read([MASTER]).unwrap();
+        Self::start_with(database, instance, now, masters).await
+    }
+
+    /// Starts one with other master keys.
+    pub async fn start_with(
+        database: &TestDatabase,
+        instance: &str,
+        now: Instant,
+        masters: Masters,
+    ) -> Self {
         let options = database.options(instance);
         Store::migrate(&options).unwrap();
         let clock = ManualClock::new(now);
@@ -37,7 +52,7 @@ impl Replica {
             alarms: Alarms::new(None, tasks.clone()),
             tasks: tasks.clone(),
             stop: stop.clone(),
-            masters: Default::default(),
+            masters,
             options: engine_options(instance),
             random: 7,
         });
