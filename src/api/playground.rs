@@ -74,6 +74,14 @@ examples! {
     "merchant_suspend", "商户暂停", "Suspend a merchant";
     "merchant_resume", "商户恢复", "Resume a merchant";
     "merchant_close", "商户注销", "Close a merchant";
+    "keys", "密钥", "Keys";
+    "key", "查询密钥", "One key";
+    "key_issue", "经办：发放密钥", "Maker: issue a key";
+    "key_rotate", "经办：轮换密钥", "Maker: rotate a key";
+    "key_approve", "复核：密钥生效", "Checker: approve a key";
+    "key_reject", "复核：驳回密钥", "Checker: reject a key";
+    "key_revoke", "吊销密钥", "Take a key back";
+    "key_hand_out", "领取私钥", "Have a private key handed out";
     "billers", "缴费单位", "Billers";
     "item", "缴费项目", "One item";
     "region", "地区", "One region";

@@ -11,6 +11,7 @@ mod rights;
 mod schema;
 mod secrets;
 mod serve;
+mod signed;
 mod subscription;
 mod support;
 mod websocket;

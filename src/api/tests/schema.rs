@@ -3,7 +3,7 @@
 use super::support::World;
 use crate::api::sdl;
 use crate::domain::refusal::{RefusalCode, Retry};
-use crate::domain::{case, exception, flow, item, job, merchant, order, region};
+use crate::domain::{case, exception, flow, item, job, key, merchant, order, region};
 use crate::engine;
 use serde_json::{Value, json};
 
@@ -95,6 +95,9 @@ async fn enums_are_spelled_like_the_database() {
         case::CaseKind as "CaseKind",
         case::CaseState as "CaseState",
         case::Decision as "Decision",
+        key::Algorithm as "Algorithm",
+        key::KeyOrigin as "KeyOrigin",
+        key::KeyState as "KeyState",
         merchant::MerchantKind as "MerchantKind",
         merchant::MerchantState as "MerchantState",
         merchant::Stage as "MerchantStage",
@@ -128,7 +131,11 @@ async fn enums_are_spelled_like_the_database() {
         .map(|(name, values)| {
             (
                 name.to_owned(),
-                values.into_iter().map(str::to_owned).collect(),
+                // The names of algorithms are those of an RFC, which GraphQL could not spell.
+                values
+                    .into_iter()
+                    .map(|value| value.to_uppercase().replace('-', "_"))
+                    .collect(),
             )
         })
         .collect();

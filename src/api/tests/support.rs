@@ -19,6 +19,7 @@ use crate::engine::{
     Actor, Alarms, Clock, Engine, EngineOptions, EngineParts, Hub, ManualClock, Onboarding, samples,
 };
 use crate::storage::{Committed, StorageOptions, Store};
+use crate::trust::Masters;
 use crate::upstream::{
     Adapter, BillerLink, PayCall, PaymentSystem, QueryCall, ReverseCall, Upstreams,
 };
@@ -215,7 +216,7 @@ impl World {
             alarms: Alarms::new(None, tasks.clone()),
             tasks,
             stop: stop.clone(),
-            masters: Default::default(),
+            masters: Masters::read(["AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="]).unwrap(),
             options: engine_options(),
             random: 7,
         })

@@ -10,12 +10,16 @@ use async_graphql::{Description, Enum, Object};
 #[graphql(remote = "key::Algorithm")]
 pub enum Algorithm {
     /// `ed25519`.
+    #[graphql(name = "ED25519")]
     Ed25519,
     /// `ecdsa-p256-sha256`.
+    #[graphql(name = "ECDSA_P256_SHA256")]
     EcdsaP256Sha256,
     /// `rsa-pss-sha512`, with a key of 2048 to 4096 bits.
+    #[graphql(name = "RSA_PSS_SHA512")]
     RsaPssSha512,
     /// `rsa-v1_5-sha256`, with a key of 2048 to 4096 bits.
+    #[graphql(name = "RSA_V1_5_SHA256")]
     RsaV15Sha256,
 }
 

@@ -1,0 +1,283 @@
+//! Signed requests over the edge: who is let in, what is said to others, and the answer's signature.
+
+use super::support::*;
+use crate::domain::key::Algorithm;
+use crate::trust::{self, Claim, PrivateKey, PublicKey, Signer, sign_request};
+use poem::Request;
+use poem::http::Method;
+use serde_json::{Value, json};
+
+const ME: &str = "{ serverInfo { caller } }";
+
+/// A merchant's key that counts.
+struct Hand {
+    key_id: String,
+    private: PrivateKey,
+}
+
+impl Hand {
+    /// Issued by one operator and approved by another, over the API.
+    async fn of(world: &World, merchant: &str) -> Self {
+        let private = PrivateKey::generate(Algorithm::Ed25519).unwrap();
+        let issue = "mutation($i: KeyIssueInput!) { keyIssue(input: $i) { key { keyId } userErrors { code } } }";
+        let input = json!({
+            "merchant": merchant, "algorithm": "ED25519",
+            "publicKey": private.public_key().to_pem(),
+        });
+        let issued = world.field(OPERATOR, issue, json!({ "i": input })).await;
+        let key_id = issued["key"]["keyId"].as_str().unwrap().to_owned();
+        let approve = "mutation($i: KeyApproveInput!) { keyApprove(input: $i) { key { state } userErrors { code } } }";
+        let input = json!({ "keyId": key_id, "version": 0 });
+        let approved = world.field(REVIEWER, approve, json!({ "i": input })).await;
+        assert_eq!(approved["key"]["state"], "ACTIVE", "{approved}");
+        Self { key_id, private }
+    }
+
+    /// A signed request with a nonce of its own.
+    fn sign(&self, world: &World, nonce: &str, body: &str) -> Vec<(&'static str, String)> {
+        let headers = [
+            ("content-type", b"application/json".as_slice()),
+            ("host", b"center.example"),
+        ];
+        let request = trust::Request {
+            method: "POST",
+            scheme: "http",
+            authority: "center.example",
+            path: "/graphql",
+            query: None,
+            headers: &headers,
+            body: body.as_bytes(),
+        };
+        let signer = Signer {
+            key: &self.private,
+            key_id: &self.key_id,
+            nonce,
+            created: crate::engine::Clock::now(&world.clock),
+        };
+        sign_request(&request, &signer).unwrap()
+    }
+
+    async fn ask(&self, world: &World, nonce: &str, document: &str, variables: Value) -> Answer {
+        let body = json!({ "query": document, "variables": variables }).to_string();
+        let headers = self.sign(world, nonce, &body);
+        send(world, &headers, body).await
+    }
+}
+
+async fn send(world: &World, headers: &[(&'static str, String)], body: String) -> Answer {
+    let mut request = Request::builder()
+        .method(Method::POST)
+        .uri_str("/graphql")
+        .header("host", "center.example")
+        .header("content-type", "application/json");
+    for (name, value) in headers {
+        request = request.header(*name, value);
+    }
+    world.send(request.body(body)).await
+}
+
+#[tokio::test]
+async fn who_signs_is_who_calls() {
+    let world = World::new().await;
+    let hand = Hand::of(&world, "alpha").await;
+    let answer = hand.ask(&world, "n-1", ME, json!({})).await;
+    assert_eq!(answer.data()["serverInfo"]["caller"], "merchant:alpha");
+    // It makes an order, which another merchant does not see.
+    let made = world.order(ALPHA, "R-1", "13800000001").await;
+    let one = "query($n: String!) { order(orderNo: $n) { orderNo } }";
+    let own = hand.ask(&world, "n-2", one, json!({ "n": made })).await;
+    assert_eq!(own.data()["order"]["orderNo"], made);
+    let stranger = Hand::of(&world, "beta").await;
+    let hidden = stranger.ask(&world, "n-1", one, json!({ "n": made })).await;
+    assert_eq!(hidden.data()["order"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_refused_signature_is_told_which_part_is_wrong() {
+    let world = World::new().await;
+    let hand = Hand::of(&world, "alpha").await;
+    let body = json!({ "query": ME }).to_string();
+    let reason = |answer: &Answer| {
+        assert_eq!(answer.status.as_u16(), 401, "{}", answer.text);
+        assert_eq!(answer.code(), "UNAUTHENTICATED");
+        assert_eq!(answer.headers["www-authenticate"], "Signature");
+        let extensions = answer.error()["extensions"].clone();
+        assert!(extensions.get("signatureBase").is_none(), "no sandbox");
+        extensions["reason"].as_str().unwrap().to_owned()
+    };
+    let good = hand.sign(&world, "n-1", &body);
+    let other = json!({ "query": "{ __typename }" }).to_string();
+    let answer = send(&world, &good, other).await;
+    assert_eq!(reason(&answer), "CONTENT_DIGEST_MISMATCH");
+    let half: Vec<_> = good
+        .iter()
+        .filter(|(name, _)| !name.eq_ignore_ascii_case("signature"))
+        .cloned()
+        .collect();
+    let answer = send(&world, &half, body.clone()).await;
+    assert!(reason(&answer).starts_with("SIGNATURE_"));
+    assert_eq!(send(&world, &good, body.clone()).await.status.as_u16(), 200);
+    let answer = send(&world, &good, body.clone()).await;
+    assert_eq!(reason(&answer), "NONCE_REPLAYED");
+    let forger = Hand {
+        key_id: hand.key_id.clone(),
+        private: PrivateKey::generate(Algorithm::Ed25519).unwrap(),
+    };
+    let answer = forger.ask(&world, "n-2", ME, json!({})).await;
+    assert_eq!(reason(&answer), "SIGNATURE_MISMATCH");
+    assert!(answer.error()["message"].as_str().unwrap().len() > 20);
+
+    let mut both = hand.sign(&world, "n-3", &body);
+    both.push(("authorization", format!("Bearer {ALPHA}")));
+    let answer = send(&world, &both, body).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.code().as_str()),
+        (400, "BAD_REQUEST")
+    );
+}
+
+#[tokio::test]
+async fn a_sandbox_shows_the_signature_base() {
+    let world = World::with(|options| options.sandbox = true).await;
+    let hand = Hand::of(&world, "alpha").await;
+    let forger = Hand {
+        key_id: hand.key_id.clone(),
+        private: PrivateKey::generate(Algorithm::Ed25519).unwrap(),
+    };
+    let answer = forger.ask(&world, "n-1", ME, json!({})).await;
+    let base = answer.error()["extensions"]["signatureBase"].clone();
+    let base = base.as_str().unwrap();
+    assert!(base.contains("\"@method\": POST"), "{base}");
+    assert!(base.contains("\"@authority\": center.example"), "{base}");
+}
+
+#[tokio::test]
+async fn behind_a_proxy_the_url_is_the_one_that_callers_wrote() {
+    let public = ("https".to_owned(), "pay.example.com".to_owned());
+    let world = World::with(|options| options.public_url = Some(public)).await;
+    let hand = Hand::of(&world, "alpha").await;
+    let answer = hand.ask(&world, "n-1", ME, json!({})).await;
+    assert_eq!(
+        answer.error()["extensions"]["reason"],
+        "SIGNATURE_MISMATCH",
+        "it was signed for the inner name"
+    );
+}
+
+#[tokio::test]
+async fn the_answer_is_signed_to_the_request_and_checked_by_the_published_key() {
+    let world = World::new().await;
+    world.engine.refresh_center_key().await.unwrap();
+    let hand = Hand::of(&world, "alpha").await;
+    let answer = hand.ask(&world, "n-1", ME, json!({})).await;
+    let header = |name: &str| answer.headers[name].to_str().unwrap().to_owned();
+    let input = header("signature-input");
+    assert!(
+        input.contains("\"@status\"") && input.contains("\"content-digest\""),
+        "{input}"
+    );
+    assert!(input.contains("\"signature\";req"), "{input}");
+    assert!(header("content-digest").starts_with("sha-256=:"));
+
+    let request = Request::builder()
+        .method(Method::GET)
+        .uri_str("/.well-known/payhall-keys")
+        .finish();
+    let published = world.send(request).await;
+    assert_eq!(published.status.as_u16(), 200);
+    let published: Value = serde_json::from_str(&published.text).unwrap();
+    let key = &published["keys"][0];
+    let key_id = key["keyId"].as_str().unwrap();
+    assert!(input.contains(&format!("keyid=\"{key_id}\"")), "{input}");
+    let pem = key["publicKey"].as_str().unwrap();
+    let public = PublicKey::from_text(Algorithm::Ed25519, pem).unwrap();
+    assert_eq!(public.thumbprint(), key["thumbprint"].as_str().unwrap());
+    assert_eq!(key["state"], "ACTIVE");
+    assert_eq!(published["keys"].as_array().unwrap().len(), 1);
+    // Who calls by a token gets no signature: there is no key to answer to.
+    let plain = world.ask(Some(ALPHA), ME, json!({})).await;
+    assert!(!plain.headers.contains_key("signature"));
+}
+
+#[tokio::test]
+async fn a_merchant_minds_its_own_keys_and_no_others() {
+    let world = World::new().await;
+    let hand = Hand::of(&world, "alpha").await;
+    let stranger = Hand::of(&world, "beta").await;
+    let listed = "{ keys { edges { node { keyId merchant } } } }";
+    let own = hand.ask(&world, "n-1", listed, json!({})).await.data();
+    let edges = own["keys"]["edges"].as_array().unwrap().clone();
+    assert_eq!(edges.len(), 1, "{own}");
+    assert_eq!(edges[0]["node"]["keyId"], hand.key_id.as_str());
+    let one = "query($k: String!) { key(keyId: $k) { keyId } }";
+    let other = json!({ "k": stranger.key_id });
+    let hidden = hand.ask(&world, "n-2", one, other).await;
+    assert_eq!(hidden.data()["key"], Value::Null);
+    let all = hand.ask(
+        &world,
+        "n-3",
+        "{ keys(merchant: \"beta\") { pageInfo { hasNextPage } } }",
+        json!({}),
+    );
+    assert_eq!(all.await.code(), "INVALID_ARGUMENT");
+
+    let revoke = "mutation($i: KeyRevokeInput!) { keyRevoke(input: $i) { key { state } userErrors { code } } }";
+    let input = |key_id: &str| json!({ "i": { "keyId": key_id, "reason": "lost" } });
+    let refused = hand
+        .ask(&world, "n-4", revoke, input(&stranger.key_id))
+        .await;
+    assert_eq!(
+        refused.data()["keyRevoke"]["userErrors"][0]["code"],
+        "KEY_NOT_FOUND"
+    );
+    let issue = "mutation($i: KeyIssueInput!) { keyIssue(input: $i) { key { state maker } userErrors { code field } } }";
+    let public = PrivateKey::generate(Algorithm::Ed25519).unwrap();
+    let public = public.public_key().to_pem();
+    let for_other =
+        json!({ "i": { "merchant": "beta", "algorithm": "ED25519", "publicKey": public } });
+    let refused = hand.ask(&world, "n-5", issue, for_other).await;
+    assert_eq!(
+        refused.data()["keyIssue"]["userErrors"][0]["field"],
+        "merchant"
+    );
+    let own = json!({ "i": { "algorithm": "ED25519", "publicKey": public } });
+    let issued = hand.ask(&world, "n-6", issue, own).await.data();
+    assert_eq!(issued["keyIssue"]["key"]["maker"], "merchant:alpha");
+    assert_eq!(issued["keyIssue"]["key"]["state"], "PENDING");
+    // It revokes its own key, by which it signed the very request: the next one is refused.
+    let revoked = hand.ask(&world, "n-7", revoke, input(&hand.key_id)).await;
+    assert_eq!(revoked.data()["keyRevoke"]["key"]["state"], "REVOKED");
+    let refused = hand.ask(&world, "n-8", ME, json!({})).await;
+    assert_eq!(refused.error()["extensions"]["reason"], "KEY_COUNTS_NOT");
+}
+
+#[tokio::test]
+async fn a_private_key_goes_out_over_the_api_for_its_ticket() {
+    let world = World::new().await;
+    let issue = "mutation($i: KeyIssueInput!) { keyIssue(input: $i) { key { keyId } ticket userErrors { code } } }";
+    let input = json!({ "i": { "merchant": "alpha", "algorithm": "ECDSA_P256_SHA256" } });
+    let issued = world.field(OPERATOR, issue, input).await;
+    let (key_id, ticket) = (&issued["key"]["keyId"], &issued["ticket"]);
+    let approve =
+        "mutation($i: KeyApproveInput!) { keyApprove(input: $i) { userErrors { code } } }";
+    let input = json!({ "i": { "keyId": key_id, "version": 0 } });
+    world.field(REVIEWER, approve, input).await;
+    let take = "mutation($i: KeyHandOutInput!) { keyHandOut(input: $i) { privateKey userErrors { code } } }";
+    let input = json!({ "i": { "keyId": key_id, "ticket": ticket } });
+    // The merchant has nothing to sign with yet: the ticket is all that it takes.
+    let taken = world.ask(None, take, input.clone()).await.data();
+    let pem = taken["keyHandOut"]["privateKey"].as_str().unwrap();
+    let private = PrivateKey::from_pem(Algorithm::EcdsaP256Sha256, pem).unwrap();
+    let hand = Hand {
+        key_id: key_id.as_str().unwrap().to_owned(),
+        private,
+    };
+    let answer = hand.ask(&world, "n-1", ME, json!({})).await;
+    assert_eq!(answer.data()["serverInfo"]["caller"], "merchant:alpha");
+    let again = world.ask(None, take, input).await.data();
+    assert_eq!(
+        again["keyHandOut"]["userErrors"][0]["code"],
+        "KEY_TICKET_INVALID"
+    );
+    assert_eq!(again["keyHandOut"]["privateKey"], Value::Null);
+}
