@@ -9,7 +9,7 @@ use diesel::connection::SimpleConnection;
 use diesel::r2d2::{ManageConnection, R2D2Connection};
 use diesel::{Connection, PgConnection, RunQueryDsl, SqliteConnection};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A connection to either database.
 #[derive(diesel::MultiConnection)]
@@ -151,22 +151,11 @@ fn set_up_sqlite(connection: &mut SqliteConnection, limits: Limits) -> Result<()
     let timeout_ms = limits.lock_timeout.as_millis();
     connection.batch_execute(&format!("PRAGMA busy_timeout = {timeout_ms}"))?;
     check_sqlite_version(connection)?;
-    const SET_UP: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-                          PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; \
-                          PRAGMA cache_size = -16000";
-    // A file that several open for the first time is turned to its write-ahead log by one of them;
-    // SQLite tells the others that it is locked, without waiting for its time-out.
-    let begun = Instant::now();
-    loop {
-        match connection.batch_execute(SET_UP) {
-            Err(error)
-                if StoreError::is_repeatable(&error) && begun.elapsed() < limits.lock_timeout =>
-            {
-                std::thread::sleep(Duration::from_millis(10));
-            }
-            ended => return Ok(ended?),
-        }
-    }
+    connection.batch_execute(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+         PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000",
+    )?;
+    Ok(())
 }
 
 /// SQLite's own reason, with the file and what can be done about it.
