@@ -14,7 +14,7 @@ use crate::api::{
 use crate::cache::{Cache, Snapshot};
 use crate::config::{CallerConfig, CallerRole, Config};
 use crate::domain::merchant::MerchantKind;
-use crate::engine::{Alarms, Engine, EngineOptions, EngineParts, Hub, SystemClock};
+use crate::engine::{Alarms, Clock, Engine, EngineOptions, EngineParts, Hub, SystemClock};
 use crate::jobs::{Driver, JobTable, Metronome};
 use crate::storage::{Committed, StorageOptions, Store, catalogue, exceptions, orders};
 use crate::telemetry::Metrics;
@@ -96,7 +96,8 @@ impl Daemon {
         }
         let addr = claim.addr()?;
         let instance = instance_name();
-        let cache = Cache::open(&config.cache).context("the cache cannot be opened")?;
+        let cache =
+            Cache::open(&config.cache, SystemClock.now()).context("the cache cannot be opened")?;
         let hub = Hub::default();
         let options = storage_options(config, &instance);
         let store = open_store(options, cache.clone(), hub.clone()).await?;

@@ -30,7 +30,7 @@ impl Replica {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let engine = Engine::start(EngineParts {
             store: Store::open(&options, Arc::new(|_| ())).unwrap(),
-            cache: Cache::open(&CacheSettings::default()).unwrap(),
+            cache: Cache::open(&CacheSettings::default(), now).unwrap(),
             upstreams: Upstreams::default(),
             clock: Arc::new(clock.clone()),
             hub: Hub::default(),

@@ -16,7 +16,7 @@ use crate::domain::region::{Place, Region, RegionCode, RegionLevel};
 use crate::domain::retry::{Ladder, Rung};
 use crate::domain::time::BusinessDay;
 use crate::engine::{
-    Actor, Alarms, Engine, EngineOptions, EngineParts, Hub, ManualClock, Onboarding, samples,
+    Actor, Alarms, Clock, Engine, EngineOptions, EngineParts, Hub, ManualClock, Onboarding, samples,
 };
 use crate::storage::{Committed, StorageOptions, Store};
 use crate::upstream::{
@@ -189,7 +189,8 @@ impl World {
 
     pub async fn with(change: impl FnOnce(&mut ApiOptions)) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let cache = Cache::open(&CacheSettings::default()).unwrap();
+        let clock = ManualClock::new("2026-11-22T04:00:00Z".parse().unwrap());
+        let cache = Cache::open(&CacheSettings::default(), clock.now()).unwrap();
         let hub = Hub::default();
         let options = storage_options(dir.path().join("payhall.db").to_str().unwrap());
         Store::migrate(&options).unwrap();
@@ -203,7 +204,6 @@ impl World {
             .unwrap();
         bring_merchants_in(&store).await;
         let bank = Arc::new(Bank::default());
-        let clock = ManualClock::new("2026-11-22T04:00:00Z".parse().unwrap());
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let engine = Engine::start(EngineParts {
