@@ -13,7 +13,7 @@ use payhall::domain::order::{Order, OrderState};
 use payhall::domain::refusal::{Refusal, RefusalCode};
 use payhall::domain::region::RegionCode;
 use payhall::engine::{Actor, EngineError, Onboarding, samples};
-use payhall::storage::{Store, audit, merchants};
+use payhall::storage::{Store, audit, merchant_days, merchants};
 use std::sync::Arc;
 use std::time::Duration;
 use support::bank::{TestBank, code, operator, refused};
@@ -419,7 +419,7 @@ fn the_limit_of_a_day_holds_under_a_hundred_orders_at_once() {
         for refusal in refusals {
             assert_eq!(refusal.code, RefusalCode::DayLimitExceeded, "{refusal}");
         }
-        let confirmed = |c: &mut _| merchants::confirmed_on(c, &portal(), given::date(), "CNY");
+        let confirmed = |c: &mut _| merchant_days::confirmed_on(c, &portal(), given::date(), "CNY");
         assert_eq!(bank.read(confirmed), 40_000);
         // A confirm that is repeated does not count again, and another merchant has its own days.
         let mut again = orders.iter();

@@ -91,7 +91,6 @@ impl Engine {
     }
 
     /// Writes the order; none where its merchant has changed since it was checked.
-
     async fn insert(
         &self,
         input: &CreateInput,

@@ -8,7 +8,7 @@ use super::flows::{FlowRow, insert_attempt};
 use super::orders::OrderRow;
 use super::row::micros;
 use super::schema::{flows, orders};
-use super::{audit, cases, exceptions, merchants};
+use super::{audit, cases, exceptions, merchant_days, merchants};
 use crate::domain::audit::ChainHead;
 use crate::domain::flow::Flow;
 use crate::domain::ids::OrderNo;
@@ -100,7 +100,7 @@ pub(super) fn move_order(
         permit => permit.and_then(|permit| permit.day),
     };
     if let Some(day) = day
-        && !merchants::count_in(c, &step.before, day)?
+        && !merchant_days::count_in(c, &step.before, day)?
     {
         return Ok(Moved::DayIsFull);
     }
@@ -120,7 +120,7 @@ pub(super) fn move_order(
     .execute(c)?;
     if written == 0 {
         if let Some(day) = day {
-            merchants::count_out(c, &step.before, day)?;
+            merchant_days::count_out(c, &step.before, day)?;
         }
         return Ok(Moved::Lost);
     }

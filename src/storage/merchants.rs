@@ -1,5 +1,4 @@
-//! Merchants as rows: where each stands, every revision of its profile, what was verified, and what it
-//! has confirmed on a day.
+//! Merchants as rows: where each stands, every revision of its profile, and what was verified.
 //!
 //! Every change raises the merchant's version and the catalogue's, so that replicas read it again; what
 //! they have not read yet is refused by the version that orders carry (`apply.rs`, `batch.rs`).
@@ -7,17 +6,14 @@
 use super::connection::AnyConnection;
 use super::error::StoreError;
 use super::row::{RowOf, micros};
-use super::schema::{merchant_checks, merchant_days, merchant_revisions, merchants};
-use super::{DayLimit, Tx, catalogue};
+use super::schema::{merchant_checks, merchant_revisions, merchants};
+use super::{Tx, catalogue};
 use crate::domain::ids::MerchantCode;
 use crate::domain::merchant::{
     Account, Contact, Dossier, Limits, Merchant, MerchantKind, MerchantState, Profile, Revision,
     Stage, Tick,
 };
-use crate::domain::order::Order;
 use crate::domain::region::RegionCode;
-use crate::domain::time::BusinessDate;
-use chrono::NaiveDate;
 use diesel::prelude::*;
 use std::collections::BTreeMap;
 
@@ -73,15 +69,6 @@ struct TickRow {
     checked_by: String,
     note: String,
     checked_at: i64,
-}
-
-#[derive(Insertable)]
-#[diesel(table_name = merchant_days)]
-struct DayRow<'a> {
-    merchant: &'a str,
-    business_date: NaiveDate,
-    currency: &'a str,
-    confirmed_minor: i64,
 }
 
 impl From<&Dossier> for MerchantRow {
@@ -354,76 +341,6 @@ pub(super) fn version_of(c: &mut AnyConnection, code: &MerchantCode) -> QueryRes
         .select(merchants::version)
         .first(c)
         .optional()
-}
-
-/// Adds an amount to what a merchant has confirmed on a day, if the day has room for it. The row is
-/// locked until the end of the transaction, so whoever comes next adds to what is true.
-pub(super) fn count_in(c: &mut AnyConnection, order: &Order, day: DayLimit) -> QueryResult<bool> {
-    let amount_minor = order.amount.amount_minor;
-    if amount_minor > day.most_minor {
-        return Ok(false);
-    }
-    let (merchant, currency) = (order.merchant.as_str(), order.amount.currency.code());
-    let add = |c: &mut AnyConnection| {
-        diesel::update(
-            merchant_days::table
-                .find((merchant, day.date.0, currency))
-                .filter(merchant_days::confirmed_minor.le(day.most_minor - amount_minor)),
-        )
-        .set(merchant_days::confirmed_minor.eq(merchant_days::confirmed_minor + amount_minor))
-        .execute(c)
-    };
-    if add(c)? == 1 {
-        return Ok(true);
-    }
-    let row = DayRow {
-        merchant,
-        business_date: day.date.0,
-        currency,
-        confirmed_minor: amount_minor,
-    };
-    let begun = super::either!(c, |c| {
-        diesel::insert_into(merchant_days::table)
-            .values(&row)
-            .on_conflict((
-                merchant_days::merchant,
-                merchant_days::business_date,
-                merchant_days::currency,
-            ))
-            .do_nothing()
-            .execute(c)
-    })?;
-    // Where another transaction has begun the day meanwhile, it is added to.
-    Ok(begun == 1 || add(c)? == 1)
-}
-
-/// Takes back what [`count_in`] added in the same transaction.
-pub(super) fn count_out(c: &mut AnyConnection, order: &Order, day: DayLimit) -> QueryResult<()> {
-    let of_day = (
-        order.merchant.as_str(),
-        day.date.0,
-        order.amount.currency.code(),
-    );
-    let rest = merchant_days::confirmed_minor - order.amount.amount_minor;
-    diesel::update(merchant_days::table.find(of_day))
-        .set(merchant_days::confirmed_minor.eq(rest))
-        .execute(c)?;
-    Ok(())
-}
-
-/// What a merchant has confirmed on a day under a limit, in minor units.
-pub fn confirmed_on(
-    c: &mut AnyConnection,
-    code: &MerchantCode,
-    date: BusinessDate,
-    currency: &str,
-) -> Result<i64, StoreError> {
-    let found = merchant_days::table
-        .find((code.as_str(), date.0, currency))
-        .select(merchant_days::confirmed_minor)
-        .first(c)
-        .optional()?;
-    Ok(found.unwrap_or(0))
 }
 
 impl Tx<'_> {

@@ -8,6 +8,7 @@ pub mod exceptions;
 pub mod flows;
 pub mod job_runs;
 pub mod keys;
+pub mod merchant_days;
 pub mod merchants;
 pub mod orders;
 pub mod walk;

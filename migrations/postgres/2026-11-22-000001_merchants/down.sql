@@ -15,3 +15,6 @@ FROM merchants m JOIN merchant_revisions r ON r.merchant = m.code AND r.stage = 
 DROP TABLE merchant_revisions;
 DROP TABLE merchants;
 ALTER TABLE merchants_before RENAME TO merchants;
+ALTER INDEX merchants_before_pkey RENAME TO merchants_pkey;
+ALTER TABLE merchants RENAME CONSTRAINT merchants_before_kind_check TO merchants_kind_check;
+ALTER TABLE merchants RENAME CONSTRAINT merchants_before_state_check TO merchants_state_check;

@@ -3,11 +3,12 @@
 
 use super::support::*;
 use crate::api::errors::{Ending, Problem, finish};
+use crate::api::playground::EXAMPLES;
 use crate::api::request_id::RequestId;
 use crate::storage::StoreError;
 use async_graphql::{PathSegment, Response, ServerError};
 use poem::http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use tracing_subscriber::fmt::MakeWriter;
@@ -231,4 +232,41 @@ async fn a_panic_is_one_request_s_fault() {
         (ready.status.as_u16(), ready.text.as_str()),
         (503, "no database\n")
     );
+}
+
+/// Persons and accounts of a merchant are for those who review it, and for no log.
+#[tokio::test]
+async fn a_merchant_s_people_and_account_are_in_no_log_line() {
+    let log = Log::default();
+    let _listening = log.listen();
+    let world = World::new().await;
+    let example = |name: &str| EXAMPLES.iter().find(|one| one.name == name).unwrap();
+    let register = example("merchant_register");
+    let mut variables: Value = serde_json::from_str(register.variables).unwrap();
+    let profile = &mut variables["input"]["profile"];
+    profile["contact"] =
+        json!({ "name": CANARY, "phone": NUMBER, "email": "cAnArY7741@x.example" });
+    profile["account"]["accountNo"] = json!(NUMBER);
+    profile["account"]["holder"] = json!(CANARY);
+    let mut broken = variables.clone();
+    broken["input"]["profile"]["account"]["bankCode"] = json!("1");
+    let refused = world.field(OPERATOR, register.document, broken).await;
+    assert_eq!(refused["userErrors"][0]["field"], "bankCode");
+    let made = world
+        .field(OPERATOR, register.document, variables.clone())
+        .await;
+    assert_eq!(made["merchant"]["state"], "DRAFT", "{made}");
+    variables["input"]["profile"]["contact"]["name"] = json!({ "x": CANARY });
+    let malformed = world
+        .ask(Some(OPERATOR), register.document, variables)
+        .await;
+    let answers = [refused.to_string(), made.to_string(), malformed.text];
+    let read = "{ merchant(code: \"happylife\") { proposed { contact { name } } } }";
+    let read = world.field(REVIEWER, read, json!({})).await;
+    assert_eq!(read["proposed"]["contact"]["name"], CANARY);
+    tracing::info!("the log is listened to");
+    assert!(log.text().contains("the log is listened to"));
+    for text in answers.into_iter().chain([log.text()]) {
+        assert!(!text.contains(CANARY) && !text.contains(NUMBER), "{text}");
+    }
 }
