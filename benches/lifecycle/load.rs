@@ -9,7 +9,10 @@ use hyper::Request;
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
+use payhall::engine::{Clock, SystemClock};
+use payhall::trust::{self, PrivateKey, SignedHeaders, Signer, sign_request};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
@@ -18,12 +21,29 @@ use tokio::net::TcpStream;
 pub struct Connection {
     sender: SendRequest<Full<Bytes>>,
     address: SocketAddr,
-    token: String,
+    caller: Caller,
+}
+
+/// How the load client says who it is.
+#[derive(Clone)]
+pub enum Caller {
+    /// By a bearer token.
+    Token(&'static str),
+    /// By signing each request.
+    Signed(Arc<Hand>),
+}
+
+/// A key that requests are signed with.
+pub struct Hand {
+    /// Its id.
+    pub key_id: String,
+    /// Its private part.
+    pub private: PrivateKey,
 }
 
 impl Connection {
     /// Connects.
-    pub async fn open(address: SocketAddr, token: &str) -> anyhow::Result<Self> {
+    pub async fn open(address: SocketAddr, caller: Caller) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
@@ -33,17 +53,27 @@ impl Connection {
         Ok(Self {
             sender,
             address,
-            token: format!("Bearer {token}"),
+            caller,
         })
     }
 
     /// Posts a GraphQL request and gives the answer's text.
     pub async fn post(&mut self, body: String) -> anyhow::Result<String> {
-        let request = Request::post("/graphql")
-            .header("host", self.address.to_string())
-            .header("content-type", "application/json")
-            .header("authorization", &self.token)
-            .body(Full::new(Bytes::from(body)))?;
+        let host = self.address.to_string();
+        let mut request = Request::post("/graphql")
+            .header("host", &host)
+            .header("content-type", "application/json");
+        match &self.caller {
+            Caller::Token(token) => {
+                request = request.header("authorization", format!("Bearer {token}"));
+            }
+            Caller::Signed(hand) => {
+                for (name, value) in hand.sign(&host, body.as_bytes())? {
+                    request = request.header(name, value);
+                }
+            }
+        }
+        let request = request.body(Full::new(Bytes::from(body)))?;
         self.sender.ready().await?;
         let answer = self.sender.send_request(request).await?;
         let status = answer.status();
@@ -54,6 +84,28 @@ impl Connection {
         } else {
             bail!("HTTP {status}: {text}")
         }
+    }
+}
+
+impl Hand {
+    fn sign(&self, host: &str, body: &[u8]) -> anyhow::Result<SignedHeaders> {
+        let request = trust::Request {
+            method: "POST",
+            scheme: "http",
+            authority: host,
+            path: "/graphql",
+            query: None,
+            headers: &[("content-type", b"application/json")],
+            body,
+        };
+        let nonce = uuid::Uuid::now_v7().simple().to_string();
+        let signer = Signer {
+            key: &self.private,
+            key_id: &self.key_id,
+            nonce: &nonce,
+            created: SystemClock.now(),
+        };
+        Ok(sign_request(&request, &signer)?)
     }
 }
 
@@ -98,7 +150,7 @@ pub struct Plan {
 pub async fn open_loop<W>(
     plan: Plan,
     address: SocketAddr,
-    token: &str,
+    caller: Caller,
     work: W,
 ) -> anyhow::Result<Outcome>
 where
@@ -106,7 +158,7 @@ where
 {
     let mut connections = Vec::new();
     for _ in 0..plan.connections {
-        let connection = Connection::open(address, token).await;
+        let connection = Connection::open(address, caller.clone()).await;
         connections.push(connection.context("the load client cannot connect")?);
     }
     let next = AtomicU64::new(0);

@@ -11,11 +11,14 @@ mod load;
 mod world;
 
 use anyhow::{Context, bail};
-use load::{Connection, Plan, open_loop};
+use load::{Caller, Connection, Hand, Plan, open_loop};
+use payhall::domain::key::Algorithm;
+use payhall::trust::PrivateKey;
 use serde_json::json;
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 const CREATE: &str = "mutation Create($input: OrderCreateInput!) { orderCreate(input: $input) \
@@ -24,6 +27,14 @@ const CONFIRM: &str = "mutation Confirm($input: OrderConfirmInput!) { orderConfi
                        { order { state } userErrors { code message } } }";
 const QUERY: &str = "query Order($orderNo: String!) { order(orderNo: $orderNo) \
                      { orderNo state amount { minor currency } } }";
+
+const BY_TOKEN: Caller = Caller::Token(world::TOKEN);
+const ISSUE: &str = "mutation Issue($input: KeyIssueInput!) { keyIssue(input: $input) \
+                     { key { keyId } userErrors { code message } } }";
+const APPROVE: &str = "mutation Approve($input: KeyApproveInput!) { keyApprove(input: $input) \
+                       { key { state } userErrors { code message } } }";
+/// An RSA key of 2048 bits, made for tests.
+const RSA_2048: &str = include_str!("../../tests/data/keys/rsa-pss-2048-private.pem");
 
 /// The latency of the simulated bank.
 const LATENCY_MS: u64 = 5;
@@ -59,12 +70,21 @@ async fn main() -> anyhow::Result<()> {
     let (daemon, address) =
         world::start_daemon(folder.path(), "postgres", world, &database, &redis)?;
     let mut numbers = Vec::new();
-    let postgres = paid_orders(address, seconds, 1, &mut numbers).await?;
+    let postgres = paid_orders(address, BY_TOKEN, seconds, 1, &mut numbers).await?;
     println!("paid orders on PostgreSQL      {postgres:10.0} orders/s");
     let (p50, p99) = confirm_at_200(address, seconds, 2).await?;
     println!("confirm at 200/s               {p50:10.1} ms p50, {p99:.1} ms p99");
     let queries = cached_queries(address, seconds, &numbers).await?;
     println!("cached order queries           {queries:10.0} queries/s");
+    let hand = hand(address, PrivateKey::generate(Algorithm::Ed25519)?).await?;
+    let ed25519 = paid_orders(address, hand, seconds, 4, &mut Vec::new()).await?;
+    println!("the same, signed by ed25519    {ed25519:10.0} orders/s");
+    let hand = hand_of_rsa(address).await?;
+    let rsa = paid_orders(address, hand, seconds, 5, &mut Vec::new()).await?;
+    println!("the same, signed by RSA-2048   {rsa:10.0} orders/s");
+    let unsigned = paid_orders(address, BY_TOKEN, seconds, 6, &mut Vec::new()).await?;
+    println!("unsigned, once more            {unsigned:10.0} orders/s");
+    let unsigned = (postgres + unsigned) / 2.0;
     let resident = daemon.peak_mb()?;
     println!("daemon's peak memory           {resident:10.0} MB");
     drop(daemon);
@@ -75,7 +95,7 @@ async fn main() -> anyhow::Result<()> {
 
     let file = format!("sqlite:{}", folder.path().join("bench.db").display());
     let (daemon, address) = world::start_daemon(folder.path(), "sqlite", world, &file, "")?;
-    let sqlite = paid_orders(address, seconds, 3, &mut Vec::new()).await?;
+    let sqlite = paid_orders(address, BY_TOKEN, seconds, 3, &mut Vec::new()).await?;
     println!("paid orders on SQLite          {sqlite:10.0} orders/s");
     drop(daemon);
 
@@ -93,6 +113,20 @@ async fn main() -> anyhow::Result<()> {
             "orders/s",
             naive,
             "naive lifecycle by pgbench",
+        ),
+        figure(
+            "signed_ed25519",
+            ed25519,
+            "orders/s",
+            unsigned,
+            "the same without signatures",
+        ),
+        figure(
+            "signed_rsa2048",
+            rsa,
+            "orders/s",
+            unsigned,
+            "the same without signatures",
         ),
         figure("confirm_p99_ms_at_200", p99, "ms", 60.0, "the limit"),
         figure(
@@ -149,6 +183,36 @@ fn request(query: &str, variables: serde_json::Value) -> String {
     json!({ "query": query, "variables": variables }).to_string()
 }
 
+/// A key of the merchant that two people have let in, over the API.
+async fn hand(address: SocketAddr, private: PrivateKey) -> anyhow::Result<Caller> {
+    let mut maker = Connection::open(address, Caller::Token(world::MAKER)).await?;
+    let input = json!({ "input": {
+        "merchant": "portal",
+        "algorithm": private.algorithm().as_str().to_uppercase().replace('-', "_"),
+        "publicKey": private.public_key().to_pem(),
+    }});
+    let answer = maker.post(request(ISSUE, input)).await?;
+    let (_, rest) = answer
+        .split_once("\"keyId\":\"")
+        .with_context(|| answer.clone())?;
+    let key_id: String = rest
+        .chars()
+        .take_while(char::is_ascii_alphanumeric)
+        .collect();
+    let mut checker = Connection::open(address, Caller::Token(world::CHECKER)).await?;
+    let input = json!({ "input": { "keyId": key_id, "version": 0 } });
+    let answer = checker.post(request(APPROVE, input)).await?;
+    if !answer.contains("\"ACTIVE\"") {
+        bail!("not approved: {answer}");
+    }
+    Ok(Caller::Signed(Arc::new(Hand { key_id, private })))
+}
+
+async fn hand_of_rsa(address: SocketAddr) -> anyhow::Result<Caller> {
+    let private = PrivateKey::from_pem(Algorithm::RsaPssSha512, RSA_2048)?;
+    hand(address, private).await
+}
+
 /// Makes an order that nobody else makes: `series` tells the measurements apart.
 async fn create(connection: &mut Connection, series: u64, number: u64) -> anyhow::Result<String> {
     // Bill numbers that end in 0000 to 8999 always succeed at the simulated bank.
@@ -183,6 +247,7 @@ async fn confirm(connection: &mut Connection, order_no: &str) -> anyhow::Result<
 /// Orders made, confirmed and paid per second at full load.
 async fn paid_orders(
     address: SocketAddr,
+    caller: Caller,
     seconds: u64,
     series: u64,
     numbers: &mut Vec<String>,
@@ -193,7 +258,7 @@ async fn paid_orders(
         time: Duration::from_secs(seconds),
         connections: CONNECTIONS,
     };
-    let outcome = open_loop(plan, address, world::TOKEN, async |connection, number| {
+    let outcome = open_loop(plan, address, caller, async |connection, number| {
         let order_no = create(connection, series, number).await?;
         confirm(connection, &order_no).await?;
         paid.borrow_mut().push(order_no);
@@ -217,7 +282,7 @@ async fn confirm_at_200(
     seconds: u64,
     series: u64,
 ) -> anyhow::Result<(f64, f64)> {
-    let mut connection = Connection::open(address, world::TOKEN).await?;
+    let mut connection = Connection::open(address, BY_TOKEN).await?;
     let mut orders = Vec::new();
     for number in 0..seconds * 200 {
         orders.push(create(&mut connection, series, number).await?);
@@ -227,7 +292,7 @@ async fn confirm_at_200(
         time: Duration::from_secs(seconds),
         connections: 64,
     };
-    let outcome = open_loop(plan, address, world::TOKEN, async |connection, number| {
+    let outcome = open_loop(plan, address, BY_TOKEN, async |connection, number| {
         let order_no = usize::try_from(number)
             .ok()
             .and_then(|place| orders.get(place));
@@ -251,7 +316,7 @@ async fn cached_queries(
     numbers: &[String],
 ) -> anyhow::Result<f64> {
     let warm: Vec<&String> = numbers.iter().rev().take(2_000).collect();
-    let mut connection = Connection::open(address, world::TOKEN).await?;
+    let mut connection = Connection::open(address, BY_TOKEN).await?;
     for order_no in &warm {
         ask(&mut connection, order_no).await?;
     }
@@ -260,7 +325,7 @@ async fn cached_queries(
         time: Duration::from_secs(seconds),
         connections: 32,
     };
-    let outcome = open_loop(plan, address, world::TOKEN, async |connection, number| {
+    let outcome = open_loop(plan, address, BY_TOKEN, async |connection, number| {
         let place = usize::try_from(number)? % warm.len();
         ask(connection, warm[place]).await
     })

@@ -13,6 +13,13 @@ use std::time::{Duration, Instant};
 
 /// The token of the load client.
 pub const TOKEN: &str = "bench-merchant-token-0001";
+/// The tokens of the two people who issue and approve keys.
+pub const MAKER: &str = "bench-maker-token-00000001";
+/// The second of them.
+pub const CHECKER: &str = "bench-checker-token-000001";
+
+/// A master key, so that the center signs its answers.
+const MASTER: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_payhall");
 const SETTINGS: &str = include_str!("../../deploy/demo.toml");
@@ -106,7 +113,10 @@ pub fn start_daemon(
     let settings = format!(
         "{pattern}\n[server]\nlisten = \"{address}\"\n[storage]\nurl = \"{database}\"\n\
          [cache]\nurl = \"{cache}\"\n[logs]\nfilter = \"warn\"\n\
-         [[callers]]\ntoken = \"{TOKEN}\"\nkind = \"merchant\"\nmerchant = \"portal\"\n"
+         [[callers]]\ntoken = \"{TOKEN}\"\nkind = \"merchant\"\nmerchant = \"portal\"\n\
+         [[callers]]\ntoken = \"{MAKER}\"\nkind = \"operator\"\nname = \"mia\"\nrole = \"operator\"\n\
+         [[callers]]\ntoken = \"{CHECKER}\"\nkind = \"operator\"\nname = \"max\"\nrole = \"reviewer\"\n\
+         [keys]\nmaster = \"{MASTER}\"\n"
     );
     std::fs::write(&file, settings)?;
     let file = file.display().to_string();
