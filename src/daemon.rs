@@ -9,12 +9,16 @@
 //! started, and the next run's poller finds it there.
 
 use crate::api::{
-    Api, ApiOptions, ApiParts, Introspection, MetricsText, Principal, ReadyCheck, Role, Tokens,
+    Api, ApiOptions, ApiParts, Introspection, MetricsText, Principal, ReadyCheck, Tokens,
 };
 use crate::cache::{Cache, Snapshot};
 use crate::config::{CallerConfig, CallerRole, Config};
 use crate::domain::merchant::MerchantKind;
-use crate::engine::{Alarms, Engine, EngineOptions, EngineParts, Hub, SystemClock};
+use crate::domain::operator::Role;
+use crate::engine::{
+    Alarms, Engine, EngineOptions, EngineParts, Hub, Operators, OperatorsParts, PasswordCost,
+    Passwords, SystemClock,
+};
 use crate::jobs::{Driver, JobTable, Metronome};
 use crate::storage::{Committed, StorageOptions, Store, catalogue, exceptions, orders};
 use crate::telemetry::Metrics;
@@ -128,6 +132,7 @@ impl Daemon {
         );
         let api = Api::new(ApiParts {
             engine: engine.clone(),
+            operators: operators(&store)?,
             tokens: Tokens::try_new(config.callers.iter().map(caller))?,
             options: api_options(config),
             ready: readiness(&engine, &stop),
@@ -177,6 +182,18 @@ impl Daemon {
         self.cache.drain().await;
         ended
     }
+}
+
+/// The people's desk over a database, for the daemon and the command line. Without a seal nobody can
+/// set up one-time codes.
+pub fn operators(store: &Store) -> anyhow::Result<Operators> {
+    Ok(Operators::new(OperatorsParts {
+        store: store.clone(),
+        clock: Arc::new(SystemClock),
+        passwords: Passwords::try_new(PasswordCost::OWASP)
+            .context("passwords cannot be computed")?,
+        seal: None,
+    }))
 }
 
 /// The alarms' address, where the settings name one.
@@ -251,6 +268,7 @@ fn api_options(config: &Config) -> ApiOptions {
             Introspection::Off
         },
         playground: config.api.playground,
+        https: config.api.https,
         connections_max: config.server.connections_max,
         drain: Duration::from_secs(config.server.drain_s),
         ..ApiOptions::default()
@@ -268,6 +286,7 @@ fn caller(caller: &CallerConfig) -> (SecretString, Principal) {
             name: name.clone().unwrap_or_default(),
             role: match caller.role {
                 Some(CallerRole::Admin) => Role::Admin,
+                Some(CallerRole::Auditor) => Role::Auditor,
                 Some(CallerRole::Reviewer) => Role::Reviewer,
                 Some(CallerRole::Operator) => Role::Operator,
                 Some(CallerRole::Viewer) | None => Role::Viewer,

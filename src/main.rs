@@ -9,6 +9,7 @@ use payhall::daemon::{self, Daemon};
 use payhall::demo::{self, DemoArgs};
 use payhall::engine::{self, Actor, Clock, ImportFile};
 use payhall::jobs::JobTable;
+use payhall::operator_command::{self, OperatorCommand};
 use payhall::sim::{self, SimArgs};
 use payhall::storage::{Store, View, catalogue, job_runs};
 use payhall::telemetry::{self, Metrics};
@@ -33,7 +34,7 @@ const COUNT_MAX: i64 = 1_000;
 #[command(name = "payhall", version, about, propagate_version = true)]
 struct Cli {
     /// The settings file; without it PAYHALL_CONFIG is looked at, then the defaults hold. Like the two
-    /// below, not for demo, sim and schema.
+    /// below, not for demo, sim, schema and rights.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The database: sqlite:PATH or postgres://... (storage.url).
@@ -60,6 +61,11 @@ enum Command {
     /// The scheduled jobs.
     #[command(subcommand)]
     Jobs(JobsCommand),
+    /// The people of the center: the first administrator comes from here.
+    #[command(subcommand)]
+    Operator(OperatorCommand),
+    /// Prints the table of rights.
+    Rights,
     /// The settings.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -159,6 +165,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     refuse_unused(&cli)?;
     match &cli.command {
         Command::Schema => say(api::sdl())?,
+        Command::Rights => say(api::rights_table())?,
+        Command::Operator(command) => {
+            let config = load(&cli)?.config;
+            say(runtime.block_on(operator_command::run(&config, command))?)?;
+        }
         Command::Config(ConfigCommand::Template) => say(config::TEMPLATE)?,
         Command::Config(ConfigCommand::Show) => say(config::show(&load(&cli)?))?,
         Command::Config(ConfigCommand::Check) => check_settings(&load(&cli)?.config)?,
@@ -181,6 +192,7 @@ fn refuse_unused(cli: &Cli) -> anyhow::Result<()> {
         Command::Demo(_) => "demo",
         Command::Sim(_) => "sim",
         Command::Schema => "schema",
+        Command::Rights => "rights",
         _ => return Ok(()),
     };
     let given = [

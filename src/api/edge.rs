@@ -9,7 +9,7 @@ use super::options::ApiOptions;
 use super::playground::Page;
 use super::request_id::{self, RequestId};
 use super::schema::{self, Schema};
-use crate::engine::Engine;
+use crate::engine::{Engine, Operators};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use poem::http::header::{self, HeaderValue};
@@ -32,6 +32,8 @@ pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
 pub struct ApiParts {
     /// The engine that does the work.
     pub engine: Engine,
+    /// Who looks after operators and their sessions.
+    pub operators: Operators,
     /// Who may call.
     pub tokens: Tokens,
     /// Limits and switches.
@@ -53,6 +55,7 @@ pub(super) struct Inner {
     pub schema: Schema,
     pub documents: Documents,
     pub tokens: Tokens,
+    pub operators: Operators,
     pub options: ApiOptions,
     pub ready: ReadyCheck,
     pub metrics: MetricsText,
@@ -69,7 +72,8 @@ impl Api {
     pub fn new(parts: ApiParts) -> Self {
         let options = parts.options;
         Self(Arc::new(Inner {
-            schema: schema::build(parts.engine, &options),
+            schema: schema::build(parts.engine, parts.operators.clone(), &options),
+            operators: parts.operators,
             documents: Documents::new(Limits::from(&options), options.documents_max),
             tokens: parts.tokens,
             ready: parts.ready,

@@ -36,6 +36,9 @@ pub struct ApiOptions {
     pub introspection: Introspection,
     /// Whether the playground is served.
     pub playground: bool,
+    /// Whether browsers reach the API by https, TLS ending at a gateway: then the session's cookie is for
+    /// https alone.
+    pub https: bool,
     /// Origins that browsers may call from beside the server's own, e.g. `https://pay.example.com`.
     pub origins: Vec<String>,
     /// How long the head of a request may take, and how long a connection may idle between two.
@@ -70,6 +73,7 @@ impl Default for ApiOptions {
             documents_max: 1_000,
             introspection: Introspection::SignedIn,
             playground: false,
+            https: true,
             origins: Vec::new(),
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(10),

@@ -293,7 +293,7 @@ impl CallerConfig {
                 if self.role.is_none() {
                     found.push((
                         "role",
-                        "is missing: viewer, operator, reviewer or admin".into(),
+                        "is missing: viewer, operator, reviewer, auditor or admin".into(),
                     ));
                 }
                 if self.merchant.is_some() {

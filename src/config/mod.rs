@@ -69,6 +69,8 @@ pub struct ServerConfig {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ApiConfig {
+    /// Whether browsers reach the API by https.
+    pub https: bool,
     /// Whether there is a playground.
     pub playground: bool,
     /// Whether known callers may ask for the schema.
@@ -191,6 +193,8 @@ pub enum CallerRole {
     Operator,
     /// Reads, approves and rejects: the checker.
     Reviewer,
+    /// Reads everything, operators and audit included.
+    Auditor,
     /// All of it.
     Admin,
 }

@@ -15,6 +15,7 @@ pub mod item;
 pub mod job;
 pub mod merchant;
 pub mod money;
+pub mod operator;
 pub mod order;
 pub mod outcome;
 pub mod refusal;

@@ -17,6 +17,7 @@ mod hub;
 mod import;
 mod lookup;
 mod numbers;
+mod operators;
 mod poll;
 mod reverse;
 mod settle;
@@ -31,6 +32,10 @@ pub use find::{Listing, Scope};
 pub use hub::Hub;
 pub use import::{ImportError, ImportFile, ImportProblem, ImportReport, import, read_catalogue};
 pub use lookup::LookedUp;
+pub use operators::{
+    CodesBegun, Credentials, LoggedIn, NewOperator, Operators, OperatorsParts, PasswordCost,
+    Passwords, Seal, Temporary, Visit,
+};
 pub use poll::{ExpireReport, PollReport};
 pub use timeline::{NextStep, Timeline, TimelineEntry, TimelineKind};
 

@@ -7,6 +7,7 @@ pub mod catalogue;
 pub mod exceptions;
 pub mod flows;
 pub mod job_runs;
+pub mod operators;
 pub mod orders;
 pub mod walk;
 

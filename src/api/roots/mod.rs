@@ -4,6 +4,8 @@
 mod bill;
 mod browse;
 mod case_decisions;
+mod operator_accounts;
+mod operator_sessions;
 mod order_mutations;
 mod orders;
 mod overview;
@@ -20,8 +22,14 @@ pub struct Query(
     bill::BillQuery,
     orders::OrdersQuery,
     overview::OverviewQuery,
+    operator_accounts::OperatorsQuery,
 );
 
 /// Doing. A document holds one of these at most. Expected refusals are in `userErrors`.
 #[derive(Default, MergedObject)]
-pub struct Mutation(order_mutations::OrderMutation, case_decisions::CaseMutation);
+pub struct Mutation(
+    order_mutations::OrderMutation,
+    case_decisions::CaseMutation,
+    operator_sessions::SessionMutation,
+    operator_accounts::OperatorMutation,
+);
