@@ -3,7 +3,7 @@
 use super::support::World;
 use crate::api::sdl;
 use crate::domain::refusal::{RefusalCode, Retry};
-use crate::domain::{case, exception, flow, item, job, merchant, order, region};
+use crate::domain::{case, exception, flow, item, job, merchant, operator, order, region};
 use crate::engine;
 use serde_json::{Value, json};
 
@@ -98,6 +98,8 @@ async fn enums_are_spelled_like_the_database() {
         merchant::MerchantKind as "MerchantKind",
         merchant::MerchantState as "MerchantState",
         job::JobRunState as "JobRunState",
+        operator::Role as "Role",
+        operator::OperatorState as "OperatorState",
         engine::TimelineKind as "TimelineKind",
         RefusalCode as "RefusalCode",
         Retry as "Retry",

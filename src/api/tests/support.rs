@@ -1,6 +1,6 @@
 //! The world that the tests call.
 
-use crate::api::{Api, ApiOptions, ApiParts, Introspection, Principal, Role, Tokens};
+use crate::api::{Api, ApiOptions, ApiParts, Introspection, Principal, Tokens};
 use crate::cache::{Cache, CacheSettings, Snapshot};
 use crate::domain::bill::{Bill, LookupError};
 use crate::domain::catalogue::CatalogueParts;
@@ -11,11 +11,15 @@ use crate::domain::item::{
 };
 use crate::domain::merchant::{Merchant, MerchantKind, MerchantState};
 use crate::domain::money::{Currency, Money};
+use crate::domain::operator::Role;
 use crate::domain::outcome::{Cause, Receipt, Reply};
 use crate::domain::region::{Place, Region, RegionCode, RegionLevel};
 use crate::domain::retry::{Ladder, Rung};
 use crate::domain::time::BusinessDay;
-use crate::engine::{Actor, Alarms, Engine, EngineOptions, EngineParts, Hub, ManualClock};
+use crate::engine::{
+    Actor, Alarms, Engine, EngineOptions, EngineParts, Hub, ManualClock, Operators, OperatorsParts,
+    PasswordCost, Passwords,
+};
 use crate::storage::{Committed, StorageOptions, Store};
 use crate::upstream::{
     Adapter, BillerLink, PayCall, PaymentSystem, QueryCall, ReverseCall, Upstreams,
@@ -41,6 +45,7 @@ pub const VIEWER: &str = "token-of-vera-viewer";
 pub const OPERATOR: &str = "token-of-olga-operator";
 pub const REVIEWER: &str = "token-of-rudi-reviewer";
 pub const ADMIN: &str = "token-of-anna-admin";
+pub const AUDITOR: &str = "token-of-ada-auditor";
 
 /// A bank that answers what it is told to; untold, it pays, and knows nothing when it is asked.
 #[derive(Default)]
@@ -170,6 +175,7 @@ impl Answer {
 pub struct World {
     pub api: Api,
     pub engine: Engine,
+    pub operators: Operators,
     pub store: Store,
     pub clock: ManualClock,
     pub bank: Arc<Bank>,
@@ -215,6 +221,12 @@ impl World {
         })
         .await
         .unwrap();
+        let operators = Operators::new(OperatorsParts {
+            store: store.clone(),
+            clock: Arc::new(clock.clone()),
+            passwords: Passwords::try_new(PasswordCost::LEAST).unwrap(),
+            seal: None,
+        });
         let mut api_options = ApiOptions {
             playground: true,
             ..ApiOptions::default()
@@ -222,6 +234,7 @@ impl World {
         change(&mut api_options);
         let api = Api::new(ApiParts {
             engine: engine.clone(),
+            operators: operators.clone(),
             tokens: tokens(),
             options: api_options,
             ready: Arc::new(|| Box::pin(std::future::ready(Ok("ready\n".to_owned())))),
@@ -231,6 +244,7 @@ impl World {
         Self {
             api,
             engine,
+            operators,
             store,
             clock,
             bank,
@@ -422,6 +436,7 @@ fn tokens() -> Tokens {
         (OPERATOR, operator("olga", Role::Operator)),
         (REVIEWER, operator("rudi", Role::Reviewer)),
         (ADMIN, operator("anna", Role::Admin)),
+        (AUDITOR, operator("ada", Role::Auditor)),
     ];
     let entries = entries.map(|(token, who)| (SecretString::from(token), who));
     Tokens::try_new(entries).unwrap()
