@@ -208,6 +208,16 @@ impl Config {
         if is_open && !self.callers.is_empty() {
             said.push("bearer tokens travel in clear unless TLS stands in front".into());
         }
+        let is_person = |caller: &CallerConfig| caller.kind == CallerKind::Operator;
+        if is_open && self.callers.iter().any(is_person) {
+            said.push(
+                "callers of kind operator are for a sandbox: people log in, see `payhall operator add`"
+                    .into(),
+            );
+        }
+        if is_open && !self.api.https {
+            said.push("api.https is off while server.listen is open to other machines".into());
+        }
         if self.adapters.is_empty() {
             said.push("there are no adapters: nothing can be paid".into());
         }

@@ -380,8 +380,7 @@ async fn a_socket_ends_with_its_session() {
         said(json!({ "type": "connection_ack" }))
     );
     let order_no = world.order(ALPHA, "R-1", "13800000001").await;
-    let query = "subscription($n: String!) { orderChanged(orderNo: $n) { state } }";
-    socket.subscribe("1", query, &order_no).await;
+    socket.subscribe("1", WATCH, &order_no).await;
     assert_eq!(socket.state().await, "CREATED");
     world.clock.advance(Duration::from_secs(15 * 60));
     assert_eq!(socket.hear().await, Heard::Closed(4401));

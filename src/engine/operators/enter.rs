@@ -247,6 +247,10 @@ impl Operators {
             now: self.now(),
         };
         let judged = self.0.store.solo(move |tx| attempt.judge(tx)).await?;
+        let outcome = judged
+            .as_ref()
+            .map_or_else(|why| why.as_str(), |_| "LET_IN");
+        metrics::counter!("payhall_logins_total", "outcome" => outcome).increment(1);
         match judged {
             Ok(visit) => Ok(LoggedIn { visit, secret }),
             Err(_) => Err(refused().into()),

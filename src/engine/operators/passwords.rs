@@ -132,13 +132,13 @@ impl Passwords {
             .map_err(|_| StoreError::Busy)?
             .map_err(|_| StoreError::Closed)?;
         let inner = self.0.clone();
-        let computed = tokio::task::spawn_blocking(move || {
+        tokio::task::spawn_blocking(move || {
             let _place = place;
             inner.computed.fetch_add(1, Ordering::SeqCst);
             work(&inner)
-        });
-        metrics::counter!("payhall_password_hashes_total").increment(1);
-        computed.await.map_err(fault)?
+        })
+        .await
+        .map_err(fault)?
     }
 }
 
