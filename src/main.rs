@@ -168,7 +168,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Rights => say(api::rights_table())?,
         Command::Operator(command) => {
             let config = load(&cli)?.config;
-            say(runtime.block_on(operator_command::run(&config, command))?)?;
+            let done = operator_command::run(&config, command.clone());
+            say(runtime.block_on(done)?)?;
         }
         Command::Config(ConfigCommand::Template) => say(config::TEMPLATE)?,
         Command::Config(ConfigCommand::Show) => say(config::show(&load(&cli)?))?,

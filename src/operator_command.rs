@@ -7,9 +7,9 @@
 use crate::config::Config;
 use crate::daemon;
 use crate::domain::ids::OperatorName;
-use crate::domain::operator::Role;
-use crate::engine::{Actor, EngineError, NewOperator, Operators};
-use crate::storage::Store;
+use crate::domain::operator::{Operator, Role};
+use crate::engine::{Actor, Clock, EngineError, NewOperator, Operators, SystemClock};
+use crate::storage::{self, Store, View};
 use anyhow::Context;
 use clap::Subcommand;
 use secrecy::{ExposeSecret, SecretString};
@@ -20,7 +20,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 /// What is done with operators.
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum OperatorCommand {
     /// Adds an operator; asks for the password.
     Add {
@@ -74,81 +74,92 @@ fn role(text: &str) -> Result<Role, String> {
 ///
 /// # Errors
 /// A database that cannot be used, a password that cannot be read, or what was refused, in its words.
-pub async fn run(config: &Config, command: &OperatorCommand) -> anyhow::Result<String> {
-    let password = match command {
-        OperatorCommand::Add { password_file, .. }
-        | OperatorCommand::Reset { password_file, .. } => {
-            Some(read_password(password_file.as_deref()).await?)
-        }
-        OperatorCommand::List
-        | OperatorCommand::Disable { .. }
-        | OperatorCommand::Enable { .. } => None,
-    };
-    let options = daemon::storage_options(config, &daemon::instance_name());
-    Store::migrate(&options)?;
-    let store = Store::open(&options, Arc::new(|_| ()))?;
-    let operators = daemon::operators(&store)?;
-    let done = carry_out(&operators, command, password).await;
-    store.close().await;
-    done.map_err(|error| match error {
-        EngineError::Refused(refusal) => anyhow::anyhow!(refusal.message),
-        EngineError::Store(error) => error.into(),
-    })
-}
-
-async fn carry_out(
-    operators: &Operators,
-    command: &OperatorCommand,
-    password: Option<SecretString>,
-) -> Result<String, EngineError> {
-    let actor = Actor::system();
-    let password = password.unwrap_or_default();
+pub async fn run(config: &Config, command: OperatorCommand) -> anyhow::Result<String> {
     match command {
+        OperatorCommand::List => list(config),
         OperatorCommand::Add {
             name,
             role,
             display_name,
-            ..
+            password_file,
         } => {
+            let password = read_password(password_file.as_deref()).await?;
+            let said = format!("added {name} as {role}\n");
+            let display_name = display_name.unwrap_or_else(|| name.to_string());
             let new = NewOperator {
-                name: name.clone(),
-                display_name: display_name.clone().unwrap_or_else(|| name.to_string()),
-                role: *role,
+                name,
+                display_name,
+                role,
             };
-            let added = operators.add_with_password(new, &password, &actor).await?;
-            Ok(format!("added {name} as {}\n", added.role))
+            change(config, async |desk, actor| {
+                desk.add_with_password(new, &password, actor).await
+            })
+            .await?;
+            Ok(said)
         }
-        OperatorCommand::List => {
-            let now = operators.now();
-            let mut text = String::new();
-            for one in operators.list().await? {
-                let codes = if one.totp.is_some() {
-                    "codes"
-                } else {
-                    "no codes"
-                };
-                let state = one.state(now);
-                let Ok(()) = writeln!(text, "{} {} {state}, {codes}", one.name, one.role) else {
-                    break;
-                };
-            }
-            Ok(text)
-        }
-        OperatorCommand::Reset { name, .. } => {
-            operators
-                .reset_with_password(name, &password, &actor)
-                .await?;
+        OperatorCommand::Reset {
+            name,
+            password_file,
+        } => {
+            let password = read_password(password_file.as_deref()).await?;
+            change(config, async |desk, actor| {
+                desk.reset_with_password(&name, &password, actor).await
+            })
+            .await?;
             Ok(format!("{name} has a new password and no one-time codes\n"))
         }
         OperatorCommand::Disable { name } => {
-            operators.disable(name, &actor).await?;
+            change(config, async |desk, actor| desk.disable(&name, actor).await).await?;
             Ok(format!("{name} is switched off\n"))
         }
         OperatorCommand::Enable { name } => {
-            operators.enable(name, &actor).await?;
+            change(config, async |desk, actor| desk.enable(&name, actor).await).await?;
             Ok(format!("{name} is switched on\n"))
         }
     }
+}
+
+/// Only looks: the database is neither made nor migrated.
+fn list(config: &Config) -> anyhow::Result<String> {
+    let mut view = View::open(config.storage.url.expose_secret())?;
+    let now = SystemClock.now();
+    let mut text = String::new();
+    for one in storage::operators::list(view.connection())? {
+        let codes = if one.totp.is_some() {
+            "codes"
+        } else {
+            "no codes"
+        };
+        writeln!(
+            text,
+            "{} {} {}, {codes}",
+            one.name,
+            one.role,
+            one.state(now)
+        )?;
+    }
+    Ok(text)
+}
+
+/// Changes an account in the database of the settings.
+async fn change(
+    config: &Config,
+    work: impl AsyncFnOnce(&Operators, &Actor) -> Result<Operator, EngineError>,
+) -> anyhow::Result<()> {
+    let options = daemon::storage_options(config, &daemon::instance_name());
+    Store::migrate(&options)?;
+    let store = Store::open(&options, Arc::new(|_| ()))?;
+    let done = match daemon::operators(&store) {
+        Ok(desk) => work(&desk, &Actor::system())
+            .await
+            .map_err(|error| match error {
+                EngineError::Refused(refusal) => anyhow::anyhow!(refusal.message),
+                EngineError::Store(error) => error.into(),
+            }),
+        Err(error) => Err(error),
+    };
+    store.close().await;
+    done.map(drop)
 }
 
 /// The password: out of a file, from the terminal, where it is asked for twice, or from standard input.

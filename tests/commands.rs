@@ -36,7 +36,7 @@ fn commands_that_look_make_no_database() {
     let demo = format!("{FOLDER}/deploy/demo.toml");
     let items = format!("{FOLDER}/deploy/catalogue/items.csv");
     let import = ["--config", &demo, "catalog", "import", "--dry-run", &items];
-    for look in [&["jobs", "history"][..], &import] {
+    for look in [&["jobs", "history"][..], &import, &["operator", "list"]] {
         let said = refused(folder, look);
         assert!(said.contains("there is no file \"payhall.db\""), "{said}");
         assert!(said.contains("payhall migrate"), "{said}");

@@ -3,7 +3,9 @@
 
 use crate::domain::operator::PasswordHash;
 use crate::storage::StoreError;
-use argon2::password_hash::{PasswordHash as Phc, PasswordHasher, PasswordVerifier, SaltString};
+use argon2::password_hash::{
+    Output, PasswordHash as Phc, PasswordHasher, PasswordVerifier, SaltString,
+};
 use argon2::{Algorithm, Argon2, Params, Version};
 use rand::TryRngCore;
 use rand::rngs::OsRng;
@@ -75,8 +77,7 @@ impl Passwords {
     pub fn try_new(cost: PasswordCost) -> Result<Self, StoreError> {
         let params = Params::new(cost.memory_kib, cost.passes, cost.lanes, None);
         let params = params.map_err(fault)?;
-        // A password that nobody knows, as its own hash would have to be found to enter it.
-        let nobody = hash(&params, &random_secret()?)?;
+        let nobody = nobody(&params)?;
         Ok(Self(Arc::new(Inner {
             params,
             places: Arc::new(Semaphore::new(AT_ONCE)),
@@ -105,7 +106,6 @@ impl Passwords {
     ) -> Result<Checked, StoreError> {
         let password = password.clone();
         self.compute(move |inner| {
-            let is_nobody = known.is_none();
             let hash = known.unwrap_or_else(|| inner.nobody.clone());
             let phc = Phc::new(&hash.0).map_err(fault)?;
             let is_right = argon2(&inner.params)
@@ -114,7 +114,7 @@ impl Passwords {
             let cost = Params::try_from(&phc).map_err(fault)?;
             let costs = |params: &Params| (params.m_cost(), params.t_cost(), params.p_cost());
             Ok(Checked {
-                is_right: is_right && !is_nobody,
+                is_right,
                 is_old: costs(&cost) != costs(&inner.params),
             })
         })
@@ -155,6 +155,20 @@ fn hash(params: &Params, password: &SecretString) -> Result<PasswordHash, StoreE
     Ok(PasswordHash(hash.to_string()))
 }
 
+/// A hash that no password has, because none was computed for it: checking one against it is the same
+/// work as against any other.
+fn nobody(params: &Params) -> Result<PasswordHash, StoreError> {
+    let salt = SaltString::encode_b64(&random::<SALT_BYTES>()?).map_err(fault)?;
+    let hash = Phc {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: params.try_into().map_err(fault)?,
+        salt: Some(salt.as_salt()),
+        hash: Some(Output::new(&random::<{ Params::DEFAULT_OUTPUT_LEN }>()?).map_err(fault)?),
+    };
+    Ok(PasswordHash(hash.to_string()))
+}
+
 /// Bytes that nobody can guess, from the system.
 pub(super) fn random<const N: usize>() -> Result<[u8; N], StoreError> {
     let mut bytes = [0; N];
@@ -175,4 +189,45 @@ pub(super) fn random_secret() -> Result<SecretString, StoreError> {
 /// What should not happen: no message of it holds a secret.
 fn fault(error: impl std::fmt::Display) -> StoreError {
     StoreError::Unavailable(format!("a password could not be computed: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_password_is_its_own_and_nobody_s_is_none() {
+        let passwords = Passwords::try_new(PasswordCost::LEAST).unwrap();
+        let right = SecretString::from("correct horse battery");
+        let hash = passwords.hash(&right).await.unwrap();
+        assert_ne!(hash, passwords.hash(&right).await.unwrap(), "salted");
+        let check = async |known: Option<&PasswordHash>, password: &str| {
+            let password = SecretString::from(password);
+            let checked = passwords.check(known.cloned(), &password).await;
+            let checked = checked.unwrap();
+            assert!(!checked.is_old);
+            checked.is_right
+        };
+        assert!(check(Some(&hash), "correct horse battery").await);
+        assert!(!check(Some(&hash), "correct horse batterz").await);
+        assert!(!check(Some(&hash), "").await);
+        assert!(!check(None, "correct horse battery").await);
+        assert_eq!(passwords.computed(), 6);
+        let broken = PasswordHash("$argon2id$nonsense".to_owned());
+        let checked = passwords.check(Some(broken), &right).await;
+        assert!(checked.is_err(), "{checked:?}");
+    }
+
+    /// What is checked for nobody looks like what is kept for somebody: the same work.
+    #[test]
+    fn nobody_s_hash_costs_the_same() {
+        let passwords = Passwords::try_new(PasswordCost::OWASP).unwrap();
+        let nobody = &passwords.0.nobody.0;
+        assert!(
+            nobody.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+            "{nobody}"
+        );
+        let phc = Phc::new(nobody).unwrap();
+        assert_eq!(phc.hash.unwrap().len(), Params::DEFAULT_OUTPUT_LEN);
+    }
 }
