@@ -17,7 +17,7 @@ use crate::domain::merchant::MerchantKind;
 use crate::domain::operator::Role;
 use crate::engine::{
     Alarms, Engine, EngineOptions, EngineParts, Hub, Operators, OperatorsParts, PasswordCost,
-    Passwords, SystemClock,
+    Passwords, Seal, SystemClock,
 };
 use crate::jobs::{Driver, JobTable, Metronome};
 use crate::storage::{Committed, StorageOptions, Store, catalogue, exceptions, orders};
@@ -132,7 +132,7 @@ impl Daemon {
         );
         let api = Api::new(ApiParts {
             engine: engine.clone(),
-            operators: operators(&store)?,
+            operators: operators(&store, None)?,
             tokens: Tokens::try_new(config.callers.iter().map(caller))?,
             options: api_options(config),
             ready: readiness(&engine, &stop),
@@ -186,13 +186,13 @@ impl Daemon {
 
 /// The people's desk over a database, for the daemon and the command line. Without a seal nobody can
 /// set up one-time codes.
-pub fn operators(store: &Store) -> anyhow::Result<Operators> {
+pub fn operators(store: &Store, seal: Option<Arc<dyn Seal>>) -> anyhow::Result<Operators> {
     Ok(Operators::new(OperatorsParts {
         store: store.clone(),
         clock: Arc::new(SystemClock),
         passwords: Passwords::try_new(PasswordCost::OWASP)
             .context("passwords cannot be computed")?,
-        seal: None,
+        seal,
     }))
 }
 

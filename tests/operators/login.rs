@@ -225,7 +225,7 @@ async fn a_hash_follows_the_cost() {
             passes: 2,
             lanes: 1,
         };
-        let operators = desk(&center.store, &center.clock, dearer);
+        let operators = desk(&center.store, &center.clock, dearer, 1);
         let wrong = operators
             .login("ann", &shown("wrong"), None, &anonymous())
             .await;
@@ -239,5 +239,41 @@ async fn a_hash_follows_the_cost() {
             .login("ann", &right, None, &anonymous())
             .await
             .unwrap();
+    }
+}
+
+/// A new master key takes over every secret, and the same app goes on.
+#[tokio::test]
+async fn codes_outlive_their_master_key() {
+    for center in Center::all() {
+        for of in ["ann", "bob", "eve"] {
+            center.add(of, Role::Viewer).await;
+        }
+        let logged_in = center.login("ann").await;
+        let secret = center.set_up_codes(&logged_in).await;
+        let bob = center.login("bob").await;
+        let actor = bob.visit.actor("r");
+        center
+            .operators
+            .begin_codes(&bob.visit, &actor)
+            .await
+            .unwrap();
+        let newer = desk(&center.store, &center.clock, PasswordCost::LEAST, 2);
+        let system = Actor::system();
+        assert_eq!(newer.rewrap_codes(&system).await.unwrap(), 2, "ann and bob");
+        assert_eq!(newer.rewrap_codes(&system).await.unwrap(), 0);
+        for operator in newer.list().await.unwrap() {
+            for sealed in operator.totp.iter().chain(&operator.totp_pending) {
+                assert_eq!(sealed.0[0], 2, "{}: {}", center.kind(), operator.name);
+            }
+        }
+        center.pass(60);
+        let shown = with_code(&center.code(&secret, 0));
+        newer
+            .login("ann", &shown, None, &anonymous())
+            .await
+            .unwrap();
+        let deeds = center.deeds("ann").await;
+        assert!(deeds.contains(&"TOTP_REWRAPPED".to_owned()), "{deeds:?}");
     }
 }

@@ -27,11 +27,12 @@ use zeroize::Zeroizing;
 
 const PASSWORD: &str = "correct horse battery";
 
-/// A seal for tests: what it gives does not show what went in, and opens for its purpose only.
-struct TestSeal;
+/// A seal for tests: what it gives does not show what went in, and opens for its purpose only. The
+/// number of the master key stands in front.
+struct TestSeal(u8);
 
 impl TestSeal {
-    fn pad(aad: &[u8], plain: &[u8]) -> Vec<u8> {
+    fn mask(aad: &[u8], plain: &[u8]) -> Vec<u8> {
         let pad = Sha256::digest(aad);
         plain
             .iter()
@@ -43,18 +44,25 @@ impl TestSeal {
 
 impl Seal for TestSeal {
     fn wrap(&self, aad: &[u8], plain: &[u8]) -> Result<Vec<u8>, String> {
-        let mut sealed = TestSeal::pad(aad, plain);
-        sealed.extend_from_slice(&Sha256::digest([aad, plain].concat()));
-        Ok(sealed)
+        let tag = Sha256::digest([aad, plain].concat());
+        Ok([&[self.0], TestSeal::mask(aad, plain).as_slice(), &tag].concat())
     }
 
     fn unwrap(&self, aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, String> {
-        let (masked, tag) = sealed.split_at(sealed.len() - 32);
-        let plain = TestSeal::pad(aad, masked);
+        let (masked, tag) = sealed[1..].split_at(sealed.len() - 33);
+        let plain = TestSeal::mask(aad, masked);
         if Sha256::digest([aad, plain.as_slice()].concat()).as_slice() != tag {
             return Err("it was sealed for something else".to_owned());
         }
         Ok(Zeroizing::new(plain))
+    }
+
+    fn rewrap(&self, aad: &[u8], sealed: &[u8]) -> Result<Option<Vec<u8>>, String> {
+        if sealed[0] == self.0 {
+            return Ok(None);
+        }
+        let plain = self.unwrap(aad, sealed)?;
+        self.wrap(aad, &plain).map(Some)
     }
 }
 
@@ -72,7 +80,7 @@ impl Center {
         Store::migrate(&options).unwrap();
         let store = Store::open(&options, Arc::new(|_| ())).unwrap();
         let clock = ManualClock::new("2026-11-22T04:00:00Z".parse().unwrap());
-        let operators = desk(&store, &clock, PasswordCost::LEAST);
+        let operators = desk(&store, &clock, PasswordCost::LEAST, 1);
         Self {
             operators,
             store,
@@ -161,12 +169,12 @@ impl Center {
     }
 }
 
-fn desk(store: &Store, clock: &ManualClock, cost: PasswordCost) -> Operators {
+fn desk(store: &Store, clock: &ManualClock, cost: PasswordCost, master: u8) -> Operators {
     Operators::new(OperatorsParts {
         store: store.clone(),
         clock: Arc::new(clock.clone()),
         passwords: Passwords::try_new(cost).unwrap(),
-        seal: Some(Arc::new(TestSeal)),
+        seal: Some(Arc::new(TestSeal(master))),
     })
 }
 

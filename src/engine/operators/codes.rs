@@ -31,6 +31,25 @@ pub trait Seal: Send + Sync {
     /// # Errors
     /// Why it does not open: altered, of another purpose, or under another master key.
     fn unwrap(&self, aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, String>;
+
+    /// The same secret under the master key that seals now; none where it is under that already.
+    ///
+    /// # Errors
+    /// As for opening and sealing.
+    fn rewrap(&self, aad: &[u8], sealed: &[u8]) -> Result<Option<Vec<u8>>, String>;
+}
+
+/// A sealed secret under the master key that seals now; none where nothing has to change.
+pub(super) fn rewrapped(
+    seal: &dyn Seal,
+    name: &OperatorName,
+    sealed: Option<&Sealed>,
+) -> Result<Option<Sealed>, String> {
+    let Some(sealed) = sealed else {
+        return Ok(None);
+    };
+    let rewrapped = seal.rewrap(purpose(name).as_bytes(), &sealed.0)?;
+    Ok(rewrapped.map(Sealed))
 }
 
 /// A secret of one-time codes, open.
