@@ -369,6 +369,14 @@ async fn a_role_is_looked_up_at_every_request() {
         world.browse(Some(&bob), list, json!({})).await.code(),
         "FORBIDDEN"
     );
+    world.clock.advance(Duration::from_secs(300));
+    let late = json!({ "i": { "name": "bob", "role": "ADMIN" } });
+    let late = world.browse(Some(&ann), set, late).await.data();
+    assert_eq!(
+        first_code(&late["operatorSetRole"]),
+        "REAUTHENTICATION_NEEDED"
+    );
+    let ann = world.log_in("ann").await;
     let off = "mutation($i: OperatorDisableInput!) { operatorDisable(input: $i) {
         operator { state } userErrors { code } } }";
     let off = world

@@ -213,9 +213,21 @@ mod tests {
         assert!(!check(Some(&hash), "").await);
         assert!(!check(None, "correct horse battery").await);
         assert_eq!(passwords.computed(), 6);
-        let broken = PasswordHash("$argon2id$nonsense".to_owned());
-        let checked = passwords.check(Some(broken), &right).await;
-        assert!(checked.is_err(), "{checked:?}");
+        // A row that somebody spoiled lets nobody in.
+        for spoiled in [
+            "",
+            "nonsense",
+            "$argon2id$nonsense",
+            "$argon2id$v=19$m=8,t=1,p=1",
+        ] {
+            let spoiled = PasswordHash(spoiled.to_owned());
+            let checked = passwords.check(Some(spoiled.clone()), &right).await;
+            assert!(
+                !checked.is_ok_and(|checked| checked.is_right),
+                "{}",
+                spoiled.0
+            );
+        }
     }
 
     /// What is checked for nobody looks like what is kept for somebody: the same work.
