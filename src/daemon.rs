@@ -252,6 +252,7 @@ fn engine_options(config: &Config, instance: &str) -> EngineOptions {
         lease: Duration::from_secs(config.polling.lease_s),
         poll_batch: config.polling.batch,
         poll_parallel: config.polling.parallel,
+        sandbox: config.server.sandbox,
         instance: instance.to_owned(),
     }
 }

@@ -51,7 +51,7 @@ const SIM_ADDRESS: &str = "127.0.0.1:8401";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The catalogue of the simulated world, by file name.
-const CATALOGUE: [(&str, &str); 4] = [
+const CATALOGUE: [(&str, &str); 3] = [
     (
         "regions.csv",
         include_str!("../deploy/catalogue/regions.csv"),
@@ -61,10 +61,6 @@ const CATALOGUE: [(&str, &str); 4] = [
         include_str!("../deploy/catalogue/billers.csv"),
     ),
     ("items.csv", include_str!("../deploy/catalogue/items.csv")),
-    (
-        "merchants.csv",
-        include_str!("../deploy/catalogue/merchants.csv"),
-    ),
 ];
 
 /// Flags of `payhall demo`.
@@ -202,6 +198,7 @@ fn settings(listen: SocketAddr, sim: SocketAddr, folder: &Folder, tokens: &Token
         r#"{pattern}
 [server]
 listen = "{listen}"
+sandbox = true
 
 [storage]
 url = "{database}"
@@ -306,6 +303,7 @@ async fn import_catalogue(config: &Config) -> anyhow::Result<()> {
     let known = store.read(catalogue::load).await?;
     let parts = engine::read_catalogue(files.into(), &known, &adapters)?;
     engine::import(&store, parts, &Actor::system(), engine::SystemClock.now()).await?;
+    engine::samples::bring_all_in(&store).await?;
     store.close().await;
     Ok(())
 }

@@ -53,7 +53,7 @@ enum Command {
     Serve(ServeArgs),
     /// Brings the database's schema up to date.
     Migrate,
-    /// Regions, billers, items and merchants.
+    /// Regions, billers and items.
     #[command(subcommand)]
     Catalog(CatalogCommand),
     /// Prints the GraphQL schema.
@@ -105,7 +105,7 @@ struct CheckArgs {
 enum CatalogCommand {
     /// Checks files and imports all of them or nothing.
     Import {
-        /// CSV files: regions, billers, items, merchants, one kind a file.
+        /// CSV files: regions, billers, items, one kind a file.
         #[arg(required = true)]
         files: Vec<PathBuf>,
         /// Only checks.

@@ -15,7 +15,7 @@ use support::given;
 /// The files that come with the program.
 fn shipped() -> Vec<ImportFile> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/catalogue");
-    ["regions.csv", "billers.csv", "items.csv", "merchants.csv"]
+    ["regions.csv", "billers.csv", "items.csv"]
         .map(|name| ImportFile {
             name: name.to_owned(),
             bytes: std::fs::read(folder.join(name)).unwrap(),
@@ -52,16 +52,13 @@ async fn the_shipped_files_are_imported_and_found() {
         let report = report.unwrap();
         assert_eq!(
             report.to_string(),
-            "catalogue version 1: 399 regions, 5 billers, 5 items, 3 merchants"
+            "catalogue version 1: 399 regions, 5 billers, 5 items"
         );
         let catalogue = stored(&store).await;
         assert_eq!(catalogue.version, 1, "{}", database.kind);
         assert_eq!(catalogue.regions().count(), 399);
         for item in &parts.items {
             assert_eq!(catalogue.item(&item.code), Some(item));
-        }
-        for merchant in &parts.merchants {
-            assert_eq!(catalogue.merchant(&merchant.code), Some(merchant));
         }
         let pudong = catalogue.nearest(Place::parse("31.2215", "121.5447").unwrap());
         let payable = catalogue.payable(pudong.unwrap().code);

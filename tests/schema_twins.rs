@@ -10,7 +10,7 @@ use payhall::domain::exception::{AlarmLevel, Phase};
 use payhall::domain::flow::{AttemptOutcome, FlowKind, FlowState, Operation};
 use payhall::domain::item::{AmountRuleKind, ItemMode};
 use payhall::domain::job::JobRunState;
-use payhall::domain::merchant::{MerchantKind, MerchantState};
+use payhall::domain::merchant::{CheckItem, MerchantKind, MerchantState, Stage};
 use payhall::domain::operator::Role;
 use payhall::domain::order::OrderState;
 use payhall::domain::region::RegionLevel;
@@ -313,6 +313,8 @@ fn words_in_a_check_are_the_words_of_the_domain() {
     let domain = words! {
         "merchants"."kind": MerchantKind,
         "merchants"."state": MerchantState,
+        "merchant_revisions"."stage": Stage,
+        "merchant_checks"."item": CheckItem,
         "regions"."level": RegionLevel,
         "items"."mode": ItemMode,
         "items"."amount_rule": AmountRuleKind,

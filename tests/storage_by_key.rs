@@ -16,6 +16,7 @@ use support::given;
 const ORDERS: u64 = 3_000;
 
 fn open(database: &TestDatabase) -> Store {
+    given::merchant(database);
     Store::open(&database.options("keys"), Arc::new(|_| ())).unwrap()
 }
 
@@ -29,6 +30,7 @@ fn to(order: &Order, state: OrderState) -> Move {
         before: order.clone(),
         audits: vec![given::audit(&after, state.as_str())],
         after,
+        permit: None,
         start: None,
         conclude: Vec::new(),
         attempts: Vec::new(),
@@ -43,6 +45,7 @@ async fn live(store: &Store, digits: u64) {
     let audit = given::audit(&order, "CREATED");
     let new = NewOrder {
         order: order.clone(),
+        merchant_version: given::MERCHANT_VERSION,
         audit,
     };
     assert_eq!(store.create(new).await.unwrap(), Created::New);

@@ -1,9 +1,14 @@
 //! The processes that are measured: a database of its own, the simulated world, the daemon.
 
 use anyhow::{Context, bail};
+use payhall::config::{self, Environment, Flags};
+use payhall::daemon;
+use payhall::engine::samples;
+use payhall::storage::Store;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The token of the load client.
@@ -106,7 +111,7 @@ pub fn start_daemon(
     std::fs::write(&file, settings)?;
     let file = file.display().to_string();
     let catalogue = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/catalogue");
-    let files: Vec<PathBuf> = ["regions.csv", "billers.csv", "items.csv", "merchants.csv"]
+    let files: Vec<PathBuf> = ["regions.csv", "billers.csv", "items.csv"]
         .iter()
         .map(|name| catalogue.join(name))
         .collect();
@@ -120,9 +125,25 @@ pub fn start_daemon(
             String::from_utf8_lossy(&imported.stderr)
         );
     }
+    bring_merchants_in(Path::new(&file))?;
     let process = Process::start(&["--config", &file, "serve"], &log)?;
     wait_for(address, &log)?;
     Ok((process, address))
+}
+
+/// Two people bring the demo's merchants in; on a runtime of its own, beside the one that measures.
+fn bring_merchants_in(file: &Path) -> anyhow::Result<()> {
+    let config = config::load(Some(file), &Environment::default(), &Flags::default())?.config;
+    let options = daemon::storage_options(&config, &daemon::instance_name());
+    let work = async {
+        let store = Store::open(&options, Arc::new(|_| ()))?;
+        samples::bring_all_in(&store).await?;
+        store.close().await;
+        anyhow::Ok(())
+    };
+    let runtime = tokio::runtime::Runtime::new()?;
+    let done = std::thread::scope(|scope| scope.spawn(move || runtime.block_on(work)).join());
+    done.unwrap_or_else(|_| bail!("bringing the merchants in panicked"))
 }
 
 /// Makes a database on the server and gives its URL.

@@ -32,6 +32,18 @@ named_enum! {
         OrderCancel = "ORDER_CANCEL",
         /// Read exceptions, cases, job runs and merchants: the center's own affairs.
         Oversee = "OVERSEE",
+        /// Read a merchant, within the caller's scope.
+        MerchantRead = "MERCHANT_READ",
+        /// See the persons and accounts of merchants in clear, not masked.
+        MerchantPrivate = "MERCHANT_PRIVATE",
+        /// 经办: register, edit and submit merchants.
+        MerchantEdit = "MERCHANT_EDIT",
+        /// 复核: tick the checklist, approve and reject.
+        MerchantReview = "MERCHANT_REVIEW",
+        /// Suspend merchants.
+        MerchantSuspend = "MERCHANT_SUSPEND",
+        /// Take merchants into operation, resume and close them.
+        MerchantOperate = "MERCHANT_OPERATE",
         /// Propose the decision of a case.
         CaseDecide = "CASE_DECIDE",
         /// Approve a proposed decision.
@@ -59,6 +71,8 @@ impl Right {
             R::Browse | R::Bill | R::OrderRead | R::OrderCreate | R::OrderConfirm => false,
             R::OrderCancel | R::Oversee | R::CaseReject => false,
             R::Login | R::OwnAccount | R::OperatorRead => false,
+            R::MerchantRead | R::MerchantPrivate | R::MerchantEdit | R::MerchantSuspend => false,
+            R::MerchantReview | R::MerchantOperate => true,
             R::CaseDecide | R::CaseApprove | R::OwnCodes | R::OperatorManage => true,
         }
     }
@@ -120,7 +134,9 @@ impl Principal {
             Principal::Anonymous => matches!(right, R::Browse | R::Login),
             Principal::Merchant { .. } => match right {
                 R::Browse | R::Bill | R::OrderRead => true,
-                R::OrderCreate | R::OrderConfirm | R::OrderCancel => true,
+                R::OrderCreate | R::OrderConfirm | R::OrderCancel | R::MerchantRead => true,
+                R::MerchantPrivate | R::MerchantEdit | R::MerchantReview => false,
+                R::MerchantSuspend | R::MerchantOperate => false,
                 R::Oversee | R::CaseDecide | R::CaseApprove | R::CaseReject => false,
                 R::Login | R::OwnAccount | R::OwnCodes => false,
                 R::OperatorRead | R::OperatorManage => false,
@@ -133,6 +149,13 @@ impl Principal {
                 R::Login | R::OwnAccount | R::OwnCodes => true,
                 R::OperatorRead => matches!(role, Role::Auditor | Role::Admin),
                 R::OperatorManage => matches!(role, Role::Admin),
+                R::MerchantRead => true,
+                R::MerchantPrivate => *role != Role::Viewer,
+                R::MerchantSuspend => !matches!(role, Role::Viewer | Role::Auditor),
+                R::MerchantEdit => matches!(role, Role::Operator | Role::Admin),
+                R::MerchantReview | R::MerchantOperate => {
+                    matches!(role, Role::Reviewer | Role::Admin)
+                }
             },
         }
     }

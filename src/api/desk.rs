@@ -66,6 +66,11 @@ impl<'a> Desk<'a> {
         })
     }
 
+    /// Whether the caller has a further right.
+    pub fn may(&self, right: Right) -> bool {
+        self.caller.principal.may(right)
+    }
+
     /// Whose things the caller may see.
     pub fn scope(&self) -> Result<Scope, Problem> {
         self.caller

@@ -7,7 +7,9 @@ use super::types::exception::Exception;
 use super::types::flow::Flow;
 use super::types::invalid;
 use super::types::job_run::JobRun;
+use super::types::merchant::Merchant;
 use super::types::order::Order;
+use crate::domain::ids::MerchantCode;
 use crate::domain::refusal::Refusal;
 use crate::engine::Listing;
 use crate::storage::orders::Page;
@@ -94,6 +96,8 @@ pub(super) enum Kind {
     Case,
     /// Runs of jobs.
     JobRun,
+    /// Merchants.
+    Merchant,
 }
 
 impl Kind {
@@ -104,6 +108,7 @@ impl Kind {
             Kind::Exception => 'e',
             Kind::Case => 'c',
             Kind::JobRun => 'j',
+            Kind::Merchant => 'm',
         }
     }
 
@@ -135,6 +140,7 @@ impl Kind {
                     && number.bytes().all(|b| b.is_ascii_digit())
             }
             Kind::Exception | Kind::JobRun => uuid::Uuid::try_parse(number).is_ok(),
+            Kind::Merchant => MerchantCode::try_new(number).is_ok(),
         }
     }
 }
@@ -145,7 +151,7 @@ macro_rules! connection {
         #[doc = $about]
         #[derive(SimpleObject)]
         pub struct $connection {
-            /// The rows of the page, newest first, each with its cursor.
+            /// The rows of the page in the listing's order, each with its cursor.
             edges: Vec<$edge>,
             /// Where the page stands in the listing.
             page_info: PageInfo,
@@ -204,6 +210,7 @@ node! {
     Exception: crate::domain::exception::Exception,
     Case: crate::domain::case::Case,
     JobRun: crate::domain::job::JobRun,
+    Merchant: crate::domain::merchant::Dossier,
 }
 
 connection!(
@@ -245,6 +252,15 @@ connection!(
     |run| run.run_id.to_string(),
     "A page of runs of jobs, newest first.",
     "A run of a job in a listing."
+);
+
+connection!(
+    Merchant,
+    MerchantConnection,
+    MerchantEdge,
+    |merchant| merchant.code.to_string(),
+    "A page of merchants, by code.",
+    "A merchant in a listing."
 );
 
 /// `has_more` is about the direction of the page; in the other one there is more if a cursor was

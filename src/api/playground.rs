@@ -63,6 +63,17 @@ examples! {
     "case_reject", "复核：驳回", "Checker: reject";
     "job_runs", "任务运行记录", "Job runs";
     "merchants", "渠道商户", "Merchants";
+    "merchant", "查询商户", "One merchant";
+    "merchant_register", "经办：商户登记", "Maker: register a merchant";
+    "merchant_update", "经办：修改商户资料", "Maker: edit a merchant";
+    "merchant_submit", "经办：提交复核", "Maker: submit a merchant";
+    "merchant_check", "复核：核验资料", "Checker: tick an item of the checklist";
+    "merchant_approve", "复核：商户准入", "Checker: approve a merchant";
+    "merchant_reject", "复核：驳回商户", "Checker: reject a merchant";
+    "merchant_activate", "商户启用", "Take a merchant into operation";
+    "merchant_suspend", "商户暂停", "Suspend a merchant";
+    "merchant_resume", "商户恢复", "Resume a merchant";
+    "merchant_close", "商户注销", "Close a merchant";
     "billers", "缴费单位", "Billers";
     "item", "缴费项目", "One item";
     "region", "地区", "One region";

@@ -63,6 +63,8 @@ pub struct ServerConfig {
     pub drain_s: u64,
     /// Connections at once.
     pub connections_max: usize,
+    /// Whether this is a place to try things out, where rules that guard real merchants are loosened.
+    pub sandbox: bool,
 }
 
 /// `[api]`

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 /// Everything that can be paid, where, and through whom. Read-only once built.
 #[derive(Clone, Debug, Default)]
 pub struct Catalogue {
-    /// Grows with each import; replicas reload when it moves.
+    /// Grows with each import and each change of a merchant; replicas reload when it moves.
     pub version: i64,
     regions: BTreeMap<RegionCode, Region>,
     billers: BTreeMap<BillerCode, Biller>,
@@ -18,7 +18,7 @@ pub struct Catalogue {
     places: Vec<Region>,
 }
 
-/// The lists that a catalogue is made of.
+/// The lists that a catalogue is made of, as they are imported. Merchants come in by two people.
 #[derive(Clone, Debug, Default)]
 pub struct CatalogueParts {
     /// Regions.
@@ -27,23 +27,18 @@ pub struct CatalogueParts {
     pub billers: Vec<Biller>,
     /// Items.
     pub items: Vec<Item>,
-    /// Merchants.
-    pub merchants: Vec<Merchant>,
 }
 
 impl CatalogueParts {
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
-        self.regions.is_empty()
-            && self.billers.is_empty()
-            && self.items.is_empty()
-            && self.merchants.is_empty()
+        self.regions.is_empty() && self.billers.is_empty() && self.items.is_empty()
     }
 }
 
 impl Catalogue {
     /// Builds the look-ups. A later entry with the same code replaces an earlier one.
-    pub fn new(version: i64, parts: CatalogueParts) -> Self {
+    pub fn new(version: i64, parts: CatalogueParts, merchants: Vec<Merchant>) -> Self {
         let places = parts
             .regions
             .iter()
@@ -63,11 +58,7 @@ impl Catalogue {
                 .into_iter()
                 .map(|i| (i.code.clone(), i))
                 .collect(),
-            merchants: parts
-                .merchants
-                .into_iter()
-                .map(|m| (m.code.clone(), m))
-                .collect(),
+            merchants: merchants.into_iter().map(|m| (m.code.clone(), m)).collect(),
             places,
         }
     }
@@ -95,11 +86,6 @@ impl Catalogue {
     /// A merchant by code.
     pub fn merchant(&self, code: &MerchantCode) -> Option<&Merchant> {
         self.merchants.get(code)
-    }
-
-    /// All merchants, by code.
-    pub fn merchants(&self) -> impl Iterator<Item = &Merchant> {
-        self.merchants.values()
     }
 
     /// All regions, by code.
@@ -178,6 +164,7 @@ mod tests {
                 items,
                 ..Default::default()
             },
+            Vec::new(),
         );
         let codes = |region: &str| {
             let groups = catalogue.payable(RegionCode::try_new(region).unwrap());

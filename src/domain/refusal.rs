@@ -18,6 +18,32 @@ named_enum! {
         MerchantNotFound = "MERCHANT_NOT_FOUND",
         /// The merchant may not make new orders.
         MerchantSuspended = "MERCHANT_SUSPENDED",
+        /// The merchant is not in operation yet.
+        MerchantNotActive = "MERCHANT_NOT_ACTIVE",
+        /// The merchant has left.
+        MerchantClosed = "MERCHANT_CLOSED",
+        /// The merchant may not sell this item.
+        ItemNotAllowed = "ITEM_NOT_ALLOWED",
+        /// The merchant may not sell where this item is sold.
+        RegionNotAllowed = "REGION_NOT_ALLOWED",
+        /// The amount is above the merchant's limit of an order.
+        OrderLimitExceeded = "ORDER_LIMIT_EXCEEDED",
+        /// The amount does not fit into the merchant's limit of the day.
+        DayLimitExceeded = "DAY_LIMIT_EXCEEDED",
+        /// A merchant of this code is there already.
+        MerchantExists = "MERCHANT_EXISTS",
+        /// The merchant's state does not take the step.
+        MerchantStateConflict = "MERCHANT_STATE_CONFLICT",
+        /// Another person changed the merchant first.
+        MerchantChanged = "MERCHANT_CHANGED",
+        /// The profile was edited since the checker read it.
+        MerchantContentChanged = "MERCHANT_CONTENT_CHANGED",
+        /// The merchant has no submitted profile.
+        MerchantNotSubmitted = "MERCHANT_NOT_SUBMITTED",
+        /// Another checker decided about the profile first.
+        MerchantAlreadyDecided = "MERCHANT_ALREADY_DECIDED",
+        /// Items of the checklist are not ticked.
+        ChecklistIncomplete = "CHECKLIST_INCOMPLETE",
         /// An argument is not what it should be.
         InvalidArgument = "INVALID_ARGUMENT",
         /// The bill number breaks the item's rule.

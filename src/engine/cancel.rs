@@ -36,7 +36,9 @@ impl Engine {
             .on("orderNo")
             .see(order.order_no)
             .into()),
-            Settled::OpenPayment(_) | Settled::Overtaken => Err(not_found(order_no).into()),
+            Settled::OpenPayment(_) | Settled::Overtaken | Settled::Stale | Settled::DayIsFull => {
+                Err(not_found(order_no).into())
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 //! called, in a detached task. A caller that hangs up cancels nothing; one that waits is answered
 //! within the time that the settings promise, with the order as it then stands.
 
-use super::create::{check_amount, check_bill_no};
+use super::create::{Allowance, ROUNDS_MAX, check_amount, check_bill_no};
 use super::settle::{Settled, Step};
 use super::{Actor, Alarm, AlarmKind, Engine, EngineError, Scope};
 use crate::domain::bill::Bill;
@@ -10,11 +10,12 @@ use crate::domain::exception::{AlarmLevel, Exception, Phase, later};
 use crate::domain::flow::{Attempt, Flow, FlowKind, FlowState, Operation};
 use crate::domain::ids::{BillNo, OrderNo};
 use crate::domain::item::{Item, ItemMode};
+use crate::domain::merchant::Merchant;
 use crate::domain::order::{Order, OrderEvent, OrderState, next};
 use crate::domain::outcome::Reply;
 use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::domain::time::Instant;
-use crate::storage::{ExceptionMove, StoreError};
+use crate::storage::{DayLimit, ExceptionMove, Permit, StoreError};
 use crate::upstream::{Adapter, PayCall, QueryCall};
 use backon::{ExponentialBuilder, Retryable};
 use secrecy::SecretString;
@@ -58,35 +59,66 @@ impl Engine {
         actor: &Actor,
     ) -> Result<Confirmed, EngineError> {
         let answer_at = later(self.now(), self.0.options.answer_within);
+        for _ in 0..ROUNDS_MAX {
+            match self.confirm_once(&input, scope, actor, answer_at).await? {
+                Some(confirmed) => return Ok(confirmed),
+                None => drop(self.refresh_catalogue().await?),
+            }
+        }
+        Err(StoreError::GaveWay(format!(
+            "the merchant of order {} changes all the time",
+            input.order_no
+        ))
+        .into())
+    }
+
+    /// None where the order's merchant has changed since it was checked, and nothing was written.
+    async fn confirm_once(
+        &self,
+        input: &ConfirmInput,
+        scope: &Scope,
+        actor: &Actor,
+        answer_at: Instant,
+    ) -> Result<Option<Confirmed>, EngineError> {
         let order = self.order_stored(&input.order_no, scope).await?;
         let order = order.ok_or_else(|| not_found(&input.order_no))?;
         if next(order.state, OrderEvent::Confirmed).is_err() {
-            return standing(order);
+            return standing(order).map(Some);
         }
         if self.now() >= order.expires_at {
-            return self.expire_now(order, actor).await;
+            return self.expire_now(order, actor).await.map(Some);
         }
-        let (item, adapter) = self.check_again(&order, answer_at).await?;
+        let (item, adapter, allowance) = self.check_again(&order, answer_at).await?;
         let flow = self.payment_flow(&order, &item);
         let payment = Payment {
+            permit: permit(&allowance, &flow),
             order,
             flow,
             adapter,
-            credential: input.credential,
+            credential: input.credential.clone(),
         };
         let as_read = payment.order.clone();
         let (began, ended) = self.pay_detached(payment, actor.clone());
         // The wait for our own database is a real one, whatever clock the engine was given. The task goes
         // on; a caller that was kept waiting asks again.
         let Ok(began) = tokio::time::timeout(self.0.options.answer_within, began).await else {
-            return standing(as_read);
+            return standing(as_read).map(Some);
         };
         // No answer means that the task is gone, with the program.
         let began = began.map_err(|_| StoreError::Closed)??;
         let started = match began {
             Settled::Moved(order) => order,
-            Settled::AlreadyThere(order) | Settled::NotAllowed(order) => return standing(order),
+            Settled::AlreadyThere(order) | Settled::NotAllowed(order) => {
+                return standing(order).map(Some);
+            }
             Settled::OpenPayment(first) => return Err(in_progress(&input.order_no, first).into()),
+            Settled::Stale => return Ok(None),
+            Settled::DayIsFull => {
+                let limits = allowance.limits;
+                return Err(limits
+                    .day_is_full(limits.day_minor.unwrap_or_default())
+                    .into());
+            }
             Settled::Overtaken => return Err(not_found(&input.order_no).into()),
         };
         let left = (answer_at - self.now()).to_std().unwrap_or_default();
@@ -94,7 +126,7 @@ impl Engine {
             order = ended => order.ok().flatten().unwrap_or(started),
             () = self.0.clock.sleep(left) => started,
         };
-        standing(order)
+        standing(order).map(Some)
     }
 
     /// Checks everything again that can have changed since the order was made.
@@ -102,10 +134,12 @@ impl Engine {
         &self,
         order: &Order,
         answer_at: Instant,
-    ) -> Result<(Item, Arc<Adapter>), EngineError> {
-        let catalogue = self.catalogue();
-        self.check_merchant(&order.merchant)?;
-        let item = self.payable_item(&catalogue, &order.item)?.clone();
+    ) -> Result<(Item, Arc<Adapter>, Allowance), EngineError> {
+        self.check_merchant(&order.merchant, Merchant::check_state)
+            .await?;
+        let item = self.payable_item(&self.catalogue(), &order.item)?.clone();
+        let allows = |merchant: &Merchant| merchant.check_order(&item, order.amount);
+        let allowance = self.check_merchant(&order.merchant, allows).await?;
         let adapter = self.adapter_of(&item)?;
         check_bill_no(&item, &order.bill_no)?;
         match item.mode {
@@ -119,7 +153,7 @@ impl Engine {
                 })?;
             }
         }
-        Ok((item, adapter))
+        Ok((item, adapter, allowance))
     }
 
     /// The bill from the biller, or a refusal when the caller has to be answered before that. Nothing
@@ -174,6 +208,7 @@ impl Engine {
         self.0.tasks.spawn(async move {
             let mut step = Step::new(OrderEvent::Confirmed, &actor);
             step.start = Some(payment.flow.clone());
+            step.permit = Some(payment.permit);
             let settled = engine.settle(payment.order.clone(), Vec::new(), step).await;
             let started = match &settled {
                 Ok(Settled::Moved(order)) => Some(order.clone()),
@@ -387,6 +422,7 @@ type Ended = oneshot::Receiver<Option<Order>>;
 struct Payment {
     order: Order,
     flow: Flow,
+    permit: Permit,
     adapter: Arc<Adapter>,
     credential: Option<SecretString>,
 }
@@ -398,6 +434,18 @@ impl Payment {
             bill_no: &self.order.bill_no,
             amount: self.flow.amount,
         }
+    }
+}
+
+/// What the merchant allows of a payment that starts with this flow.
+fn permit(allowance: &Allowance, flow: &Flow) -> Permit {
+    let limit = |most_minor| DayLimit {
+        date: flow.business_date,
+        most_minor,
+    };
+    Permit {
+        merchant_version: allowance.version,
+        day: allowance.limits.day_minor.map(limit),
     }
 }
 
@@ -460,7 +508,9 @@ impl Engine {
             Settled::Moved(_)
             | Settled::AlreadyThere(_)
             | Settled::OpenPayment(_)
-            | Settled::Overtaken => Err(Refusal::new(RefusalCode::OrderExpired, message)
+            | Settled::Overtaken
+            | Settled::Stale
+            | Settled::DayIsFull => Err(Refusal::new(RefusalCode::OrderExpired, message)
                 .on("orderNo")
                 .into()),
         }

@@ -1,14 +1,15 @@
 //! Makes an order: idempotent by the merchant's request number.
 
+use super::onboard::not_registered;
 use super::{Actor, Engine, EngineError};
 use crate::domain::exception::later;
 use crate::domain::ids::{BillNo, ItemCode, MerchantCode, RequestNo};
 use crate::domain::item::{Item, ItemMode};
-use crate::domain::merchant::MerchantState;
+use crate::domain::merchant::{Limits, Merchant};
 use crate::domain::money::Money;
 use crate::domain::order::{Order, OrderState, fingerprint};
 use crate::domain::refusal::{Refusal, RefusalCode};
-use crate::storage::{Created, NewOrder, orders};
+use crate::storage::{Created, NewOrder, StoreError, orders};
 
 /// What an order is made of.
 #[derive(Clone, Debug)]
@@ -25,6 +26,24 @@ pub struct CreateInput {
     pub amount: Money,
 }
 
+/// What a merchant allows, as it was checked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Allowance {
+    /// The merchant's version that allows it.
+    pub version: i32,
+    /// Its limits.
+    pub limits: Limits,
+}
+
+/// What stands for a new order when everything is checked.
+struct Checked {
+    merchant_version: i32,
+    bill_ref: Option<String>,
+}
+
+/// How often an order whose merchant changes meanwhile is checked anew.
+pub(super) const ROUNDS_MAX: u32 = 4;
+
 impl Engine {
     /// Makes an order, or answers with the one that the same request made before.
     ///
@@ -32,19 +51,31 @@ impl Engine {
     /// A refusal for anything that is wrong with the request; `REQUEST_CONFLICT` when the request
     /// number was used for other content; a fault when storage fails.
     pub async fn create(&self, input: CreateInput, actor: &Actor) -> Result<Order, EngineError> {
-        match self.check_new(&input).await {
-            Ok(bill_ref) => self.insert(&input, bill_ref, actor).await,
-            Err(EngineError::Refused(refusal)) => self.first_answer(&input, refusal).await,
-            Err(fault) => Err(fault),
+        for _ in 0..ROUNDS_MAX {
+            let made = match self.check_new(&input).await {
+                Ok(checked) => self.insert(&input, checked, actor).await?,
+                Err(EngineError::Refused(refusal)) => {
+                    return self.first_answer(&input, refusal).await;
+                }
+                Err(fault) => return Err(fault),
+            };
+            match made {
+                Some(order) => return Ok(order),
+                None => drop(self.refresh_catalogue().await?),
+            }
         }
+        Err(changes_all_the_time(&input.merchant))
     }
 
-    /// Everything that can be wrong with a new order; gives the reference that binds the bill.
-    async fn check_new(&self, input: &CreateInput) -> Result<Option<String>, EngineError> {
+    /// Everything that can be wrong with a new order; gives what binds the merchant and the bill.
+    async fn check_new(&self, input: &CreateInput) -> Result<Checked, EngineError> {
+        self.check_merchant(&input.merchant, Merchant::check_state)
+            .await?;
         let catalogue = self.catalogue();
-        self.check_merchant(&input.merchant)?;
         let item = self.payable_item(&catalogue, &input.item)?;
         check_bill_no(item, &input.bill_no)?;
+        let allows = |merchant: &Merchant| merchant.check_order(item, input.amount);
+        let allowance = self.check_merchant(&input.merchant, allows).await?;
         let (due, bill_ref) = match item.mode {
             ItemMode::Direct => (None, None),
             ItemMode::Lookup => {
@@ -53,15 +84,20 @@ impl Engine {
             }
         };
         check_amount(item, input.amount, due)?;
-        Ok(bill_ref)
+        Ok(Checked {
+            merchant_version: allowance.version,
+            bill_ref,
+        })
     }
+
+    /// Writes the order; none where its merchant has changed since it was checked.
 
     async fn insert(
         &self,
         input: &CreateInput,
-        bill_ref: Option<String>,
+        checked: Checked,
         actor: &Actor,
-    ) -> Result<Order, EngineError> {
+    ) -> Result<Option<Order>, EngineError> {
         let catalogue = self.catalogue();
         let item = self.payable_item(&catalogue, &input.item)?;
         let now = self.now();
@@ -73,7 +109,7 @@ impl Engine {
             item: input.item.clone(),
             biller: item.biller.clone(),
             bill_no: input.bill_no.clone(),
-            bill_ref,
+            bill_ref: checked.bill_ref,
             amount: input.amount,
             state: OrderState::Created,
             reason: None,
@@ -92,16 +128,18 @@ impl Engine {
             .store
             .create(NewOrder {
                 order: order.clone(),
+                merchant_version: checked.merchant_version,
                 audit,
             })
             .await?
         {
             Created::New => {
                 metrics::counter!("payhall_orders_total", "outcome" => "CREATED").increment(1);
-                Ok(order)
+                Ok(Some(order))
             }
-            Created::Same(first) => Ok(first),
+            Created::Same(first) => Ok(Some(first)),
             Created::Differs(first) => Err(conflict(&first).into()),
+            Created::Stale => Ok(None),
         }
     }
 
@@ -128,24 +166,35 @@ impl Engine {
         }
     }
 
-    /// Refuses a merchant that may not make orders.
-    pub(super) fn check_merchant(&self, code: &MerchantCode) -> Result<(), Refusal> {
-        let catalogue = self.catalogue();
-        let merchant = catalogue.merchant(code).ok_or_else(|| {
-            Refusal::new(
-                RefusalCode::MerchantNotFound,
-                format!("merchant {code} is not registered"),
-            )
-        })?;
-        match merchant.state {
-            MerchantState::Active => Ok(()),
-            MerchantState::Suspended => Err(Refusal::new(
-                RefusalCode::MerchantSuspended,
-                format!("merchant {code} is suspended: it may not make new orders"),
-            )
-            .later()),
+    /// Asks a merchant whether something is allowed. What this replica knows of it may be old: a
+    /// refusal is looked at again with what the database has. (What is allowed by old knowledge is
+    /// refused by the database itself.)
+    pub(super) async fn check_merchant(
+        &self,
+        code: &MerchantCode,
+        check: impl Fn(&Merchant) -> Result<(), Refusal>,
+    ) -> Result<Allowance, EngineError> {
+        let ask = || {
+            let catalogue = self.catalogue();
+            let merchant = catalogue
+                .merchant(code)
+                .ok_or_else(|| not_registered(code))?;
+            check(merchant)?;
+            Ok(Allowance {
+                version: merchant.version,
+                limits: merchant.limits(),
+            })
+        };
+        match ask() {
+            Err(_) if self.refresh_catalogue().await? => Ok(ask()?),
+            answer => answer.map_err(EngineError::Refused),
         }
     }
+}
+
+/// The fault when a merchant never stands still long enough to be checked.
+pub(super) fn changes_all_the_time(code: &MerchantCode) -> EngineError {
+    StoreError::GaveWay(format!("merchant {code} changes all the time")).into()
 }
 
 /// Refuses a bill number that breaks the item's rule, with the hint; nobody is called.

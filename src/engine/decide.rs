@@ -100,7 +100,9 @@ impl Engine {
             Settled::AlreadyThere(order) | Settled::NotAllowed(order) => {
                 Err(does_not_fit(decision, &order).into())
             }
-            Settled::Overtaken => Err(case_changed(case_no).into()),
+            Settled::Overtaken | Settled::Stale | Settled::DayIsFull => {
+                Err(case_changed(case_no).into())
+            }
         }
     }
 

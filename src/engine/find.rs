@@ -1,4 +1,4 @@
-//! Reads orders, flows, exceptions, cases and job runs for whoever may see them: the cache first,
+//! Reads orders, flows, exceptions, cases, merchants and job runs for whoever may see them: the cache first,
 //! then the database. Nothing here decides about money.
 
 use super::{Engine, EngineError};
@@ -8,9 +8,10 @@ use crate::domain::exception::Exception;
 use crate::domain::flow::{Attempt, Flow};
 use crate::domain::ids::{CaseNo, FlowNo, MerchantCode, OrderNo};
 use crate::domain::job::JobRun;
+use crate::domain::merchant::Dossier;
 use crate::domain::order::Order;
 use crate::storage::orders::{Filter, Page};
-use crate::storage::{cases, exceptions, flows, job_runs, orders};
+use crate::storage::{cases, exceptions, flows, job_runs, merchants, orders};
 use uuid::Uuid;
 
 /// Whose things a caller may see.
@@ -238,6 +239,34 @@ impl Engine {
         limit: i64,
     ) -> Result<Listing<Case>, EngineError> {
         let read = move |c: &mut _| cases::list(c, &filter, after.as_ref(), limit + 1);
+        Ok(Listing::cut(self.0.store.browse(read).await?, limit, false))
+    }
+
+    /// A merchant with everything about it, from the database.
+    pub async fn merchant(
+        &self,
+        code: &MerchantCode,
+        scope: &Scope,
+    ) -> Result<Option<Dossier>, EngineError> {
+        if !scope.sees(code) {
+            return Ok(None);
+        }
+        let code = code.clone();
+        Ok(self
+            .0
+            .store
+            .read(move |c| merchants::find(c, &code))
+            .await?)
+    }
+
+    /// A page of merchants, by code.
+    pub async fn merchants(
+        &self,
+        filter: merchants::Filter,
+        after: Option<MerchantCode>,
+        limit: i64,
+    ) -> Result<Listing<Dossier>, EngineError> {
+        let read = move |c: &mut _| merchants::list(c, &filter, after.as_ref(), limit + 1);
         Ok(Listing::cut(self.0.store.browse(read).await?, limit, false))
     }
 

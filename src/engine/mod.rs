@@ -17,9 +17,11 @@ mod hub;
 mod import;
 mod lookup;
 mod numbers;
+mod onboard;
 mod operators;
 mod poll;
 mod reverse;
+pub mod samples;
 mod settle;
 mod timeline;
 
@@ -32,6 +34,7 @@ pub use find::{Listing, Scope};
 pub use hub::Hub;
 pub use import::{ImportError, ImportFile, ImportProblem, ImportReport, import, read_catalogue};
 pub use lookup::LookedUp;
+pub use onboard::Onboarding;
 pub use operators::{
     CodesBegun, Credentials, LoggedIn, NewOperator, Operators, OperatorsParts, PasswordCost,
     Passwords, Seal, Temporary, Visit,
@@ -74,6 +77,8 @@ pub struct EngineOptions {
     pub poll_batch: u32,
     /// How many exceptions are worked on at once.
     pub poll_parallel: usize,
+    /// Whether this is a sandbox, where merchants may be notified over plain http.
+    pub sandbox: bool,
     /// The name of this run of the program: owner of its leases.
     pub instance: String,
 }
@@ -118,6 +123,8 @@ struct Inner {
     options: EngineOptions,
     numbers: Numbers,
     catalogue: RwLock<Arc<Catalogue>>,
+    /// Held while the catalogue is read again, so that many who find it old read it once.
+    refreshing: tokio::sync::Mutex<()>,
 }
 
 /// Who does something, for the audit row.
@@ -175,6 +182,7 @@ impl Engine {
             options: parts.options,
             numbers,
             catalogue: RwLock::new(Arc::new(catalogue)),
+            refreshing: tokio::sync::Mutex::new(()),
         })))
     }
 
@@ -187,11 +195,14 @@ impl Engine {
             .clone()
     }
 
-    /// Reads the catalogue again if somebody imported; true when it changed.
+    /// Reads the catalogue again if somebody imported, or changed a merchant; true when it is another
+    /// than the caller knew.
     pub async fn refresh_catalogue(&self) -> Result<bool, StoreError> {
         let known = self.catalogue().version;
-        if self.0.store.read(catalogue::version).await? == known {
-            return Ok(false);
+        let _alone = self.0.refreshing.lock().await;
+        let current = self.catalogue().version;
+        if self.0.store.read(catalogue::version).await? == current {
+            return Ok(current != known);
         }
         let fresh = Arc::new(self.0.store.read(catalogue::load).await?);
         *self

@@ -62,7 +62,9 @@ impl Polled {
             Settled::Moved(_)
             | Settled::AlreadyThere(_)
             | Settled::NotAllowed(_)
-            | Settled::OpenPayment(_) => Polled::Settled,
+            | Settled::OpenPayment(_)
+            | Settled::Stale
+            | Settled::DayIsFull => Polled::Settled,
         }
     }
 }

@@ -16,7 +16,9 @@ use crate::domain::ids::OrderNo;
 use crate::domain::order::{Order, OrderEvent, OrderState, Transition, flow_after, next};
 use crate::domain::outcome::Receipt;
 use crate::domain::time::Instant;
-use crate::storage::{CaseMove, ExceptionMove, Move, Moved, StoreError, cases, flows, orders};
+use crate::storage::{
+    CaseMove, ExceptionMove, Move, Moved, Permit, StoreError, cases, flows, orders,
+};
 use std::sync::Arc;
 
 /// What is known now, and what goes into the same transaction.
@@ -32,6 +34,8 @@ pub(super) struct Step {
     pub attempts: Vec<Attempt>,
     /// A flow that starts.
     pub start: Option<Flow>,
+    /// For a payment that starts: what its merchant may do.
+    pub permit: Option<Permit>,
     /// What happens to the exception; at rest it is closed unless this says otherwise.
     pub exception: ExceptionMove,
     /// A case that is opened, or decided.
@@ -49,6 +53,7 @@ impl Step {
             receipt: None,
             attempts: Vec::new(),
             start: None,
+            permit: None,
             exception: ExceptionMove::Keep,
             case: CaseMove::Keep,
             actor: actor.clone(),
@@ -76,6 +81,10 @@ pub(super) enum Settled {
     /// The case that was decided, or the exception that was worked on, has been changed by somebody
     /// else; nothing was written.
     Overtaken,
+    /// The merchant has changed since it was checked; nothing was written.
+    Stale,
+    /// The merchant's limit of the day has no room for it; nothing was written.
+    DayIsFull,
 }
 
 impl Settled {
@@ -85,7 +94,9 @@ impl Settled {
             Settled::Moved(order) | Settled::AlreadyThere(order) | Settled::NotAllowed(order) => {
                 Some(order)
             }
-            Settled::OpenPayment(_) | Settled::Overtaken => None,
+            Settled::OpenPayment(_) | Settled::Overtaken | Settled::Stale | Settled::DayIsFull => {
+                None
+            }
         }
     }
 }
@@ -122,6 +133,8 @@ impl Engine {
                             return Ok(Settled::Moved(planned.after.clone()));
                         }
                         Moved::OpenPayment { first } => return Ok(Settled::OpenPayment(first)),
+                        Moved::Stale => return Ok(Settled::Stale),
+                        Moved::DayIsFull => return Ok(Settled::DayIsFull),
                         Moved::Lost => None,
                     }
                 }
@@ -219,6 +232,7 @@ impl Engine {
             before: order.clone(),
             after,
             start: step.start.clone(),
+            permit: step.permit,
             attempts: step.attempts.clone(),
             exception,
             case,

@@ -8,7 +8,7 @@ use super::flows::{FlowRow, insert_attempt};
 use super::orders::OrderRow;
 use super::row::micros;
 use super::schema::{flows, orders};
-use super::{audit, cases, exceptions};
+use super::{audit, cases, exceptions, merchants};
 use crate::domain::audit::ChainHead;
 use crate::domain::flow::Flow;
 use crate::domain::ids::OrderNo;
@@ -44,6 +44,9 @@ pub(super) fn create(
     chain: &mut ChainHead,
     new: &NewOrder,
 ) -> Result<Created, Failure> {
+    if !is_current(c, &new.order, new.merchant_version)? {
+        return found(c, new);
+    }
     let row = OrderRow::from(&new.order);
     let made = super::either!(c, |c| {
         diesel::insert_into(orders::table)
@@ -56,15 +59,23 @@ pub(super) fn create(
         audit::append(c, chain, new.audit.clone())?;
         return Ok(Created::New);
     }
-    found(c, &new.order)
+    found(c, new)
 }
 
-/// The order that a request number made before, compared with what it asks for now.
-pub(super) fn found(c: &mut AnyConnection, asked: &Order) -> Result<Created, Failure> {
+/// Whether an order's merchant still is what was checked.
+fn is_current(c: &mut AnyConnection, order: &Order, version: i32) -> QueryResult<bool> {
+    Ok(merchants::version_of(c, &order.merchant)? == Some(version))
+}
+
+/// Why an order was not made: the one that its request number made before, compared with what it asks
+/// for now; or else its merchant.
+pub(super) fn found(c: &mut AnyConnection, new: &NewOrder) -> Result<Created, Failure> {
+    let asked = &new.order;
     let first = super::orders::find_by_request(c, &asked.merchant, &asked.request_no)?;
     match first {
         Some(first) if first.fingerprint == asked.fingerprint => Ok(Created::Same(first)),
         Some(first) => Ok(Created::Differs(first)),
+        None if !is_current(c, asked, new.merchant_version)? => Ok(Created::Stale),
         None => Err(Failure::Store(StoreError::Unavailable(
             "the first order of this request is not visible yet; ask again".to_owned(),
         ))),
@@ -82,6 +93,17 @@ pub(super) fn move_order(
     {
         return Ok(Moved::OpenPayment { first });
     }
+    let day = match &step.permit {
+        Some(permit) if !is_current(c, &step.before, permit.merchant_version)? => {
+            return Ok(Moved::Stale);
+        }
+        permit => permit.and_then(|permit| permit.day),
+    };
+    if let Some(day) = day
+        && !merchants::count_in(c, &step.before, day)?
+    {
+        return Ok(Moved::DayIsFull);
+    }
     let after = &step.after;
     let written = diesel::update(
         orders::table
@@ -97,6 +119,9 @@ pub(super) fn move_order(
     ))
     .execute(c)?;
     if written == 0 {
+        if let Some(day) = day {
+            merchants::count_out(c, &step.before, day)?;
+        }
         return Ok(Moved::Lost);
     }
     if let Some(flow) = &step.start {

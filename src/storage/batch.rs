@@ -66,6 +66,8 @@ macro_rules! array_statement {
     };
 }
 
+// An order is made only for the merchant that was checked: one that changed meanwhile, so that it may
+// be suspended, has another version.
 array_statement! {
     InsertOrders {
         order_no: String => Text, merchant: String => Text, request_no: String => Text,
@@ -74,10 +76,18 @@ array_statement! {
         amount_minor: i64 => BigInt, currency: String => Text, state: String => Text,
         reason: Option<String> => Nullable<Text>, business_date: NaiveDate => Date,
         expires_at: i64 => BigInt, created_at: i64 => BigInt, updated_at: i64 => BigInt,
-        version: i32 => Integer,
+        version: i32 => Integer, merchant_version: i32 => Integer,
     }
-    insert "orders",
-    ") ON CONFLICT (merchant, request_no) DO NOTHING RETURNING order_no"
+    "INSERT INTO orders (order_no, merchant, request_no, fingerprint, item, biller, bill_no, \
+     bill_ref, amount_minor, currency, state, reason, business_date, expires_at, created_at, \
+     updated_at, version) SELECT v.order_no, v.merchant, v.request_no, v.fingerprint, v.item, \
+     v.biller, v.bill_no, v.bill_ref, v.amount_minor, v.currency, v.state, v.reason, \
+     v.business_date, v.expires_at, v.created_at, v.updated_at, v.version FROM unnest(",
+    ") AS v (order_no, merchant, request_no, fingerprint, item, biller, bill_no, bill_ref, \
+     amount_minor, currency, state, reason, business_date, expires_at, created_at, updated_at, \
+     version, merchant_version) WHERE (SELECT m.version FROM merchants m \
+     WHERE m.code = v.merchant) = v.merchant_version \
+     ON CONFLICT (merchant, request_no) DO NOTHING RETURNING order_no"
 }
 
 // The open payment is looked for by a scalar subquery: EXISTS might be answered from a hash of all open
@@ -87,14 +97,16 @@ array_statement! {
         order_no: String => Text, version_before: i32 => Integer, state_before: String => Text,
         opens: bool => Bool, state: String => Text, reason: Option<String> => Nullable<Text>,
         updated_at: i64 => BigInt, version: i32 => Integer,
+        merchant_version: Option<i32> => Nullable<Integer>,
     }
     "UPDATE orders o SET state = v.state, reason = v.reason, updated_at = v.updated_at, \
      version = v.version FROM unnest(",
-    ") AS v (order_no, version_before, state_before, opens, state, reason, updated_at, version) \
-     WHERE o.order_no = v.order_no AND o.version = v.version_before AND o.state = v.state_before \
+    ") AS v (order_no, version_before, state_before, opens, state, reason, updated_at, version, \
+     merchant_version) WHERE o.order_no = v.order_no AND o.version = v.version_before AND o.state = v.state_before \
      AND (NOT v.opens OR (SELECT x.order_no FROM orders x WHERE x.biller = o.biller \
      AND x.bill_no = o.bill_no AND x.state IN ('PAYING', 'UNKNOWN', 'REVERSING', 'MANUAL') \
-     LIMIT 1) IS NULL) RETURNING o.order_no"
+     LIMIT 1) IS NULL) AND (v.merchant_version IS NULL OR (SELECT m.version FROM merchants m \
+     WHERE m.code = o.merchant) = v.merchant_version) RETURNING o.order_no"
 }
 
 array_statement! {
@@ -146,7 +158,7 @@ pub(super) fn create(
     let mut sorted: Vec<&&NewOrder> = news.iter().collect();
     sorted.sort_by(|a, b| a.order.order_no.cmp(&b.order.order_no));
     for new in sorted {
-        rows.push(OrderRow::from(&new.order));
+        rows.push(OrderRow::from(&new.order), new.merchant_version);
     }
     let made: HashSet<String> = postgres(c)?.load_texts(rows)?;
     news.iter()
@@ -155,7 +167,7 @@ pub(super) fn create(
                 entries.push(new.audit.clone());
                 Ok(Created::New)
             } else {
-                apply::found(c, &new.order)
+                apply::found(c, new)
             }
         })
         .collect()
@@ -172,21 +184,28 @@ pub(super) fn move_orders(
     let done = |step: &&&Move| moved.contains(step.after.order_no.as_str());
     insert_flows(c, steps.iter().filter(done))?;
     conclude_flows(c, steps.iter().filter(done))?;
-    let mut results = Vec::with_capacity(steps.len());
-    for step in steps {
+    let mut results = vec![Moved::Done; steps.len()];
+    let mut singly = Vec::new();
+    for (place, step) in steps.iter().enumerate() {
         if moved.contains(step.after.order_no.as_str()) {
             apply::apply_rest(c, step)?;
             entries.extend(step.audits.iter().cloned());
-            results.push(Moved::Done);
         } else {
-            results.push(apply::move_order(c, chain, step)?);
+            singly.push(place);
         }
+    }
+    // By merchant, so that two writers come to the days of merchants in the same sequence.
+    singly.sort_by_key(|place| &steps[*place].after.merchant);
+    for place in singly {
+        results[place] = apply::move_order(c, chain, steps[place])?;
     }
     Ok(results)
 }
 
+/// Moves what needs nothing but its own row; what counts against a day is done one by one.
 fn update_orders(c: &mut AnyConnection, steps: &[&Move]) -> Result<HashSet<String>, Failure> {
-    let mut sorted: Vec<&&Move> = steps.iter().collect();
+    let counts = |step: &Move| step.permit.is_some_and(|permit| permit.day.is_some());
+    let mut sorted: Vec<&&Move> = steps.iter().filter(|step| !counts(step)).collect();
     sorted.sort_by(|a, b| a.after.order_no.cmp(&b.after.order_no));
     let mut rows = MoveOrders::default();
     for step in sorted {
@@ -199,6 +218,8 @@ fn update_orders(c: &mut AnyConnection, steps: &[&Move]) -> Result<HashSet<Strin
         rows.reason.push(step.after.reason.clone());
         rows.updated_at.push(micros(step.after.updated_at));
         rows.version.push(step.after.version);
+        let checked = step.permit.map(|permit| permit.merchant_version);
+        rows.merchant_version.push(checked);
     }
     postgres(c)?.load_texts(rows)
 }
@@ -284,7 +305,8 @@ impl Runner<'_> {
 }
 
 impl InsertOrders {
-    fn push(&mut self, row: OrderRow) {
+    fn push(&mut self, row: OrderRow, merchant_version: i32) {
+        self.merchant_version.push(merchant_version);
         self.order_no.push(row.order_no);
         self.merchant.push(row.merchant);
         self.request_no.push(row.request_no);

@@ -1,13 +1,11 @@
-//! Regions, billers, items and merchants as rows; read whole, written by imports.
+//! Regions, billers and items as rows; read whole, together with the merchants, written by imports.
 
 use super::error::StoreError;
 use super::row::RowOf;
-use super::schema::{billers, items, marks, merchants, regions};
-use super::{AnyConnection, Tx};
+use super::schema::{billers, items, marks, regions};
+use super::{AnyConnection, Tx, merchants};
 use crate::domain::catalogue::{Catalogue, CatalogueParts};
-use crate::domain::ids::MerchantCode;
 use crate::domain::item::{AmountRule, BillNoRule, Biller, Item};
-use crate::domain::merchant::Merchant;
 use crate::domain::region::{Place, Region, RegionCode};
 use diesel::prelude::*;
 
@@ -30,16 +28,6 @@ struct BillerRow {
     code: String,
     name_zh: String,
     name_en: String,
-}
-
-#[derive(Queryable, Insertable, AsChangeset)]
-#[diesel(table_name = merchants)]
-struct MerchantRow {
-    code: String,
-    name_zh: String,
-    name_en: String,
-    kind: String,
-    state: String,
 }
 
 #[derive(Queryable, Insertable, AsChangeset)]
@@ -138,23 +126,6 @@ impl TryFrom<BillerRow> for Biller {
     }
 }
 
-impl TryFrom<MerchantRow> for Merchant {
-    type Error = StoreError;
-    fn try_from(row: MerchantRow) -> Result<Self, StoreError> {
-        let of = RowOf {
-            table: "merchants",
-            key: &row.code,
-        };
-        Ok(Merchant {
-            code: of.word::<MerchantCode>(&row.code)?,
-            kind: of.word(&row.kind)?,
-            state: of.word(&row.state)?,
-            name_zh: row.name_zh,
-            name_en: row.name_en,
-        })
-    }
-}
-
 /// The version of the catalogue; 0 before the first import.
 pub fn version(c: &mut AnyConnection) -> Result<i64, StoreError> {
     let found = marks::table
@@ -172,9 +143,8 @@ pub fn load(c: &mut AnyConnection) -> Result<Catalogue, StoreError> {
         regions: read(regions::table.load::<RegionRow>(c)?)?,
         billers: read(billers::table.load::<BillerRow>(c)?)?,
         items: read(items::table.load::<ItemRow>(c)?)?,
-        merchants: read(merchants::table.load::<MerchantRow>(c)?)?,
     };
-    Ok(Catalogue::new(version, parts))
+    Ok(Catalogue::new(version, parts, merchants::at_the_desk(c)?))
 }
 
 fn read<R, T: TryFrom<R, Error = StoreError>>(rows: Vec<R>) -> Result<Vec<T>, StoreError> {
@@ -206,24 +176,27 @@ impl Tx<'_> {
         for biller in &parts.billers {
             upsert!(c, billers, biller_row(biller));
         }
-        for merchant in &parts.merchants {
-            upsert!(c, merchants, merchant_row(merchant));
-        }
         for item in &parts.items {
             upsert!(c, items, item_row(item));
         }
-        let next = version(c)? + 1;
-        let mark = (marks::name.eq(VERSION), marks::value.eq(next));
-        super::either!(c, |c| {
-            diesel::insert_into(marks::table)
-                .values(mark)
-                .on_conflict(marks::name)
-                .do_update()
-                .set(marks::value.eq(next))
-                .execute(c)
-        })?;
-        Ok(next)
+        raise_version(c)
     }
+}
+
+/// Raises the version, so that every replica reads the catalogue again.
+pub(super) fn raise_version(c: &mut AnyConnection) -> Result<i64, StoreError> {
+    // Added to where it lies: two changes at once must not come to one number, or a replica would miss
+    // the later one.
+    let mark = (marks::name.eq(VERSION), marks::value.eq(1_i64));
+    super::either!(c, |c| {
+        diesel::insert_into(marks::table)
+            .values(mark)
+            .on_conflict(marks::name)
+            .do_update()
+            .set(marks::value.eq(marks::value + 1_i64))
+            .execute(c)
+    })?;
+    version(c)
 }
 
 fn region_row(region: &Region) -> RegionRow {
@@ -242,16 +215,6 @@ fn biller_row(biller: &Biller) -> BillerRow {
         code: biller.code.to_string(),
         name_zh: biller.name_zh.clone(),
         name_en: biller.name_en.clone(),
-    }
-}
-
-fn merchant_row(merchant: &Merchant) -> MerchantRow {
-    MerchantRow {
-        code: merchant.code.to_string(),
-        name_zh: merchant.name_zh.clone(),
-        name_en: merchant.name_en.clone(),
-        kind: merchant.kind.as_str().to_owned(),
-        state: merchant.state.as_str().to_owned(),
     }
 }
 

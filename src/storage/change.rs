@@ -7,12 +7,15 @@ use crate::domain::exception::Exception;
 use crate::domain::flow::{Attempt, Flow};
 use crate::domain::ids::OrderNo;
 use crate::domain::order::Order;
+use crate::domain::time::BusinessDate;
 
 /// Makes an order.
 #[derive(Clone, Debug)]
 pub struct NewOrder {
     /// The order, in state CREATED.
     pub order: Order,
+    /// The version of the merchant that allows it; any other makes it [`Created::Stale`].
+    pub merchant_version: i32,
     /// Its audit row.
     pub audit: AuditEntry,
 }
@@ -26,6 +29,26 @@ pub enum Created {
     Same(Order),
     /// The merchant's request number had made this order before, with other content.
     Differs(Order),
+    /// The merchant has changed since it was checked; nothing was written.
+    Stale,
+}
+
+/// What lets an order go from made to paying: its merchant, as it was checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Permit {
+    /// The merchant's version; any other makes the move [`Moved::Stale`].
+    pub merchant_version: i32,
+    /// The merchant's limit of the day, where it has one.
+    pub day: Option<DayLimit>,
+}
+
+/// A limit of the day, and the day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DayLimit {
+    /// The business date on which the payment counts.
+    pub date: BusinessDate,
+    /// The most that may be confirmed on it, in minor units.
+    pub most_minor: i64,
 }
 
 /// What a move does to the order's exception.
@@ -62,6 +85,8 @@ pub struct Move {
     pub before: Order,
     /// The order as it is to be: the next version.
     pub after: Order,
+    /// For a payment that starts: what its merchant may do.
+    pub permit: Option<Permit>,
     /// A flow that starts.
     pub start: Option<Flow>,
     /// Flows of the order with their new values: each the next version.
@@ -88,6 +113,10 @@ pub enum Moved {
         /// The order that pays the bill.
         first: OrderNo,
     },
+    /// The merchant has changed since it was checked; nothing was written.
+    Stale,
+    /// The amount does not fit into the merchant's day any more; nothing was written.
+    DayIsFull,
 }
 
 /// Writes what an ask brought when it settled nothing: the calls, and the exception's new counts if

@@ -7,6 +7,7 @@ pub mod catalogue;
 pub mod exceptions;
 pub mod flows;
 pub mod job_runs;
+pub mod merchants;
 pub mod operators;
 pub mod orders;
 pub mod walk;
@@ -24,7 +25,9 @@ mod schema;
 mod view;
 mod writer;
 
-pub use change::{CaseMove, Created, ExceptionMove, Move, Moved, NewOrder, Touch, Touched};
+pub use change::{
+    CaseMove, Created, DayLimit, ExceptionMove, Move, Moved, NewOrder, Permit, Touch, Touched,
+};
 pub use connection::AnyConnection;
 pub use error::StoreError;
 pub use view::View;

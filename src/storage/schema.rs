@@ -5,10 +5,63 @@
 diesel::table! {
     merchants (code) {
         code -> Text,
-        name_zh -> Text,
-        name_en -> Text,
         kind -> Text,
         state -> Text,
+        reason -> Nullable<Text>,
+        registered_at -> BigInt,
+        updated_at -> BigInt,
+        version -> Integer,
+    }
+}
+
+diesel::table! {
+    merchant_revisions (merchant, revision) {
+        merchant -> Text,
+        revision -> Integer,
+        stage -> Text,
+        name_zh -> Text,
+        name_en -> Text,
+        credit_code -> Nullable<Text>,
+        contact_name -> Text,
+        contact_phone -> Text,
+        contact_email -> Text,
+        bank_code -> Nullable<Text>,
+        account_no -> Nullable<Text>,
+        account_holder -> Nullable<Text>,
+        notify_url -> Nullable<Text>,
+        items -> Text,
+        regions -> Text,
+        limit_currency -> Text,
+        order_limit_minor -> Nullable<BigInt>,
+        day_limit_minor -> Nullable<BigInt>,
+        maker -> Text,
+        made_at -> BigInt,
+        submitter -> Nullable<Text>,
+        submitted_at -> Nullable<BigInt>,
+        checker -> Nullable<Text>,
+        decided_at -> Nullable<BigInt>,
+        reason -> Nullable<Text>,
+        approved_hash -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    merchant_checks (merchant, revision, item) {
+        merchant -> Text,
+        revision -> Integer,
+        item -> Text,
+        checked_by -> Text,
+        note -> Text,
+        checked_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    merchant_days (merchant, business_date, currency) {
+        merchant -> Text,
+        business_date -> Date,
+        currency -> Text,
+        confirmed_minor -> BigInt,
     }
 }
 

@@ -68,6 +68,7 @@ impl Pair {
             folder,
         };
         Store::migrate(&pair.database.options("made")).unwrap();
+        given::merchant(&pair.database);
         let store = pair.store("made");
         let mut lives = Lives {
             store: &store,
@@ -196,6 +197,7 @@ pub fn step(order: &Order, action: &str, state: OrderState, at_s: i64) -> Move {
         before: order.clone(),
         audits: vec![audit],
         after,
+        permit: None,
         start: None,
         conclude: Vec::new(),
         attempts: Vec::new(),
@@ -289,6 +291,7 @@ impl Lives<'_> {
         let audit = given::audit(&order, "CREATED");
         let new = NewOrder {
             order: order.clone(),
+            merchant_version: given::MERCHANT_VERSION,
             audit,
         };
         self.store.create(new).await.unwrap();

@@ -12,14 +12,15 @@ use payhall::domain::ids::{AdapterName, BillNo, BillerCode, ItemCode, MerchantCo
 use payhall::domain::item::{
     AmountRule, AmountRuleKind, BillNoRule, Biller, Category, Item, ItemMode,
 };
-use payhall::domain::merchant::{Merchant, MerchantKind, MerchantState};
+use payhall::domain::merchant::MerchantKind;
 use payhall::domain::money::{Currency, Money};
 use payhall::domain::order::{Order, OrderState};
 use payhall::domain::region::RegionCode;
 use payhall::domain::time::BusinessDay;
+use payhall::engine::samples;
 use payhall::engine::{
     Actor, Alarms, Clock, ConfirmInput, CreateInput, Engine, EngineOptions, EngineParts, Hub,
-    ManualClock, Scope, SystemClock,
+    ManualClock, Onboarding, Scope, SystemClock,
 };
 use payhall::sim::{Sim, SimOptions};
 use payhall::storage::{Store, cases, flows, orders};
@@ -58,6 +59,15 @@ impl World {
         let parts = catalogue();
         store
             .solo(move |tx| tx.import_catalogue(&parts))
+            .await
+            .unwrap();
+        let desk = Onboarding::new(store.clone(), Arc::new(SystemClock), false);
+        let (code, kind) = (
+            MerchantCode::try_new("portal").unwrap(),
+            MerchantKind::Channel,
+        );
+        let profile = samples::profile("门户", "Portal", kind);
+        samples::bring_in(&desk, &code, kind, profile)
             .await
             .unwrap();
         let upstreams = upstreams(&sim.url());
@@ -194,6 +204,7 @@ fn options_of_the_house() -> EngineOptions {
         lease: Duration::from_secs(60),
         poll_batch: 100,
         poll_parallel: 16,
+        sandbox: false,
         instance: "center".to_owned(),
     }
 }
@@ -257,13 +268,6 @@ fn catalogue() -> CatalogueParts {
     };
     CatalogueParts {
         billers: items.iter().map(biller).collect(),
-        merchants: vec![Merchant {
-            code: MerchantCode::try_new("portal").unwrap(),
-            name_zh: "门户".to_owned(),
-            name_en: "Portal".to_owned(),
-            kind: MerchantKind::Channel,
-            state: MerchantState::Active,
-        }],
         items,
         ..CatalogueParts::default()
     }

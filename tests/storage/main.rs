@@ -23,12 +23,14 @@ use support::given;
 fn open(database: &TestDatabase, instance: &str) -> Store {
     let options = database.options(instance);
     Store::migrate(&options).unwrap();
+    given::merchant(database);
     Store::open(&options, Arc::new(|_| ())).unwrap()
 }
 
 fn new(order: &Order) -> NewOrder {
     NewOrder {
         order: order.clone(),
+        merchant_version: given::MERCHANT_VERSION,
         audit: given::audit(order, "CREATED"),
     }
 }
@@ -44,6 +46,7 @@ fn to(order: &Order, state: OrderState) -> Move {
         before: order.clone(),
         audits: vec![given::audit(&after, state.as_str())],
         after,
+        permit: None,
         start: None,
         conclude: Vec::new(),
         attempts: Vec::new(),

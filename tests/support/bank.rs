@@ -30,8 +30,10 @@ use far_side::FarSide;
 use inspect::{Declared, Facts};
 use payhall::cache::{Cache, CacheSettings, Snapshot};
 use payhall::domain::exception::AlarmAges;
+use payhall::domain::ids::MerchantCode;
 use payhall::domain::refusal::{Refusal, RefusalCode};
 use payhall::domain::time::BusinessDay;
+use payhall::engine::samples;
 use payhall::engine::{Alarms, Engine};
 use payhall::engine::{EngineError, EngineOptions, EngineParts, Hub};
 use payhall::storage::{AnyConnection, Store, StoreError};
@@ -110,6 +112,7 @@ impl TestBank {
             database,
         };
         let house = bank.open_house(true, Duration::ZERO);
+        bank.wait(bring_merchants_in(&house.engine));
         bank.far.watch_intents_in(house.store.clone());
         bank.houses.push(house);
         bank
@@ -270,6 +273,18 @@ impl Drop for TestBank {
     }
 }
 
+/// Two people bring the town's merchants in.
+async fn bring_merchants_in(engine: &Engine) {
+    let desk = engine.onboarding();
+    for (code, kind) in catalogue::MERCHANTS {
+        let profile = samples::profile(code, code, kind);
+        let code = MerchantCode::try_new(code).expect("a code");
+        let brought = samples::bring_in(&desk, &code, kind, profile);
+        brought.await.expect("the merchant comes in");
+    }
+    engine.refresh_catalogue().await.expect("the catalogue");
+}
+
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -289,6 +304,7 @@ fn engine_options(instance: String) -> EngineOptions {
         lease: LEASE,
         poll_batch: 100,
         poll_parallel: 8,
+        sandbox: false,
         instance,
     }
 }

@@ -30,6 +30,19 @@ pub fn order_no(digits: u64) -> OrderNo {
     OrderNo::try_new(number(digits)).unwrap()
 }
 
+/// The version of the merchant of [`order`].
+pub const MERCHANT_VERSION: i32 = 7;
+
+/// Writes the merchant of [`order`] into a database that nobody brought it into.
+pub fn merchant(database: &super::database::TestDatabase) {
+    let row = format!(
+        "INSERT INTO merchants (code, kind, state, registered_at, updated_at, version) \
+         VALUES ('portal', 'CHANNEL', 'ACTIVE', 0, 0, {MERCHANT_VERSION}) \
+         ON CONFLICT (code) DO NOTHING"
+    );
+    database.execute(&row).expect("the merchant is written");
+}
+
 /// An order that was just made; its bill and request are its own.
 pub fn order(digits: u64) -> Order {
     let item = ItemCode::try_new("sh-telecom-topup").unwrap();

@@ -63,6 +63,7 @@ fn engine_options(instance: &str) -> EngineOptions {
         lease: Duration::from_secs(60),
         poll_batch: 50,
         poll_parallel: 4,
+        sandbox: false,
         instance: instance.to_owned(),
     }
 }

@@ -6,11 +6,14 @@ use super::client::{CHECKER, Client, MAKER, MERCHANT, http_client};
 use super::database::TestDatabase;
 use super::process::{Process, free_address, run, wait_for};
 use super::redis::PrivateRedis;
+use payhall::engine::samples;
+use payhall::storage::Store;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -210,7 +213,7 @@ impl World {
             "import".into(),
         ];
         let catalogue = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/catalogue");
-        for name in ["regions.csv", "billers.csv", "items.csv", "merchants.csv"] {
+        for name in ["regions.csv", "billers.csv", "items.csv"] {
             arguments.push(catalogue.join(name).display().to_string());
         }
         let imported = run(&arguments);
@@ -219,6 +222,22 @@ impl World {
             imported.status.success(),
             "the catalogue was refused: {said}"
         );
+        self.bring_merchants_in();
+    }
+
+    /// Two people bring the demo's merchants in; on a runtime of its own, since a test may be on one.
+    fn bring_merchants_in(&self) {
+        let options = self.database.options("onboarding");
+        let work = async {
+            let store = Store::open(&options, Arc::new(|_| ())).expect("the store");
+            let brought = samples::bring_all_in(&store).await;
+            brought.expect("the merchants come in");
+            store.close().await;
+        };
+        std::thread::scope(|scope| {
+            let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+            scope.spawn(move || runtime.block_on(work));
+        });
     }
 
     /// Starts a daemon and waits until it serves.

@@ -4,6 +4,7 @@
 mod bill;
 mod browse;
 mod case_decisions;
+mod merchants;
 mod operator_accounts;
 mod operator_sessions;
 mod order_mutations;
@@ -23,6 +24,7 @@ pub struct Query(
     orders::OrdersQuery,
     overview::OverviewQuery,
     operator_accounts::OperatorsQuery,
+    merchants::MerchantQuery,
 );
 
 /// Doing. A document holds one of these at most. Expected refusals are in `userErrors`.
@@ -32,4 +34,5 @@ pub struct Mutation(
     case_decisions::CaseMutation,
     operator_sessions::SessionMutation,
     operator_accounts::OperatorMutation,
+    merchants::MerchantMutation,
 );

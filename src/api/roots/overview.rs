@@ -1,4 +1,4 @@
-//! The center's own affairs, for operators: exceptions, cases, job runs, merchants.
+//! The center's own affairs, for operators: exceptions, cases, job runs.
 
 use crate::api::auth::Right;
 use crate::api::desk::Desk;
@@ -8,7 +8,6 @@ use crate::api::paging::{
 };
 use crate::api::types::case::{Case, CaseState};
 use crate::api::types::exception::Phase;
-use crate::api::types::merchant::Merchant;
 use crate::api::types::order::OrderFilter;
 use crate::api::types::{invalid, parse};
 use crate::domain::case;
@@ -87,14 +86,6 @@ impl OverviewQuery {
         Ok(CaseConnection::new(&page, listing.map_err(Problem::from)?))
     }
 
-    /// All merchants by code; operators only.
-    #[graphql(complexity = "10 + child_complexity")]
-    async fn merchants(&self, ctx: &Context<'_>) -> Result<Vec<Merchant>> {
-        let desk = Desk::open(ctx, Right::Oversee)?;
-        let catalogue = desk.engine.catalogue();
-        Ok(catalogue.merchants().cloned().map(Merchant).collect())
-    }
-
     /// Runs of scheduled jobs, newest first; operators only.
     #[graphql(complexity = "cost(first, None, child_complexity)")]
     async fn job_runs(
@@ -134,7 +125,11 @@ fn such(orders: Option<OrderFilter>) -> Result<orders::Filter, Problem> {
     filter.map_err(Problem::Refused)
 }
 
-fn forward(kind: Kind, first: Option<i32>, after: Option<String>) -> Result<Page, Problem> {
+pub(super) fn forward(
+    kind: Kind,
+    first: Option<i32>,
+    after: Option<String>,
+) -> Result<Page, Problem> {
     let args = PageArgs {
         first,
         after,

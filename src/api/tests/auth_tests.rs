@@ -35,6 +35,12 @@ fn the_table_of_rights() {
         (Right::OrderConfirm, "CW"),
         (Right::OrderCancel, "CWoa"),
         (Right::Oversee, "vorau"),
+        (Right::MerchantRead, "CWvorau"),
+        (Right::MerchantPrivate, "orau"),
+        (Right::MerchantEdit, "oa"),
+        (Right::MerchantReview, "ra"),
+        (Right::MerchantSuspend, "ora"),
+        (Right::MerchantOperate, "ra"),
         (Right::CaseDecide, "oa"),
         (Right::CaseApprove, "ra"),
         (Right::CaseReject, "ra"),
@@ -64,6 +70,8 @@ fn what_needs_a_fresh_session() {
         .filter(|r| r.needs_fresh())
         .collect();
     let expected = [
+        Right::MerchantReview,
+        Right::MerchantOperate,
         Right::CaseDecide,
         Right::CaseApprove,
         Right::OwnCodes,

@@ -4,6 +4,7 @@
 mod cases;
 mod examples;
 mod http;
+mod merchants;
 mod operators;
 mod orders;
 mod reading;

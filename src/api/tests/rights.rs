@@ -24,6 +24,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("exceptions", "vorAu", "exceptions"),
     ("case", "vorAu", "case"),
     ("cases", "vorAu", "cases"),
+    ("merchant", "abwgvorAu", "merchant"),
     ("merchants", "vorAu", "merchants"),
     ("jobRuns", "vorAu", "job_runs"),
     ("orderCreate", "abwg", "order_create"),
@@ -49,6 +50,16 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("operatorResetPassword", "A", "operator_reset_password"),
     ("operatorDisable", "A", "operator_disable"),
     ("operatorEnable", "A", "operator_enable"),
+    ("merchantRegister", "oA", "merchant_register"),
+    ("merchantUpdate", "oA", "merchant_update"),
+    ("merchantSubmit", "oA", "merchant_submit"),
+    ("merchantCheck", "rA", "merchant_check"),
+    ("merchantApprove", "rA", "merchant_approve"),
+    ("merchantReject", "rA", "merchant_reject"),
+    ("merchantActivate", "rA", "merchant_activate"),
+    ("merchantSuspend", "orA", "merchant_suspend"),
+    ("merchantResume", "rA", "merchant_resume"),
+    ("merchantClose", "rA", "merchant_close"),
 ];
 
 const CALLERS: [(char, Option<&str>); 10] = [

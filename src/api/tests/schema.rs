@@ -97,6 +97,8 @@ async fn enums_are_spelled_like_the_database() {
         case::Decision as "Decision",
         merchant::MerchantKind as "MerchantKind",
         merchant::MerchantState as "MerchantState",
+        merchant::Stage as "MerchantStage",
+        merchant::CheckItem as "MerchantCheckItem",
         job::JobRunState as "JobRunState",
         operator::Role as "Role",
         operator::OperatorState as "OperatorState",

@@ -9,7 +9,7 @@ use crate::domain::ids::{AdapterName, BillNo, BillerCode, ItemCode, MerchantCode
 use crate::domain::item::{
     AmountRule, AmountRuleKind, BillNoRule, Biller, Category, Item, ItemMode,
 };
-use crate::domain::merchant::{Merchant, MerchantKind, MerchantState};
+use crate::domain::merchant::{MerchantKind, MerchantVerb};
 use crate::domain::money::{Currency, Money};
 use crate::domain::operator::Role;
 use crate::domain::outcome::{Cause, Receipt, Reply};
@@ -17,8 +17,8 @@ use crate::domain::region::{Place, Region, RegionCode, RegionLevel};
 use crate::domain::retry::{Ladder, Rung};
 use crate::domain::time::BusinessDay;
 use crate::engine::{
-    Actor, Alarms, Engine, EngineOptions, EngineParts, Hub, ManualClock, Operators, OperatorsParts,
-    PasswordCost, Passwords,
+    Actor, Alarms, Engine, EngineOptions, EngineParts, Hub, ManualClock, Onboarding, Operators,
+    OperatorsParts, PasswordCost, Passwords, samples,
 };
 use crate::storage::{Committed, StorageOptions, Store};
 use crate::upstream::{
@@ -46,6 +46,8 @@ pub const OPERATOR: &str = "token-of-olga-operator";
 pub const REVIEWER: &str = "token-of-rudi-reviewer";
 pub const ADMIN: &str = "token-of-anna-admin";
 pub const AUDITOR: &str = "token-of-ada-auditor";
+/// Olga, after she was made a reviewer.
+pub const PROMOTED: &str = "token-of-olga-promoted";
 
 /// A bank that answers what it is told to; untold, it pays, and knows nothing when it is asked.
 #[derive(Default)]
@@ -203,6 +205,7 @@ impl World {
             .solo(move |tx| tx.import_catalogue(&parts))
             .await
             .unwrap();
+        bring_merchants_in(&store).await;
         let bank = Arc::new(Bank::default());
         let clock = ManualClock::new("2026-11-22T04:00:00Z".parse().unwrap());
         let stop = CancellationToken::new();
@@ -385,6 +388,7 @@ fn engine_options() -> EngineOptions {
         lease: Duration::from_secs(60),
         poll_batch: 10,
         poll_parallel: 2,
+        sandbox: false,
         instance: "test".into(),
     }
 }
@@ -437,6 +441,7 @@ fn tokens() -> Tokens {
         (REVIEWER, operator("rudi", Role::Reviewer)),
         (ADMIN, operator("anna", Role::Admin)),
         (AUDITOR, operator("ada", Role::Auditor)),
+        (PROMOTED, operator("olga", Role::Reviewer)),
     ];
     let entries = entries.map(|(token, who)| (SecretString::from(token), who));
     Tokens::try_new(entries).unwrap()
@@ -449,13 +454,6 @@ fn catalogue() -> CatalogueParts {
         name_zh: name.into(),
         name_en: name.into(),
         place: place.map(|(latitude, longitude)| Place::parse(latitude, longitude).unwrap()),
-    };
-    let merchant = |code: &str, kind, state| Merchant {
-        code: MerchantCode::try_new(code).unwrap(),
-        name_zh: code.into(),
-        name_en: code.into(),
-        kind,
-        state,
     };
     let shenzhen = Some(("22.5431", "114.0579"));
     let shanghai = Some(("31.2304", "121.4737"));
@@ -475,13 +473,31 @@ fn catalogue() -> CatalogueParts {
             item("phone", Category::Telecom, ItemMode::Direct, true),
             item("off", Category::Gas, ItemMode::Direct, false),
         ],
-        merchants: vec![
-            merchant("alpha", MerchantKind::Channel, MerchantState::Active),
-            merchant("beta", MerchantKind::Channel, MerchantState::Active),
-            merchant("app", MerchantKind::Own, MerchantState::Active),
-            merchant("gone", MerchantKind::Channel, MerchantState::Suspended),
-        ],
     }
+}
+
+/// The merchants of the tokens, by two people who have no token. One of them is suspended.
+async fn bring_merchants_in(store: &Store) {
+    let clock = ManualClock::new("2026-11-22T03:00:00Z".parse().unwrap());
+    let desk = Onboarding::new(store.clone(), Arc::new(clock), false);
+    for (code, kind) in [
+        ("alpha", MerchantKind::Channel),
+        ("beta", MerchantKind::Channel),
+        ("app", MerchantKind::Own),
+        ("gone", MerchantKind::Channel),
+    ] {
+        let profile = samples::profile(code, code, kind);
+        let code = MerchantCode::try_new(code).unwrap();
+        samples::bring_in(&desk, &code, kind, profile)
+            .await
+            .unwrap();
+    }
+    let (gone, who) = (
+        MerchantCode::try_new("gone").unwrap(),
+        samples::person("operator:ann"),
+    );
+    let suspended = desk.switch(&gone, MerchantVerb::Suspend, "it has not paid", &who);
+    suspended.await.unwrap();
 }
 
 fn item(code: &str, category: Category, mode: ItemMode, enabled: bool) -> Item {

@@ -19,6 +19,33 @@ pub enum RefusalCode {
     MerchantNotFound,
     /// The merchant may not make new orders.
     MerchantSuspended,
+    /// The merchant is not in operation yet.
+    MerchantNotActive,
+    /// The merchant has left and makes no orders any more.
+    MerchantClosed,
+    /// The merchant may not sell this item.
+    ItemNotAllowed,
+    /// The merchant may not sell in any region that this item is for.
+    RegionNotAllowed,
+    /// The amount is above what one order of this merchant may be over, or in another currency than its
+    /// limits.
+    OrderLimitExceeded,
+    /// The merchant may not confirm that much on this business date any more.
+    DayLimitExceeded,
+    /// A merchant of this code is there already.
+    MerchantExists,
+    /// The merchant's state does not take the step; `message` names the state.
+    MerchantStateConflict,
+    /// Another person changed the merchant since it was read; read it again.
+    MerchantChanged,
+    /// The profile was edited since the checker read it: the hash is another. Read it again.
+    MerchantContentChanged,
+    /// There is no submitted profile to check.
+    MerchantNotSubmitted,
+    /// Another checker decided about this very profile first.
+    MerchantAlreadyDecided,
+    /// Items of the checklist are not ticked for this content; `message` names them.
+    ChecklistIncomplete,
     /// An argument is not what it should be; `field` names it and `message` tells the rule.
     InvalidArgument,
     /// The bill number breaks the item's rule; nobody was called.

@@ -1,4 +1,4 @@
-//! Takes regions, billers, items and merchants over from CSV files: all of them or nothing.
+//! Takes regions, billers and items over from CSV files: all of them or nothing.
 //!
 //! Two steps. [`read_catalogue`] turns the files into records and tells everything that is wrong
 //! with them at once, each thing with file, line, column and reason; it touches no database.
@@ -102,8 +102,6 @@ pub struct ImportReport {
     pub billers: usize,
     /// Items in the files.
     pub items: usize,
-    /// Merchants in the files.
-    pub merchants: usize,
 }
 
 impl fmt::Display for ImportReport {
@@ -113,12 +111,10 @@ impl fmt::Display for ImportReport {
             regions,
             billers,
             items,
-            merchants,
         } = self;
         write!(
             f,
-            "catalogue version {version}: {regions} regions, {billers} billers, {items} items, \
-             {merchants} merchants"
+            "catalogue version {version}: {regions} regions, {billers} billers, {items} items"
         )
     }
 }
@@ -169,7 +165,6 @@ pub async fn import(
             regions: parts.regions.len(),
             billers: parts.billers.len(),
             items: parts.items.len(),
-            merchants: parts.merchants.len(),
         };
         tx.audit(AuditEntry {
             at: now,

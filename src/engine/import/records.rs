@@ -5,9 +5,8 @@ use super::items::read_item;
 use super::regions::read_region;
 use super::sheet::{Kind, Problems, Sheet};
 use crate::domain::catalogue::{Catalogue, CatalogueParts};
-use crate::domain::ids::{AdapterName, BillerCode, ItemCode, MerchantCode};
+use crate::domain::ids::{AdapterName, BillerCode, ItemCode};
 use crate::domain::item::Biller;
-use crate::domain::merchant::{Merchant, MerchantKind, MerchantState};
 use crate::domain::region::RegionCode;
 use std::collections::HashMap;
 
@@ -21,7 +20,6 @@ pub(super) struct Reader<'a> {
     regions: HashMap<RegionCode, Spot>,
     billers: HashMap<BillerCode, Spot>,
     items: HashMap<ItemCode, Spot>,
-    merchants: HashMap<MerchantCode, Spot>,
     references: Vec<Reference>,
 }
 
@@ -39,7 +37,6 @@ impl<'a> Reader<'a> {
             regions: HashMap::new(),
             billers: HashMap::new(),
             items: HashMap::new(),
-            merchants: HashMap::new(),
             references: Vec::new(),
         }
     }
@@ -71,10 +68,6 @@ impl<'a> Reader<'a> {
                     let (seen, named) = (&mut self.items, &mut self.references);
                     let item = read_item(&mut cells, seen, self.adapters, named);
                     self.parts.items.extend(item);
-                }
-                Kind::Merchant => {
-                    let merchant = read_merchant(&mut cells, &mut self.merchants);
-                    self.parts.merchants.extend(merchant);
                 }
             }
         }
@@ -121,24 +114,5 @@ fn read_biller(cells: &mut Cells<'_>, seen: &mut HashMap<BillerCode, Spot>) -> O
         code,
         name_zh: name_zh?,
         name_en: name_en?,
-    })
-}
-
-fn read_merchant(
-    cells: &mut Cells<'_>,
-    seen: &mut HashMap<MerchantCode, Spot>,
-) -> Option<Merchant> {
-    let code: Option<MerchantCode> = cells.code("code", "a merchant's code");
-    let (name_zh, name_en) = (cells.text("name_zh"), cells.text("name_en"));
-    let kind = cells.one_of("merchant_kind", MerchantKind::ALL, MerchantKind::as_str);
-    let state = cells.one_of("state", MerchantState::ALL, MerchantState::as_str);
-    let code = code?;
-    cells.once(code.clone(), seen);
-    Some(Merchant {
-        code,
-        name_zh: name_zh?,
-        name_en: name_en?,
-        kind: kind?,
-        state: state?,
     })
 }

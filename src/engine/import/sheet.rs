@@ -18,11 +18,10 @@ pub(super) enum Kind {
     Region,
     Biller,
     Item,
-    Merchant,
 }
 
 impl Kind {
-    const ALL: [Kind; 4] = [Kind::Region, Kind::Biller, Kind::Item, Kind::Merchant];
+    const ALL: [Kind; 3] = [Kind::Region, Kind::Biller, Kind::Item];
 
     /// The word in the column `kind`.
     pub fn as_str(self) -> &'static str {
@@ -30,7 +29,6 @@ impl Kind {
             Kind::Region => "region",
             Kind::Biller => "biller",
             Kind::Item => "item",
-            Kind::Merchant => "merchant",
         }
     }
 
@@ -66,14 +64,6 @@ impl Kind {
                 "adapter",
                 "coverage",
                 "enabled",
-            ],
-            Kind::Merchant => &[
-                "kind",
-                "code",
-                "name_zh",
-                "name_en",
-                "merchant_kind",
-                "state",
             ],
         }
     }
@@ -249,7 +239,12 @@ fn kind_of(file: &str, header: &Row, rows: &[Row], problems: &mut Problems) -> O
     let word = first.cells.get(place).unwrap_or("");
     let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == word);
     if kind.is_none() {
-        let reason = format!("{word:?} is not region, biller, item or merchant");
+        let reason = match word {
+            "merchant" => "merchants are not imported: two people register and approve them \
+                           (docs/MERCHANTS.md)"
+                .to_owned(),
+            _ => format!("{word:?} is not region, biller or item"),
+        };
         problems.add(file, first.line, Some("kind"), reason);
     }
     kind

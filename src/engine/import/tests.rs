@@ -8,7 +8,6 @@ use crate::domain::region::{RegionCode, nearest};
 const REGIONS: &str = include_str!("../../../deploy/catalogue/regions.csv");
 const BILLERS: &str = include_str!("../../../deploy/catalogue/billers.csv");
 const ITEMS: &str = include_str!("../../../deploy/catalogue/items.csv");
-const MERCHANTS: &str = include_str!("../../../deploy/catalogue/merchants.csv");
 
 fn file(name: &str, bytes: impl Into<Vec<u8>>) -> ImportFile {
     ImportFile {
@@ -22,7 +21,6 @@ fn shipped() -> Vec<ImportFile> {
         file("regions.csv", REGIONS),
         file("billers.csv", BILLERS),
         file("items.csv", ITEMS),
-        file("merchants.csv", MERCHANTS),
     ]
 }
 
@@ -43,7 +41,7 @@ fn parts() -> CatalogueParts {
 
 /// What is said about one file that comes onto the shipped catalogue.
 fn said(name: &str, bytes: impl Into<Vec<u8>>) -> Vec<String> {
-    let known = Catalogue::new(1, parts());
+    let known = Catalogue::new(1, parts(), Vec::new());
     match read_catalogue(vec![file(name, bytes)], &known, &adapters()) {
         Ok(parts) => panic!("{name} was taken: {parts:?}"),
         Err(error) => error.to_string().lines().map(str::to_owned).collect(),
@@ -63,19 +61,6 @@ fn the_shipped_files_are_good() {
     let parts = parts();
     let counts = (parts.regions.len(), parts.billers.len(), parts.items.len());
     assert_eq!(counts, (399, 5, 5));
-    let merchants: Vec<String> = parts
-        .merchants
-        .iter()
-        .map(|merchant| format!("{} {} {}", merchant.code, merchant.kind, merchant.state))
-        .collect();
-    assert_eq!(
-        merchants,
-        [
-            "bank-app OWN ACTIVE",
-            "portal CHANNEL ACTIVE",
-            "citylife CHANNEL ACTIVE"
-        ]
-    );
     let topup = item(&parts, "sh-telecom-topup");
     assert_eq!(topup.amount_rule.min_minor, Some(100));
     assert_eq!(topup.amount_rule.max_minor, Some(50_000));
@@ -110,7 +95,7 @@ fn what_a_spreadsheet_writes_is_read() {
 
 #[test]
 fn what_is_named_may_be_in_the_files_or_there_already() {
-    let known = Catalogue::new(1, parts());
+    let known = Catalogue::new(1, parts(), Vec::new());
     let only_items = vec![file("items.csv", ITEMS)];
     assert!(read_catalogue(only_items.clone(), &known, &adapters()).is_ok());
     let error = read(only_items).unwrap_err();
@@ -150,11 +135,16 @@ fn a_bad_file_is_refused_with_line_and_reason() {
         ),
         (
             b"kind,code\nbillers,b\n",
-            "2: kind: \"billers\" is not region, biller, item or merchant",
+            "2: kind: \"billers\" is not region, biller or item",
+        ),
+        (
+            b"kind,code,name_zh,name_en\nmerchant,c,x,y\n",
+            "2: kind: merchants are not imported: two people register and approve them \
+             (docs/MERCHANTS.md)",
         ),
         (
             b"kind,code,name_zh,name_en\n\n\n,b,x,y\n",
-            "4: kind: \"\" is not region, biller, item or merchant",
+            "4: kind: \"\" is not region, biller or item",
         ),
         (
             b"kind,code,name_zh\nbiller,b,x\n",
@@ -443,29 +433,6 @@ fn an_item_keeps_every_rule() {
             [format!("bad.csv:2: {wanted}")],
             "{bad}"
         );
-    }
-}
-
-#[test]
-fn a_merchant_is_of_a_known_kind_and_state() {
-    let table = [
-        (
-            "OWN",
-            "own",
-            "merchant_kind: \"own\" is none of CHANNEL, OWN",
-        ),
-        (
-            "ACTIVE",
-            "CLOSED",
-            "state: \"CLOSED\" is none of ACTIVE, SUSPENDED",
-        ),
-        ("bank-app", "", "code: the cell is empty"),
-    ];
-    let mut lines = MERCHANTS.lines();
-    let (header, first) = (lines.next().unwrap(), lines.next().unwrap());
-    for (good, bad, wanted) in table {
-        let text = format!("{header}\n{}\n", first.replacen(good, bad, 1));
-        assert_eq!(said("bad.csv", text), [format!("bad.csv:2: {wanted}")]);
     }
 }
 

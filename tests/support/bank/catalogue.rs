@@ -4,16 +4,22 @@
 use super::far_side::{Desk, FarSide, Window};
 use payhall::domain::catalogue::CatalogueParts;
 use payhall::domain::exception::DoubtRules;
-use payhall::domain::ids::{AdapterName, BillerCode, ItemCode, MerchantCode};
+use payhall::domain::ids::{AdapterName, BillerCode, ItemCode};
 use payhall::domain::item::{AmountRule, AmountRuleKind, BillNoRule, Biller, Category};
 use payhall::domain::item::{Item, ItemMode};
-use payhall::domain::merchant::{Merchant, MerchantKind, MerchantState};
+use payhall::domain::merchant::MerchantKind;
 use payhall::domain::money::Currency;
 use payhall::domain::region::{Region, RegionCode, RegionLevel};
 use payhall::domain::retry::Ladder;
 use payhall::upstream::{Adapter, Upstreams};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// The merchants by code.
+pub const MERCHANTS: [(&str, MerchantKind); 2] = [
+    ("portal", MerchantKind::Channel),
+    ("app", MerchantKind::Own),
+];
 
 /// The windows by adapter name.
 const WINDOWS: [(&str, Window); 3] = [
@@ -151,10 +157,6 @@ pub fn parts() -> CatalogueParts {
                 "P[0-9]{4}",
             ),
         ],
-        merchants: vec![
-            merchant("portal", MerchantKind::Channel),
-            merchant("app", MerchantKind::Own),
-        ],
     }
 }
 
@@ -191,15 +193,5 @@ fn item(
         adapter: AdapterName::try_new(adapter).unwrap(),
         coverage: vec![region()],
         enabled: true,
-    }
-}
-
-fn merchant(code: &str, kind: MerchantKind) -> Merchant {
-    Merchant {
-        code: MerchantCode::try_new(code).unwrap(),
-        name_zh: code.to_owned(),
-        name_en: code.to_owned(),
-        kind,
-        state: MerchantState::Active,
     }
 }

@@ -6,7 +6,7 @@ use payhall::domain::case::{Case, CaseState, Decision};
 use payhall::domain::exception::Exception;
 use payhall::domain::flow::{Flow, FlowKind, Operation};
 use payhall::domain::ids::{BillNo, ItemCode, MerchantCode, OrderNo, RequestNo};
-use payhall::domain::merchant::MerchantState;
+use payhall::domain::merchant::{MerchantState, MerchantVerb};
 use payhall::domain::money::{Currency, Money};
 use payhall::domain::order::{Order, OrderState};
 use payhall::domain::refusal::Refusal;
@@ -204,17 +204,18 @@ impl TestBank {
         refused(self.wait(step))
     }
 
-    /// Imports a changed state of a merchant, as an operator does.
+    /// Suspends a merchant, or lets it make orders again, as an operator does at the first program. No
+    /// other program is told.
     pub fn set_merchant(&self, code: &str, state: MerchantState) {
-        let mut parts = catalogue::parts();
-        parts
-            .merchants
-            .retain(|merchant| merchant.code.as_str() == code);
-        parts
-            .merchants
-            .iter_mut()
-            .for_each(|merchant| merchant.state = state);
-        self.import(parts);
+        let verb = match state {
+            MerchantState::Active => MerchantVerb::Resume,
+            MerchantState::Suspended => MerchantVerb::Suspend,
+            other => panic!("a test bank has no way to {other}"),
+        };
+        let code = MerchantCode::try_new(code).expect("a code");
+        let (desk, who) = (self.engine().onboarding(), operator("ann"));
+        let switched = desk.switch(&code, verb, "said so", &who);
+        self.wait(switched).expect("the merchant's new state");
     }
 
     /// Imports an item that is on or off.
