@@ -33,6 +33,6 @@ bench: libpq servers
 libpq:
 	@deploy/install.sh libpq $(FEATURES)
 
-# The servers that the tests start for themselves.
+# The servers and clients that the tests start for themselves.
 servers:
 	@deploy/install.sh servers

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the Makefile needs and this machine lacks, from the system's own packages:
 #   deploy/install.sh libpq [FEATURES]   PostgreSQL's client library with its headers
-#   deploy/install.sh servers            PostgreSQL and Redis, for the tests and the benchmark
+#   deploy/install.sh servers            PostgreSQL, Redis and the clients' languages, for the tests and
+#                                        the benchmark
 # Does nothing where everything is there already.
 set -euo pipefail
 
@@ -37,6 +38,10 @@ servers)
     if [ -z "${PAYHALL_TEST_REDIS_URL:-}" ] && ! command -v redis-server >/dev/null; then
         missing+=(redis-server)
     fi
+    # Clients in other languages, and the commands that the documents tell people to type.
+    python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing+=(python3-venv)
+    command -v npm >/dev/null || missing+=(npm)
+    command -v curl >/dev/null || missing+=(curl)
     [ ${#missing[@]} = 0 ] || apt_install "${missing[@]}"
     ;;
 *)

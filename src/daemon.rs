@@ -16,12 +16,13 @@ use crate::config::{CallerConfig, CallerRole, Config};
 use crate::domain::merchant::MerchantKind;
 use crate::domain::operator::Role;
 use crate::engine::{
-    Alarms, Engine, EngineOptions, EngineParts, Hub, Operators, OperatorsParts, PasswordCost,
-    Passwords, Seal, SystemClock,
+    Alarms, Clock, Engine, EngineOptions, EngineParts, Hub, Operators, OperatorsParts,
+    PasswordCost, Passwords, SystemClock,
 };
 use crate::jobs::{Driver, JobTable, Metronome};
 use crate::storage::{Committed, StorageOptions, Store, catalogue, exceptions, orders};
 use crate::telemetry::Metrics;
+use crate::trust::Masters;
 use crate::upstream::{Upstreams, Webhook};
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
@@ -32,6 +33,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use zeroize::Zeroizing;
 
 mod claim;
 
@@ -100,7 +102,8 @@ impl Daemon {
         }
         let addr = claim.addr()?;
         let instance = instance_name();
-        let cache = Cache::open(&config.cache).context("the cache cannot be opened")?;
+        let cache =
+            Cache::open(&config.cache, SystemClock.now()).context("the cache cannot be opened")?;
         let hub = Hub::default();
         let options = storage_options(config, &instance);
         let store = open_store(options, cache.clone(), hub.clone()).await?;
@@ -115,12 +118,17 @@ impl Daemon {
             alarms: Alarms::new(webhook(config)?, tasks.clone()),
             tasks: tasks.clone(),
             stop: stop.clone(),
+            masters: masters(config)?,
             options: engine_options(config, &instance),
             random: rand::random(),
         })
         .await
         .context("the catalogue cannot be read")?;
         take_over(&engine).await?;
+        engine
+            .refresh_center_key()
+            .await
+            .context("the center's own key cannot be used (keys.master)")?;
         let folder = Some(config.jobs.dir.as_path()).filter(|dir| !dir.as_os_str().is_empty());
         let table = JobTable::load(folder).context("the jobs cannot be used")?;
         let driver = Driver::new(engine.clone(), table, tasks.clone(), stop.clone());
@@ -132,7 +140,7 @@ impl Daemon {
         );
         let api = Api::new(ApiParts {
             engine: engine.clone(),
-            operators: operators(&store, None)?,
+            operators: operators(&store, config)?,
             tokens: Tokens::try_new(config.callers.iter().map(caller))?,
             options: api_options(config),
             ready: readiness(&engine, &stop),
@@ -184,9 +192,14 @@ impl Daemon {
     }
 }
 
-/// The people's desk over a database, for the daemon and the command line. Without a seal nobody can
-/// set up one-time codes.
-pub fn operators(store: &Store, seal: Option<Arc<dyn Seal>>) -> anyhow::Result<Operators> {
+/// The people's desk over a database, for the daemon and the command line. Without a master key nobody
+/// can set up one-time codes.
+///
+/// # Errors
+/// The master keys cannot be read, or passwords cannot be computed.
+pub fn operators(store: &Store, config: &Config) -> anyhow::Result<Operators> {
+    let masters = masters(config)?;
+    let seal = masters.current().is_some().then(|| Arc::new(masters) as _);
     Ok(Operators::new(OperatorsParts {
         store: store.clone(),
         clock: Arc::new(SystemClock),
@@ -233,6 +246,31 @@ async fn open_store(options: StorageOptions, cache: Cache, hub: Hub) -> anyhow::
     opened.await?.context("the database cannot be opened")
 }
 
+/// The master keys that the settings name: the current one, then the one before.
+///
+/// # Errors
+/// A file cannot be read, or what is named is no master key. No message holds any of it.
+pub fn masters(config: &Config) -> anyhow::Result<Masters> {
+    let mut texts = Vec::new();
+    for (path, setting) in [
+        ("keys.master", &config.keys.master),
+        ("keys.former_master", &config.keys.former_master),
+    ] {
+        let setting = setting.expose_secret();
+        if setting.is_empty() {
+            continue;
+        }
+        let text = match setting.strip_prefix("file:") {
+            Some(file) => std::fs::read_to_string(file)
+                .with_context(|| format!("{path}: cannot read {file}"))?,
+            None => setting.to_owned(),
+        };
+        Masters::read([text.as_str()]).with_context(|| path.to_owned())?;
+        texts.push(Zeroizing::new(text));
+    }
+    Ok(Masters::read(texts.iter().map(|text| text.as_str()))?)
+}
+
 /// After a commit: the hub's listeners and the cache hear of it.
 fn announce(cache: &Cache, hub: &Hub, committed: Committed) {
     hub.announce(&committed.orders);
@@ -270,6 +308,8 @@ fn api_options(config: &Config) -> ApiOptions {
         },
         playground: config.api.playground,
         https: config.api.https,
+        public_url: crate::config::split_url(&config.api.public_url),
+        sandbox: config.server.sandbox,
         connections_max: config.server.connections_max,
         drain: Duration::from_secs(config.server.drain_s),
         ..ApiOptions::default()
@@ -331,6 +371,9 @@ fn keep_fresh(engine: &Engine, tasks: &TaskTracker, stop: &CancellationToken) {
                 Ok(true) => tracing::info!("the catalogue was read again"),
                 Ok(false) => {}
                 Err(error) => tracing::warn!(%error, "the catalogue cannot be read"),
+            }
+            if let Err(error) = catalogue.refresh_center_key().await {
+                tracing::error!(%error, "the center's own key cannot be read");
             }
         }
     }));

@@ -10,6 +10,7 @@ use payhall::demo::{self, DemoArgs};
 use payhall::engine::{self, Actor, Clock, ImportFile};
 use payhall::jobs::JobTable;
 use payhall::operator_command::{self, OperatorCommand};
+use payhall::sign::{self, SignArgs};
 use payhall::sim::{self, SimArgs};
 use payhall::storage::{Store, View, catalogue, job_runs};
 use payhall::telemetry::{self, Metrics};
@@ -34,7 +35,7 @@ const COUNT_MAX: i64 = 1_000;
 #[command(name = "payhall", version, about, propagate_version = true)]
 struct Cli {
     /// The settings file; without it PAYHALL_CONFIG is looked at, then the defaults hold. Like the two
-    /// below, not for demo, sim, schema and rights.
+    /// below, not for demo, sim, schema, rights and sign.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The database: sqlite:PATH or postgres://... (storage.url).
@@ -66,11 +67,16 @@ enum Command {
     Operator(OperatorCommand),
     /// Prints the table of rights.
     Rights,
+    /// Private keys at rest.
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// The settings.
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Compares the database with the simulated world's ledger: exit code 0 fine, 3 findings.
     Check(CheckArgs),
+    /// Prints a signed call as a curl command, to paste.
+    Sign(SignArgs),
     /// Runs the simulated world: a bank and billers with scripted faults.
     Sim(SimArgs),
     /// Runs a center beside a simulated world, with first orders, until Ctrl-C.
@@ -137,6 +143,13 @@ enum JobsCommand {
 }
 
 #[derive(Debug, Subcommand)]
+enum KeysCommand {
+    /// Wraps every private key by the current master key (keys.master); keys.former_master opens those
+    /// that are not yet. May run while the center works, and be repeated.
+    Rewrap,
+}
+
+#[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// Prints the commented defaults.
     Template,
@@ -171,6 +184,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let done = operator_command::run(&config, command.clone());
             say(runtime.block_on(done)?)?;
         }
+        Command::Sign(args) => say(sign::command(args, engine::SystemClock.now())?)?,
         Command::Config(ConfigCommand::Template) => say(config::TEMPLATE)?,
         Command::Config(ConfigCommand::Show) => say(config::show(&load(&cli)?))?,
         Command::Config(ConfigCommand::Check) => check_settings(&load(&cli)?.config)?,
@@ -183,6 +197,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             runtime.block_on(import(&load(&cli)?.config, files, *dry_run))?;
         }
         Command::Jobs(command) => jobs(&load(&cli)?.config, command)?,
+        Command::Keys(KeysCommand::Rewrap) => runtime.block_on(rewrap(&load(&cli)?.config))?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -194,6 +209,7 @@ fn refuse_unused(cli: &Cli) -> anyhow::Result<()> {
         Command::Sim(_) => "sim",
         Command::Schema => "schema",
         Command::Rights => "rights",
+        Command::Sign(_) => "sign",
         _ => return Ok(()),
     };
     let given = [
@@ -380,6 +396,27 @@ async fn import(config: &Config, files: &[PathBuf], dry_run: bool) -> anyhow::Re
     };
     store.close().await;
     say(format_args!("{}\n", outcome?))
+}
+
+async fn rewrap(config: &Config) -> anyhow::Result<()> {
+    let options = daemon::storage_options(config, &daemon::instance_name());
+    let store = Store::open(&options, Arc::new(|_| ()))?;
+    let masters = daemon::masters(config)?;
+    let operators = daemon::operators(&store, config)?;
+    let done = async {
+        let keys = engine::rewrap_keys(&store, &masters).await?.rewrapped;
+        Ok((keys, operators.rewrap_codes(&Actor::system()).await?))
+    };
+    let done = done.await;
+    store.close().await;
+    match done {
+        Ok((keys, codes)) => say(format_args!(
+            "{keys} private keys and the one-time codes of {codes} operators are under the current \
+             master key now that were not before; keys.former_master is not needed any more\n"
+        )),
+        Err(engine::EngineError::Refused(refusal)) => Err(refusal.into()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The database for commands that only look: it is neither made nor migrated by them.

@@ -149,7 +149,7 @@ async fn change(
     let options = daemon::storage_options(config, &daemon::instance_name());
     Store::migrate(&options)?;
     let store = Store::open(&options, Arc::new(|_| ()))?;
-    let done = match daemon::operators(&store, None) {
+    let done = match daemon::operators(&store, config) {
         Ok(desk) => work(&desk, &Actor::system())
             .await
             .map_err(|error| match error {

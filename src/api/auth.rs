@@ -44,6 +44,16 @@ named_enum! {
         MerchantSuspend = "MERCHANT_SUSPEND",
         /// Take merchants into operation, resume and close them.
         MerchantOperate = "MERCHANT_OPERATE",
+        /// Look at keys: a merchant at its own.
+        KeyRead = "KEY_READ",
+        /// Issue and rotate keys.
+        KeyIssue = "KEY_ISSUE",
+        /// Approve and reject keys.
+        KeyApprove = "KEY_APPROVE",
+        /// Take keys back.
+        KeyRevoke = "KEY_REVOKE",
+        /// Have a private key handed out, for its ticket.
+        KeyHandOut = "KEY_HAND_OUT",
         /// Propose the decision of a case.
         CaseDecide = "CASE_DECIDE",
         /// Approve a proposed decision.
@@ -72,7 +82,8 @@ impl Right {
             R::OrderCancel | R::Oversee | R::CaseReject => false,
             R::Login | R::OwnAccount | R::OperatorRead => false,
             R::MerchantRead | R::MerchantPrivate | R::MerchantEdit | R::MerchantSuspend => false,
-            R::MerchantReview | R::MerchantOperate => true,
+            R::KeyRead | R::KeyIssue | R::KeyRevoke | R::KeyHandOut => false,
+            R::KeyApprove | R::MerchantReview | R::MerchantOperate => true,
             R::CaseDecide | R::CaseApprove | R::OwnCodes | R::OperatorManage => true,
         }
     }
@@ -131,12 +142,16 @@ impl Principal {
     pub fn may(&self, right: Right) -> bool {
         use Right as R;
         match self {
-            Principal::Anonymous => matches!(right, R::Browse | R::Login),
+            Principal::Anonymous => {
+                matches!(right, R::Browse | R::Login | R::KeyHandOut)
+            }
             Principal::Merchant { .. } => match right {
                 R::Browse | R::Bill | R::OrderRead => true,
                 R::OrderCreate | R::OrderConfirm | R::OrderCancel | R::MerchantRead => true,
                 R::MerchantPrivate | R::MerchantEdit | R::MerchantReview => false,
                 R::MerchantSuspend | R::MerchantOperate => false,
+                R::KeyRead | R::KeyIssue | R::KeyRevoke | R::KeyHandOut => true,
+                R::KeyApprove => false,
                 R::Oversee | R::CaseDecide | R::CaseApprove | R::CaseReject => false,
                 R::Login | R::OwnAccount | R::OwnCodes => false,
                 R::OperatorRead | R::OperatorManage => false,
@@ -149,9 +164,12 @@ impl Principal {
                 R::Login | R::OwnAccount | R::OwnCodes => true,
                 R::OperatorRead => matches!(role, Role::Auditor | Role::Admin),
                 R::OperatorManage => matches!(role, Role::Admin),
-                R::MerchantRead => true,
+                R::MerchantRead | R::KeyRead | R::KeyHandOut => true,
                 R::MerchantPrivate => *role != Role::Viewer,
                 R::MerchantSuspend => !matches!(role, Role::Viewer | Role::Auditor),
+                R::KeyIssue => matches!(role, Role::Operator | Role::Admin),
+                R::KeyApprove => matches!(role, Role::Reviewer | Role::Admin),
+                R::KeyRevoke => !matches!(role, Role::Viewer | Role::Auditor),
                 R::MerchantEdit => matches!(role, Role::Operator | Role::Admin),
                 R::MerchantReview | R::MerchantOperate => {
                     matches!(role, Role::Reviewer | Role::Admin)

@@ -9,6 +9,7 @@ use super::options::ApiOptions;
 use super::playground::Page;
 use super::request_id::{self, RequestId};
 use super::schema::{self, Schema};
+use super::well_known;
 use crate::engine::{Engine, Operators};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -46,12 +47,13 @@ pub struct ApiParts {
     pub stop: CancellationToken,
 }
 
-/// The API: `POST /graphql`, WebSockets at the same path, `/playground`, `/livez`, `/readyz` and
-/// `/metrics`. Cheap to clone.
+/// The API: `POST /graphql`, WebSockets at the same path, `/playground`, `/livez`, `/readyz`,
+/// `/metrics` and `/.well-known/payhall-keys`. Cheap to clone.
 #[derive(Clone)]
 pub struct Api(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
+    pub engine: Engine,
     pub schema: Schema,
     pub documents: Documents,
     pub tokens: Tokens,
@@ -72,7 +74,8 @@ impl Api {
     pub fn new(parts: ApiParts) -> Self {
         let options = parts.options;
         Self(Arc::new(Inner {
-            schema: schema::build(parts.engine, parts.operators.clone(), &options),
+            schema: schema::build(parts.engine.clone(), parts.operators.clone(), &options),
+            engine: parts.engine,
             operators: parts.operators,
             documents: Documents::new(Limits::from(&options), options.documents_max),
             tokens: parts.tokens,
@@ -99,7 +102,7 @@ impl Api {
                 self.upgrade(&request, id).await
             }
             "/graphql" => EdgeError::method("POST").response(id),
-            "/livez" | "/readyz" | "/metrics" | "/playground" if !is_get => {
+            "/livez" | "/readyz" | "/metrics" | "/playground" | well_known::PATH if !is_get => {
                 EdgeError::method("GET").response(id)
             }
             "/livez" => text(StatusCode::OK, "alive\n".to_owned()),
@@ -108,6 +111,7 @@ impl Api {
                 Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, why),
             },
             "/metrics" => text(StatusCode::OK, (self.0.metrics)()),
+            well_known::PATH if is_get => self.keys(id).await,
             "/playground" if let Some(page) = &self.0.playground => page.response(),
             _ => EdgeError::new(
                 StatusCode::NOT_FOUND,

@@ -10,6 +10,8 @@ use super::errors::{Ending, ErrorCode, UNAUTHENTICATED, finish, mask};
 use super::guard::{Admitted, Refused};
 use super::options::Introspection;
 use super::request_id::RequestId;
+use super::session::Known;
+use super::signed::Signed;
 use async_graphql::{ErrorExtensionValues, Request as GraphqlRequest, ServerError, Variables};
 use poem::error::ReadBodyError;
 use poem::http::StatusCode;
@@ -28,6 +30,7 @@ pub(super) struct EdgeError {
     code: ErrorCode,
     message: Cow<'static, str>,
     header: Option<(header::HeaderName, &'static str)>,
+    further: Vec<(&'static str, String)>,
 }
 
 impl EdgeError {
@@ -38,6 +41,7 @@ impl EdgeError {
             code,
             message: message.into(),
             header: None,
+            further: Vec::new(),
         }
     }
 
@@ -64,6 +68,23 @@ impl EdgeError {
                 UNAUTHENTICATED,
             )
         }
+    }
+
+    /// The request is signed, and the signature does not count; the message says why.
+    pub fn signature(message: String) -> Self {
+        Self {
+            header: Some((header::WWW_AUTHENTICATE, "Signature")),
+            ..Self::new(
+                StatusCode::UNAUTHORIZED,
+                ErrorCode::Unauthenticated,
+                message,
+            )
+        }
+    }
+
+    /// Tells something further, as an extension of the error.
+    pub fn tell(&mut self, name: &'static str, value: String) {
+        self.further.push((name, value));
     }
 
     /// A page of another site calls.
@@ -105,6 +126,9 @@ impl EdgeError {
         let mut extensions = ErrorExtensionValues::default();
         extensions.set("code", self.code.as_str());
         extensions.set("requestId", id.as_str());
+        for (name, value) in &self.further {
+            extensions.set(*name, value.clone());
+        }
         error.extensions = Some(extensions);
         async_graphql::Response::from_errors(vec![error])
     }
@@ -161,8 +185,16 @@ impl Api {
     ) -> Result<(Response, Ending), EdgeError> {
         check_content(request.headers())?;
         check_origin(request.headers(), &self.0.options.origins)?;
-        let known = self.who_calls(request.headers()).await?;
+        let known = self.who_calls(request.headers()).await;
         let body = self.body(request).await?;
+        let signed = Signed::of(self, request, &body);
+        let (known, admittance) = match &signed {
+            Some(signed) => {
+                let (principal, admittance) = signed.admit(self).await?;
+                (Known::without_session(principal), Some(admittance))
+            }
+            None => (known?, None),
+        };
         let asked = parse(&body)?;
         let admitted = self.0.documents.admit(&asked.query)?;
         self.check_introspection(&admitted, &known.principal)?;
@@ -183,7 +215,12 @@ impl Api {
             Ending::BadDocument => StatusCode::BAD_REQUEST,
             Ending::Unauthenticated => StatusCode::UNAUTHORIZED,
         };
-        let mut response = json(status, &response);
+        let mut response = match (&signed, &admittance, serde_json::to_vec(&response)) {
+            (Some(signed), Some(admittance), Ok(body)) => {
+                signed.sign(self, admittance, status, body)
+            }
+            _ => json(status, &response),
+        };
         if ending == Ending::Unauthenticated {
             let headers = response.headers_mut();
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -34,8 +34,10 @@ mod roots;
 mod schema;
 mod serve;
 mod session;
+mod signed;
 mod types;
 mod websocket;
+mod well_known;
 
 #[cfg(test)]
 mod tests;

@@ -39,6 +39,11 @@ pub struct ApiOptions {
     /// Whether browsers reach the API by https, TLS ending at a gateway: then the session's cookie is for
     /// https alone.
     pub https: bool,
+    /// The scheme and the authority that callers write, where a proxy stands before the center; what
+    /// is signed is what they wrote.
+    pub public_url: Option<(String, String)>,
+    /// Whether this is a sandbox, where a refused signature is explained in full.
+    pub sandbox: bool,
     /// Origins that browsers may call from beside the server's own, e.g. `https://pay.example.com`.
     pub origins: Vec<String>,
     /// How long the head of a request may take, and how long a connection may idle between two.
@@ -71,6 +76,8 @@ impl Default for ApiOptions {
             directives_max: 20,
             variables_max: 50,
             documents_max: 1_000,
+            public_url: None,
+            sandbox: false,
             introspection: Introspection::SignedIn,
             playground: false,
             https: true,

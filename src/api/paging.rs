@@ -7,9 +7,10 @@ use super::types::exception::Exception;
 use super::types::flow::Flow;
 use super::types::invalid;
 use super::types::job_run::JobRun;
+use super::types::key::Key;
 use super::types::merchant::Merchant;
 use super::types::order::Order;
-use crate::domain::ids::MerchantCode;
+use crate::domain::ids::{KeyId, MerchantCode};
 use crate::domain::refusal::Refusal;
 use crate::engine::Listing;
 use crate::storage::orders::Page;
@@ -98,6 +99,8 @@ pub(super) enum Kind {
     JobRun,
     /// Merchants.
     Merchant,
+    /// Keys.
+    Key,
 }
 
 impl Kind {
@@ -109,6 +112,7 @@ impl Kind {
             Kind::Case => 'c',
             Kind::JobRun => 'j',
             Kind::Merchant => 'm',
+            Kind::Key => 'k',
         }
     }
 
@@ -141,6 +145,7 @@ impl Kind {
             }
             Kind::Exception | Kind::JobRun => uuid::Uuid::try_parse(number).is_ok(),
             Kind::Merchant => MerchantCode::try_new(number).is_ok(),
+            Kind::Key => KeyId::try_new(number).is_ok(),
         }
     }
 }
@@ -211,6 +216,7 @@ node! {
     Case: crate::domain::case::Case,
     JobRun: crate::domain::job::JobRun,
     Merchant: crate::domain::merchant::Dossier,
+    Key: crate::domain::key::Key,
 }
 
 connection!(
@@ -261,6 +267,15 @@ connection!(
     |merchant| merchant.code.to_string(),
     "A page of merchants, by code.",
     "A merchant in a listing."
+);
+
+connection!(
+    Key,
+    KeyConnection,
+    KeyEdge,
+    |key| key.key_id.to_string(),
+    "A page of keys, newest first.",
+    "A key in a listing."
 );
 
 /// `has_more` is about the direction of the page; in the other one there is more if a cursor was

@@ -81,17 +81,26 @@ pub(super) struct Known {
     pub is_cookie_stale: bool,
 }
 
+impl Known {
+    /// Who came by a token or a signature.
+    pub fn without_session(principal: Arc<Principal>) -> Self {
+        Self {
+            principal,
+            visit: None,
+            is_cookie_stale: false,
+        }
+    }
+}
+
 impl Api {
     /// Who sends a request: by a bearer token, by a session's cookie, or nobody that we know.
     pub(super) async fn who_calls(&self, headers: &HeaderMap) -> Result<Known, EdgeError> {
         let token = authorization(headers)?;
         let Some(secret) = self.cookie().found(headers)? else {
             let principal = self.0.tokens.principal(token);
-            return Ok(Known {
-                principal: principal.map_err(|_| EdgeError::unauthenticated())?,
-                visit: None,
-                is_cookie_stale: false,
-            });
+            return principal
+                .map(Known::without_session)
+                .map_err(|_| EdgeError::unauthenticated());
         };
         if token.is_some() {
             let message = "send a bearer token or a session cookie, not both";

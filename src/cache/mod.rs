@@ -7,7 +7,9 @@
 //! What it promises to readers:
 //! - A value never gets older where it is kept: a write goes through a fence that lets only a newer
 //!   version in, and so does the refill after a miss. A slow reader cannot bring an old state back.
-//! - On the replica that committed a change nobody is shown the state before it (`floor`).
+//! - On the replica that committed a change nobody is shown the state before it (`floor`), not even
+//!   if it died between the commit and the write, and was started again: open states from before
+//!   its start are not believed until the last of them has run out.
 //! - Elsewhere an older state may be shown, only if a mirror write was lost, for as long as that
 //!   state lives: 30 s at most for an open one, 15 min for one at rest that people decided about.
 //!
@@ -45,6 +47,7 @@ use crate::domain::bill::Bill;
 use crate::domain::flow::Flow;
 use crate::domain::ids::{BillNo, BillerCode, FlowNo, OrderNo};
 use crate::domain::order::Order;
+use crate::domain::time;
 use floor::Floor;
 use link::{Link, Target};
 use memory::Memory;
@@ -71,14 +74,22 @@ enum Place {
         remote: Arc<Remote>,
         mirror: Mirror,
         floor: Arc<Floor>,
+        start: Start,
     },
+}
+
+/// When this replica began, and how long open states from before can be left in Redis.
+#[derive(Clone, Copy)]
+struct Start {
+    at: time::Instant,
+    doubted_until: Instant,
 }
 
 impl Cache {
     /// Opens the cache that the settings name. Redis need not be there: the connection is made in
     /// the background, so only a URL that cannot be read is an error. Has to be called inside the
-    /// runtime.
-    pub fn open(settings: &CacheSettings) -> Result<Self, BadUrl> {
+    /// runtime. `now` is when this replica starts, by the center's clock.
+    pub fn open(settings: &CacheSettings, now: time::Instant) -> Result<Self, BadUrl> {
         let lives = settings.lives();
         let target = Target::parse(settings.url.expose_secret())?;
         let deadline = Duration::from_millis(settings.command_timeout_ms);
@@ -97,6 +108,10 @@ impl Cache {
                     remote,
                     mirror,
                     floor,
+                    start: Start {
+                        at: now,
+                        doubted_until: Instant::now() + lives.open,
+                    },
                 }
             }
         };
@@ -129,8 +144,18 @@ impl Cache {
         let key = order_key(order_no);
         let read = match &self.place {
             Place::Memory(memory) => Read::from(memory.order(&key)),
-            Place::Redis { remote, floor, .. } => {
-                fenced(remote, floor, &key, Mark::order(order_no.as_str())).await
+            Place::Redis {
+                remote,
+                floor,
+                start,
+                ..
+            } => {
+                let fence = Fence {
+                    remote,
+                    floor,
+                    start: *start,
+                };
+                fence.read(&key, Mark::order(order_no.as_str())).await
             }
         };
         read.counted("order")
@@ -141,8 +166,18 @@ impl Cache {
         let key = flow_key(flow_no);
         let read = match &self.place {
             Place::Memory(memory) => Read::from(memory.flow(&key)),
-            Place::Redis { remote, floor, .. } => {
-                fenced(remote, floor, &key, Mark::flow(flow_no.as_str())).await
+            Place::Redis {
+                remote,
+                floor,
+                start,
+                ..
+            } => {
+                let fence = Fence {
+                    remote,
+                    floor,
+                    start: *start,
+                };
+                fence.read(&key, Mark::flow(flow_no.as_str())).await
             }
         };
         read.counted("flow")
@@ -190,17 +225,35 @@ impl Cache {
     }
 }
 
-/// Reads a value and believes it only if it is the one that was asked for, with the version that
-/// stands before it, and not older than what this replica committed.
-async fn fenced<T: Fenced>(remote: &Remote, floor: &Floor, key: &str, mark: Mark) -> Read<T> {
-    let least = floor.least(mark, Instant::now());
-    let read = Read::of(remote.read(key).await, |text| {
-        let (version, value) = decode::<T>(text)?;
-        (value.version() == version && value.mark() == mark).then_some(value)
-    });
-    match read {
-        Read::Hit(value) if i64::from(value.version()) < least => Read::Miss,
-        read => read,
+/// What stands between Redis and readers.
+struct Fence<'a> {
+    remote: &'a Remote,
+    floor: &'a Floor,
+    start: Start,
+}
+
+impl Fence<'_> {
+    /// Reads a value and believes it only if it is the one that was asked for, with the version that
+    /// stands before it, and not older than what this replica committed, in this life or the last.
+    async fn read<T: Fenced>(&self, key: &str, mark: Mark) -> Read<T> {
+        let least = self.floor.least(mark, Instant::now());
+        let read = Read::of(self.remote.read(key).await, |text| {
+            let (version, value) = decode::<T>(text)?;
+            (value.version() == version && value.mark() == mark).then_some(value)
+        });
+        match read {
+            Read::Hit(value) if i64::from(value.version()) < least => Read::Miss,
+            Read::Hit(value) if self.start.doubts(&value) => Read::Miss,
+            read => read,
+        }
+    }
+}
+
+impl Start {
+    /// Whether a copy may be of before a change that this replica committed in its last life.
+    fn doubts<T: Fenced>(&self, value: &T) -> bool {
+        let is_before = value.open_since().is_some_and(|since| since <= self.at);
+        is_before && Instant::now() < self.doubted_until
     }
 }
 

@@ -9,6 +9,7 @@ use crate::domain::bill::Bill;
 use crate::domain::flow::{Flow, FlowState};
 use crate::domain::ids::{BillNo, BillerCode, FlowNo, OrderNo};
 use crate::domain::order::Order;
+use crate::domain::time;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
@@ -54,8 +55,8 @@ impl Snapshot {
     /// Whether it rests where it is, so that it may live long.
     pub fn is_settled(&self) -> bool {
         match self {
-            Snapshot::Order(order) => order.state.is_terminal(),
-            Snapshot::Flow(flow) => flow.state != FlowState::Started,
+            Snapshot::Order(order) => order.open_since().is_none(),
+            Snapshot::Flow(flow) => flow.open_since().is_none(),
         }
     }
 
@@ -114,6 +115,8 @@ pub(super) trait Fenced: DeserializeOwned {
     fn version(&self) -> i32;
     /// Which row it is.
     fn mark(&self) -> Mark;
+    /// When it came into a state that it will leave; none where it rests.
+    fn open_since(&self) -> Option<time::Instant>;
 }
 
 impl Fenced for Order {
@@ -124,6 +127,10 @@ impl Fenced for Order {
     fn mark(&self) -> Mark {
         Mark::order(self.order_no.as_str())
     }
+
+    fn open_since(&self) -> Option<time::Instant> {
+        (!self.state.is_terminal()).then_some(self.updated_at)
+    }
 }
 
 impl Fenced for Flow {
@@ -133,6 +140,10 @@ impl Fenced for Flow {
 
     fn mark(&self) -> Mark {
         Mark::flow(self.flow_no.as_str())
+    }
+
+    fn open_since(&self) -> Option<time::Instant> {
+        (self.state == FlowState::Started).then_some(self.started_at)
     }
 }
 

@@ -14,6 +14,11 @@ fn number() -> String {
     format!("{:024}", rand::random::<u64>())
 }
 
+/// When the caches of the tests start.
+pub(super) fn start() -> Instant {
+    "2026-11-22T04:05:06.000006Z".parse().unwrap()
+}
+
 fn at() -> Instant {
     "2026-11-22T04:05:06.000007Z".parse().unwrap()
 }

@@ -1,7 +1,7 @@
 //! What every place has to do alike: each test runs in memory, on a Redis server and on a cluster.
 
 use super::private_redis::{Answer, PrivateRedis, shared_url};
-use super::test_values::{flow_at, order_at, patient, some_bill};
+use super::test_values::{flow_at, order_at, patient, some_bill, start};
 use super::{Cache, CacheSettings, Snapshot};
 use crate::domain::flow::FlowState;
 use crate::domain::ids::BillerCode;
@@ -23,7 +23,7 @@ async fn everywhere(test: impl AsyncFn(&Cache)) {
     urls.extend(server.iter().map(PrivateRedis::url));
     urls.extend(cluster.iter().map(PrivateRedis::url));
     for url in urls {
-        let cache = Cache::open(&patient(&url)).unwrap();
+        let cache = Cache::open(&patient(&url), start()).unwrap();
         cache.ping().await.unwrap();
         test(&cache).await;
     }
@@ -195,7 +195,7 @@ async fn lives_follow_the_state() {
     let Some(redis) = PrivateRedis::start("how long values live in Redis") else {
         return;
     };
-    let cache = Cache::open(&patient(&redis.url())).unwrap();
+    let cache = Cache::open(&patient(&redis.url()), start()).unwrap();
     let biller = BillerCode::try_new("bj-power").unwrap();
     let bill = some_bill();
     let expected: BTreeMap<String, i64> = [
@@ -235,7 +235,7 @@ fn reads_are_counted_by_kind_and_result() {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let cache = Cache::open(&CacheSettings::default()).unwrap();
+            let cache = Cache::open(&CacheSettings::default(), start()).unwrap();
             let order = order_at(0, OrderState::Created);
             assert_eq!(cache.order(&order.order_no).await, None);
             cache.refill(order.clone().into());

@@ -2,8 +2,9 @@
 //! each case readers get a miss and the cache recovers by itself.
 
 use super::private_redis::{Answer, PrivateRedis};
-use super::test_values::{order_at, patient};
-use super::{Cache, CacheSettings, Snapshot, Trouble};
+use super::test_values::{flow_at, order_at, patient, start};
+use super::{Cache, CacheSettings, Snapshot, Start, Trouble};
+use crate::domain::flow::{Flow, FlowState};
 use crate::domain::order::{Order, OrderState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,7 +51,7 @@ async fn what_is_not_a_value_of_ours_is_a_miss_and_is_replaced() {
     let Some(redis) = server("garbage in Redis") else {
         return;
     };
-    let cache = Cache::open(&patient(&redis.url())).unwrap();
+    let cache = Cache::open(&patient(&redis.url()), start()).unwrap();
     let garbage = [
         "",
         "|",
@@ -82,7 +83,7 @@ async fn a_value_that_is_not_what_its_key_and_version_say_is_a_miss() {
     let Some(redis) = server("wrong values in Redis") else {
         return;
     };
-    let cache = Cache::open(&patient(&redis.url())).unwrap();
+    let cache = Cache::open(&patient(&redis.url()), start()).unwrap();
     let (one, other) = (
         order_at(3, OrderState::Succeeded),
         order_at(3, OrderState::Succeeded),
@@ -110,7 +111,7 @@ async fn a_key_of_another_type_is_a_miss_and_is_replaced() {
     let Some(redis) = server("a key of another type") else {
         return;
     };
-    let cache = Cache::open(&patient(&redis.url())).unwrap();
+    let cache = Cache::open(&patient(&redis.url()), start()).unwrap();
     let order = order_at(3, OrderState::Succeeded);
     redis.ask(&["RPUSH", &key(&order), "a", "b"]);
     assert_eq!(cache.order(&order.order_no).await, None);
@@ -124,7 +125,7 @@ async fn an_emptied_server_and_a_forgotten_script_are_no_trouble() {
     let Some(redis) = server("FLUSHALL and SCRIPT FLUSH") else {
         return;
     };
-    let cache = Cache::open(&patient(&redis.url())).unwrap();
+    let cache = Cache::open(&patient(&redis.url()), start()).unwrap();
     let order = order_at(3, OrderState::Succeeded);
     cache.mirror(vec![order.clone().into()]);
     cache.drain().await;
@@ -143,7 +144,7 @@ async fn a_killed_server_is_a_miss_and_its_return_is_noticed() {
     let Some(mut redis) = server("Redis killed and restarted") else {
         return;
     };
-    let cache = Cache::open(&patient(&redis.url())).unwrap();
+    let cache = Cache::open(&patient(&redis.url()), start()).unwrap();
     let order = order_at(3, OrderState::Succeeded);
     cache.mirror(vec![order.clone().into()]);
     cache.drain().await;
@@ -171,7 +172,7 @@ async fn a_cluster_that_dies_is_a_miss_and_its_return_is_noticed() {
         command_timeout_ms: 1_000,
         ..patient(&redis.url())
     };
-    let cache = Cache::open(&settings).unwrap();
+    let cache = Cache::open(&settings, start()).unwrap();
     until_it_serves(&cache).await;
     redis.kill();
     let order = order_at(3, OrderState::Succeeded);
@@ -190,7 +191,7 @@ async fn a_server_that_comes_later_is_found() {
         return;
     };
     redis.kill();
-    let cache = Cache::open(&patient(&redis.url())).unwrap();
+    let cache = Cache::open(&patient(&redis.url()), start()).unwrap();
     let order = order_at(3, OrderState::Succeeded);
     assert_eq!(cache.order(&order.order_no).await, None);
     redis.up();
@@ -202,7 +203,7 @@ async fn a_slow_server_is_a_miss_and_is_asked_again_when_it_is_quick() {
     let Some(redis) = server("a slow Redis") else {
         return;
     };
-    let cache = Cache::open(&hasty(&redis.url())).unwrap();
+    let cache = Cache::open(&hasty(&redis.url()), start()).unwrap();
     until_it_serves(&cache).await;
     let order = order_at(3, OrderState::Succeeded);
     let paused = redis.ask(&["CLIENT", "PAUSE", "1500", "ALL"]);
@@ -223,7 +224,7 @@ async fn a_mute_server_is_asked_once_and_then_left_alone() {
             sockets.push(socket);
         }
     });
-    let cache = Cache::open(&hasty(&url)).unwrap();
+    let cache = Cache::open(&hasty(&url), start()).unwrap();
     let order = order_at(3, OrderState::Succeeded);
     assert!(matches!(cache.ping().await, Err(Trouble::TimedOut)));
     let reads = async {
@@ -267,7 +268,7 @@ async fn a_peer_that_is_gone_without_a_word_gets_a_new_connection() {
             });
         }
     });
-    let cache = Cache::open(&hasty(&url)).unwrap();
+    let cache = Cache::open(&hasty(&url), start()).unwrap();
     until_it_serves(&cache).await;
     go_mute.notify_one();
     assert!(matches!(cache.ping().await, Err(Trouble::TimedOut)));
@@ -280,7 +281,7 @@ async fn a_server_that_became_a_follower_is_left_and_found_again() {
     let Some(redis) = server("a fail-over") else {
         return;
     };
-    let cache = Cache::open(&patient(&redis.url())).unwrap();
+    let cache = Cache::open(&patient(&redis.url()), start()).unwrap();
     until_it_serves(&cache).await;
     redis.ask(&["REPLICAOF", "127.0.0.1", "1"]);
     let order = order_at(3, OrderState::Succeeded);
@@ -304,7 +305,7 @@ fn what_finds_no_room_is_dropped_and_counted_and_nobody_waits() {
                 mirror_queue: 10,
                 ..hasty("redis+unix:///nowhere/at/all.sock")
             };
-            let cache = Cache::open(&settings).unwrap();
+            let cache = Cache::open(&settings, start()).unwrap();
             // One thread and no await: the writing task does not run in between.
             let snapshots = (0..25).map(|_| order_at(0, OrderState::Created).into());
             cache.mirror(snapshots.collect());
@@ -313,4 +314,46 @@ fn what_finds_no_room_is_dropped_and_counted_and_nobody_waits() {
     });
     let line = "payhall_cache_mirror_dropped_total 15";
     assert!(text.contains(line), "{line} is not in\n{text}");
+}
+
+/// A replica dies between a commit and the write to Redis, and is started again: its list of what it
+/// committed is gone, so what was open before its start is not believed.
+#[tokio::test]
+async fn after_a_start_open_states_from_before_are_not_believed_for_a_while() {
+    let Some(redis) = server("a start after a kill") else {
+        return;
+    };
+    let before = start();
+    let open = Order {
+        updated_at: before,
+        ..order_at(1, OrderState::Paying)
+    };
+    let at_rest = Order {
+        updated_at: before,
+        ..order_at(2, OrderState::Succeeded)
+    };
+    let later = order_at(1, OrderState::Paying);
+    let flow = Flow {
+        started_at: before,
+        ..flow_at(0, FlowState::Started)
+    };
+    let first = Cache::open(&patient(&redis.url()), start()).unwrap();
+    let orders = [&open, &at_rest, &later].map(|order| Snapshot::from(order.clone()));
+    first.mirror(orders.into());
+    first.mirror(vec![flow.clone().into()]);
+    first.drain().await;
+
+    let second = Cache::open(&patient(&redis.url()), start()).unwrap();
+    assert_eq!(second.order(&open.order_no).await, None);
+    assert_eq!(second.flow(&flow.flow_no).await, None);
+    assert_eq!(second.order(&at_rest.order_no).await, Some(at_rest));
+    assert_eq!(second.order(&later.order_no).await, Some(later));
+
+    let started = |doubted_until| Start {
+        at: before,
+        doubted_until,
+    };
+    let now = std::time::Instant::now();
+    assert!(started(now + Duration::from_secs(30)).doubts(&open));
+    assert!(!started(now).doubts(&open), "the last of them has run out");
 }

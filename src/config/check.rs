@@ -56,6 +56,13 @@ impl Config {
                 format!("{:?} is not a time such as 23:30", self.center.cutoff),
             );
         }
+        if !self.api.public_url.is_empty() && split_url(&self.api.public_url).is_none() {
+            add(
+                "api.public_url",
+                "is a scheme and a host, such as https://pay.example.com, without a path"
+                    .to_owned(),
+            );
+        }
         if let Some(what) = storage_url_problem(self.storage.url.expose_secret()) {
             add("storage.url", what.to_owned());
         }
@@ -313,4 +320,13 @@ impl CallerConfig {
         }
         found
     }
+}
+
+/// The scheme and the authority of a URL that has nothing else.
+pub fn split_url(url: &str) -> Option<(String, String)> {
+    let (scheme, authority) = url.split_once("://")?;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte);
+    let is_authority = !authority.is_empty() && authority.bytes().all(is_plain);
+    let fits = matches!(scheme, "http" | "https") && is_authority;
+    fits.then(|| (scheme.to_owned(), authority.to_owned()))
 }

@@ -7,7 +7,7 @@ mod show;
 mod words;
 
 pub use crate::telemetry::LogFormat;
-pub use check::Problem;
+pub use check::{Problem, split_url};
 pub use load::{ConfigError, Environment, Flags, Loaded, TEMPLATE, load};
 pub use show::show;
 
@@ -41,6 +41,8 @@ pub struct Config {
     pub cache: CacheSettings,
     /// When and where to call for help.
     pub alarms: AlarmsConfig,
+    /// Where private keys are kept.
+    pub keys: KeysConfig,
     /// The scheduler.
     pub jobs: JobsConfig,
     /// Logs.
@@ -73,6 +75,9 @@ pub struct ServerConfig {
 pub struct ApiConfig {
     /// Whether browsers reach the API by https.
     pub https: bool,
+    /// What callers write before the path, such as `https://pay.example.com`, where a proxy stands before
+    /// the center; empty: http and the Host header. Signatures cover what the callers wrote.
+    pub public_url: String,
     /// Whether there is a playground.
     pub playground: bool,
     /// Whether known callers may ask for the schema.
@@ -155,6 +160,17 @@ pub struct AlarmsConfig {
     pub case_due_s: u64,
     /// Where alarms are posted; may hold a secret.
     pub webhook_url: SecretString,
+}
+
+/// `[keys]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeysConfig {
+    /// The master key: 32 bytes in Base64, or `file:PATH` of a file that holds them. Empty: the center
+    /// keeps no private keys, signs nothing, and makes no keys for merchants.
+    pub master: SecretString,
+    /// The master key before it, for as long as private keys are under it.
+    pub former_master: SecretString,
 }
 
 /// `[jobs]`

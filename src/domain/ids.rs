@@ -109,6 +109,10 @@ id!(
     MerchantCode, is_code, "1 to 64 letters, digits, '-', '_' or '.'"
 );
 id!(
+    /// The id of a key, by which a signature names it.
+    KeyId, is_code, "1 to 64 letters, digits, '-', '_' or '.'"
+);
+id!(
     /// The code of a biller.
     BillerCode, is_code, "1 to 64 letters, digits, '-', '_' or '.'"
 );

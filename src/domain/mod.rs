@@ -13,6 +13,7 @@ pub mod flow;
 pub mod ids;
 pub mod item;
 pub mod job;
+pub mod key;
 pub mod merchant;
 pub mod money;
 pub mod operator;

@@ -90,6 +90,18 @@ named_enum! {
         EvidenceInvalid = "EVIDENCE_INVALID",
         /// The decision does not fit the order's state.
         DecisionDoesNotFit = "DECISION_DOES_NOT_FIT",
+        /// No such key, or not the caller's.
+        KeyNotFound = "KEY_NOT_FOUND",
+        /// It is no key that can be used here.
+        KeyInvalid = "KEY_INVALID",
+        /// The public key is registered already.
+        KeyInUse = "KEY_IN_USE",
+        /// The key's state does not allow it.
+        KeyStateConflict = "KEY_STATE_CONFLICT",
+        /// Another person changed the key first.
+        KeyChanged = "KEY_CHANGED",
+        /// The ticket for a private key is not the right one, or was used.
+        KeyTicketInvalid = "KEY_TICKET_INVALID",
         /// The caller's role does not allow it.
         NotAllowed = "NOT_ALLOWED",
         /// Name, password or code is wrong, or the account is locked or switched off.

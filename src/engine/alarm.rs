@@ -21,6 +21,8 @@ pub enum AlarmKind {
     LateSuccess,
     /// A scheduled run is late or failed.
     Job,
+    /// A key's life ends soon.
+    KeyEnding,
 }
 
 /// An alarm.

@@ -58,7 +58,7 @@ pub struct Listing<T> {
 
 impl<T> Listing<T> {
     /// Cuts a page out of rows that were read with one to spare.
-    fn cut(mut rows: Vec<T>, limit: i64, backwards: bool) -> Self {
+    pub(super) fn cut(mut rows: Vec<T>, limit: i64, backwards: bool) -> Self {
         let limit = usize::try_from(limit).unwrap_or(0);
         let has_more = rows.len() > limit;
         if has_more && backwards {

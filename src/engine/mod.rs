@@ -4,9 +4,11 @@
 //! transactions inside; no transaction is ever open during a call to the far side. Time, randomness
 //! and upstreams come from outside, so a test runs a whole day on a manual clock.
 
+mod admit;
 mod alarm;
 mod browse;
 mod cancel;
+mod center_key;
 mod clock;
 mod confirm;
 mod create;
@@ -15,6 +17,7 @@ mod escalate;
 mod find;
 mod hub;
 mod import;
+mod keys;
 mod lookup;
 mod numbers;
 mod onboard;
@@ -23,16 +26,20 @@ mod poll;
 mod reverse;
 pub mod samples;
 mod settle;
+mod tend_keys;
 mod timeline;
 
+pub use admit::{AdmitError, Admittance};
 pub use alarm::{Alarm, AlarmKind, Alarms};
 pub use browse::{CategoryGroup, PayableItems};
+pub use center_key::CenterKey;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use confirm::{ConfirmInput, Confirmed};
 pub use create::CreateInput;
 pub use find::{Listing, Scope};
 pub use hub::Hub;
 pub use import::{ImportError, ImportFile, ImportProblem, ImportReport, import, read_catalogue};
+pub use keys::{Issued, KeyIssueInput, RewrapReport, key_not_found, rewrap_keys};
 pub use lookup::LookedUp;
 pub use onboard::Onboarding;
 pub use operators::{
@@ -40,6 +47,7 @@ pub use operators::{
     Passwords, Seal, Temporary, Visit,
 };
 pub use poll::{ExpireReport, PollReport};
+pub use tend_keys::KeysReport;
 pub use timeline::{NextStep, Timeline, TimelineEntry, TimelineKind};
 
 use crate::cache::Cache;
@@ -49,7 +57,9 @@ use crate::domain::exception::AlarmAges;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::{BusinessDay, Instant};
 use crate::storage::{Store, StoreError, catalogue};
+use crate::trust::Masters;
 use crate::upstream::Upstreams;
+use admit::HeldKeys;
 use numbers::Numbers;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -101,6 +111,8 @@ pub struct EngineParts {
     pub tasks: TaskTracker,
     /// Cancelled when the program stops: no new work is claimed.
     pub stop: CancellationToken,
+    /// The master keys, under which private keys are kept.
+    pub masters: Masters,
     /// The rules.
     pub options: EngineOptions,
     /// Randomness: tells this run's numbers from another replica's.
@@ -120,6 +132,9 @@ struct Inner {
     alarms: Alarms,
     tasks: TaskTracker,
     stop: CancellationToken,
+    masters: Masters,
+    held_keys: HeldKeys,
+    center_key: RwLock<Option<Arc<CenterKey>>>,
     options: EngineOptions,
     numbers: Numbers,
     catalogue: RwLock<Arc<Catalogue>>,
@@ -179,6 +194,9 @@ impl Engine {
             alarms: parts.alarms,
             tasks: parts.tasks,
             stop: parts.stop,
+            masters: parts.masters,
+            held_keys: HeldKeys::default(),
+            center_key: RwLock::default(),
             options: parts.options,
             numbers,
             catalogue: RwLock::new(Arc::new(catalogue)),

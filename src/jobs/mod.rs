@@ -23,10 +23,12 @@ mod run;
 mod schedule;
 mod table;
 
+mod expire_keys;
 mod expire_orders;
 mod poll_exceptions;
 
 pub use driver::{Driver, Metronome, MetronomeError, RunByHand, RunByHandError, Ticked};
+pub use expire_keys::ExpireKeys;
 pub use expire_orders::ExpireOrders;
 pub use plan::{CatchUp, FileProblem, Plan};
 pub use poll_exceptions::PollExceptions;

@@ -31,7 +31,11 @@ struct BuiltIn {
 
 /// Every job of the program, by name.
 fn built_in() -> Vec<BuiltIn> {
-    built_in![expire_orders::ExpireOrders, poll_exceptions::PollExceptions,]
+    built_in![
+        expire_keys::ExpireKeys,
+        expire_orders::ExpireOrders,
+        poll_exceptions::PollExceptions,
+    ]
 }
 
 /// A job and its plan.
@@ -282,14 +286,21 @@ mod tests {
             .iter()
             .map(|job| (job.name, (job.next_due.unwrap() - now).num_seconds()))
             .collect();
-        assert_eq!(waits, [("expire_orders", 57), ("poll_exceptions", 7)]);
+        assert_eq!(
+            waits,
+            [
+                ("expire_keys", 27),
+                ("expire_orders", 57),
+                ("poll_exceptions", 7)
+            ]
+        );
         let due = table.next("poll_exceptions", now, 3).unwrap();
         let seconds: Vec<i64> = due.iter().map(|at| (*at - now).num_seconds()).collect();
         assert_eq!(seconds, [7, 17, 27]);
         let unknown = table.next("close_day", now, 3).unwrap_err();
         assert_eq!(
             unknown.to_string(),
-            "there is no job \"close_day\"; there are expire_orders, poll_exceptions"
+            "there is no job \"close_day\"; there are expire_keys, expire_orders, poll_exceptions"
         );
     }
 
@@ -305,7 +316,7 @@ mod tests {
             .into_iter()
             .map(|job| job.schedule)
             .collect();
-        assert_eq!(schedules, ["0 * * * * *", "*/30 * * * * *"]);
+        assert_eq!(schedules, ["30 * * * * *", "0 * * * * *", "*/30 * * * * *"]);
     }
 
     #[test]
@@ -323,7 +334,7 @@ mod tests {
             format!(
                 "{path}/poll_exceptions.toml:2: invalid type: integer `1`, expected a string\n\
                  {path}/pol_exceptions.toml:1: there is no job \"pol_exceptions\"; there are \
-                 expire_orders, poll_exceptions"
+                 expire_keys, expire_orders, poll_exceptions"
             )
         );
         let missing = folder.path().join("missing");

@@ -8,9 +8,10 @@
 
 use super::apply::{self, Failure};
 use super::audit::AuditRecord;
-use super::change::{Created, Move, Moved, NewOrder};
+use super::change::{Admission, Admitted, Created, Move, Moved, NewOrder};
 use super::connection::AnyConnection;
 use super::flows::FlowRow;
+use super::nonces;
 use super::orders::OrderRow;
 use super::row::micros;
 use crate::domain::audit::{AuditEntry, ChainHead};
@@ -146,6 +147,45 @@ array_statement! {
         hash: Vec<u8> => Binary,
     }
     insert "audit", ")"
+}
+
+// A key that counts is looked up beside each nonce, so that a revoked one is refused at once everywhere.
+array_statement! {
+    InsertNonces {
+        key_id: String => Text, nonce: String => Text, forget_at: i64 => BigInt,
+        now: i64 => BigInt,
+    }
+    "INSERT INTO nonces (key_id, nonce, forget_at) SELECT v.key_id, v.nonce, v.forget_at FROM unnest(",
+    ") AS v (key_id, nonce, forget_at, now) WHERE (SELECT k.state IN ('ACTIVE', 'RETIRING') \
+     AND v.now < LEAST(k.expires_at, k.retires_at) FROM keys k WHERE k.key_id = v.key_id) \
+     ON CONFLICT (key_id, nonce) DO NOTHING RETURNING key_id || ' ' || nonce"
+}
+
+/// Lets many requests in; the results are in the order of the input.
+pub(super) fn admit(
+    c: &mut AnyConnection,
+    admissions: &[&Admission],
+) -> Result<Vec<Admitted>, Failure> {
+    let mut rows = InsertNonces::default();
+    let mut sorted: Vec<&&Admission> = admissions.iter().collect();
+    sorted.sort_by(|a, b| (&a.key_id, &a.nonce).cmp(&(&b.key_id, &b.nonce)));
+    for admission in sorted {
+        rows.key_id.push(admission.key_id.to_string());
+        rows.nonce.push(admission.nonce.clone());
+        rows.forget_at.push(micros(admission.forget_at));
+        rows.now.push(micros(admission.now));
+    }
+    let done: HashSet<String> = postgres(c)?.load_texts(rows)?;
+    admissions
+        .iter()
+        .map(|one| {
+            if done.contains(&format!("{} {}", one.key_id, one.nonce)) {
+                Ok(Admitted::Done)
+            } else {
+                nonces::admit(c, one)
+            }
+        })
+        .collect()
 }
 
 /// Makes many orders; the results are in the order of the input.

@@ -5,9 +5,9 @@ use crate::domain::audit::AuditEntry;
 use crate::domain::case::Case;
 use crate::domain::exception::Exception;
 use crate::domain::flow::{Attempt, Flow};
-use crate::domain::ids::OrderNo;
+use crate::domain::ids::{KeyId, OrderNo};
 use crate::domain::order::Order;
-use crate::domain::time::BusinessDate;
+use crate::domain::time::{BusinessDate, Instant};
 
 /// Makes an order.
 #[derive(Clone, Debug)]
@@ -49,6 +49,30 @@ pub struct DayLimit {
     pub date: BusinessDate,
     /// The most that may be confirmed on it, in minor units.
     pub most_minor: i64,
+}
+
+/// Asks that a signed request be let in: its signature was found right.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    /// The key that it was signed with.
+    pub key_id: KeyId,
+    /// What makes it unique among the requests of this key.
+    pub nonce: String,
+    /// From when on the nonce need not be known any more: the request is too old by then.
+    pub forget_at: Instant,
+    /// Now, by the center's clock.
+    pub now: Instant,
+}
+
+/// What became of an admission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admitted {
+    /// The request may go on; its nonce is used up.
+    Done,
+    /// The nonce was used before.
+    Replayed,
+    /// The key was revoked, or its time is over, since it was read.
+    KeyCountsNoMore,
 }
 
 /// What a move does to the order's exception.

@@ -5,6 +5,7 @@
 
 use super::error::StoreError;
 use super::redact::redacted;
+use backon::{BlockingRetryable, ConstantBuilder};
 use diesel::connection::SimpleConnection;
 use diesel::r2d2::{ManageConnection, R2D2Connection};
 use diesel::{Connection, PgConnection, RunQueryDsl, SqliteConnection};
@@ -135,10 +136,21 @@ fn with_deadlines(url: &str) -> String {
     full
 }
 
+/// Between two tries to set a connection to SQLite up.
+const SETUP_PAUSE: Duration = Duration::from_millis(10);
+
 fn connect_sqlite(path: &str, limits: Limits) -> Result<AnyConnection, StoreError> {
     let mut connection =
         SqliteConnection::establish(path).map_err(|error| not_opened(path, &error.to_string()))?;
-    match set_up_sqlite(&mut connection, limits) {
+    // The switch to the write-ahead log does not wait for others that are at the same: SQLite refuses
+    // it at once, whatever the busy time-out says.
+    let times = limits.lock_timeout.as_millis() / SETUP_PAUSE.as_millis();
+    let pauses = ConstantBuilder::default()
+        .with_delay(SETUP_PAUSE)
+        .with_max_times(usize::try_from(times).unwrap_or(usize::MAX));
+    let set_up = || set_up_sqlite(&mut connection, limits);
+    let gave_way = |error: &StoreError| matches!(error, StoreError::GaveWay(_));
+    match set_up.retry(pauses).when(gave_way).call() {
         Ok(()) => Ok(AnyConnection::Sqlite(connection)),
         Err(StoreError::Unavailable(why)) => Err(not_opened(path, &why)),
         Err(error) => Err(error),

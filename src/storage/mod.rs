@@ -7,6 +7,7 @@ pub mod catalogue;
 pub mod exceptions;
 pub mod flows;
 pub mod job_runs;
+pub mod keys;
 pub mod merchants;
 pub mod operators;
 pub mod orders;
@@ -19,6 +20,7 @@ mod connection;
 mod error;
 mod finder;
 mod migrate;
+mod nonces;
 mod redact;
 mod row;
 mod schema;
@@ -26,7 +28,8 @@ mod view;
 mod writer;
 
 pub use change::{
-    CaseMove, Created, DayLimit, ExceptionMove, Move, Moved, NewOrder, Permit, Touch, Touched,
+    Admission, Admitted, CaseMove, Created, DayLimit, ExceptionMove, Move, Moved, NewOrder, Permit,
+    Touch, Touched,
 };
 pub use connection::AnyConnection;
 pub use error::StoreError;
@@ -34,8 +37,10 @@ pub use view::View;
 
 use crate::domain::audit::{AuditEntry, ChainHead};
 use crate::domain::flow::Flow;
-use crate::domain::ids::OrderNo;
+use crate::domain::ids::{KeyId, OrderNo};
+use crate::domain::key::Key;
 use crate::domain::order::Order;
+use crate::domain::time::Instant;
 use connection::{Limits, Opener, Purpose, Target};
 use diesel::r2d2::Pool;
 use finder::{Finder, Question};
@@ -159,6 +164,40 @@ impl Tx<'_> {
     /// Writes a case's new values if nobody changed it since it was read.
     pub fn replace_case(&mut self, case: &crate::domain::case::Case) -> Result<bool, StoreError> {
         Ok(cases::replace(self.c, case)?)
+    }
+
+    /// Writes a new key.
+    pub fn insert_key(&mut self, key: &Key) -> Result<(), StoreError> {
+        Ok(keys::insert(self.c, key)?)
+    }
+
+    /// Writes a key's new values if nobody changed it since it was read.
+    pub fn replace_key(&mut self, key: &Key) -> Result<bool, StoreError> {
+        Ok(keys::replace(self.c, key)?)
+    }
+
+    /// Keeps the sealed private part of a key.
+    pub fn keep_key_secret(&mut self, secret: &keys::KeySecret) -> Result<(), StoreError> {
+        Ok(keys::keep_secret(self.c, secret)?)
+    }
+
+    /// Writes a private part's data key as another master key wraps it, if nobody did so before.
+    pub fn rewrap_key_secret(
+        &mut self,
+        before: &keys::KeySecret,
+        after: &keys::KeySecret,
+    ) -> Result<bool, StoreError> {
+        Ok(keys::rewrap(self.c, before, after)?)
+    }
+
+    /// Forgets the sealed private part of a key; false where there was none.
+    pub fn forget_key_secret(&mut self, key_id: &KeyId) -> Result<bool, StoreError> {
+        Ok(keys::forget_secret(self.c, key_id)?)
+    }
+
+    /// Forgets nonces that cannot be sent again, so many at a time; tells how many went.
+    pub fn forget_nonces(&mut self, now: Instant, limit: i64) -> Result<usize, StoreError> {
+        Ok(nonces::forget(self.c, now, limit)?)
     }
 
     /// Writes an open exception's new values if nobody has leased it since they were read.
@@ -328,6 +367,14 @@ impl Store {
     pub async fn touch(&self, touch: Touch) -> Result<Touched, StoreError> {
         match self.submit(Work::Touch(Box::new(touch))).await? {
             Outcome::Touched(touched) => Ok(touched),
+            other => Err(crossed(&other)),
+        }
+    }
+
+    /// Lets a signed request in, once; its nonce is kept when this returns.
+    pub async fn admit(&self, admission: Admission) -> Result<Admitted, StoreError> {
+        match self.submit(Work::Admit(Box::new(admission))).await? {
+            Outcome::Admitted(admitted) => Ok(admitted),
             other => Err(crossed(&other)),
         }
     }

@@ -271,6 +271,31 @@ diesel::table! {
 }
 
 diesel::table! {
+    keys (key_id) {
+        key_id -> Text,
+        merchant -> Nullable<Text>,
+        algorithm -> Text,
+        public_key -> Binary,
+        thumbprint -> Text,
+        origin -> Text,
+        state -> Text,
+        replaces -> Nullable<Text>,
+        overlap_s -> BigInt,
+        maker -> Text,
+        checker -> Nullable<Text>,
+        created_at -> BigInt,
+        active_at -> Nullable<BigInt>,
+        retires_at -> Nullable<BigInt>,
+        expires_at -> BigInt,
+        ended_at -> Nullable<BigInt>,
+        handed_out_at -> Nullable<BigInt>,
+        reason -> Nullable<Text>,
+        noticed_days -> Nullable<Integer>,
+        version -> Integer,
+    }
+}
+
+diesel::table! {
     sessions (secret_hash) {
         secret_hash -> Text,
         operator -> Text,
@@ -278,6 +303,24 @@ diesel::table! {
         seen_at -> BigInt,
         fresh_until -> BigInt,
         ended_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    key_secrets (key_id) {
+        key_id -> Text,
+        master -> Text,
+        wrapped_key -> Binary,
+        secret -> Binary,
+        ticket_hash -> Nullable<Binary>,
+    }
+}
+
+diesel::table! {
+    nonces (key_id, nonce) {
+        key_id -> Text,
+        nonce -> Text,
+        forget_at -> BigInt,
     }
 }
 

@@ -10,10 +10,12 @@
 //! batch whose second run could do something else than its first.
 
 use super::apply::{self, Failure};
-use super::change::{Created, ExceptionMove, Move, Moved, NewOrder, Touch, Touched};
+use super::change::{
+    Admission, Admitted, Created, ExceptionMove, Move, Moved, NewOrder, Touch, Touched,
+};
 use super::connection::{self, AnyConnection, Opener};
 use super::error::StoreError;
-use super::{Committed, audit, batch};
+use super::{Committed, audit, batch, nonces};
 use crate::domain::audit::ChainHead;
 use diesel::r2d2::ManageConnection;
 use std::collections::HashSet;
@@ -28,6 +30,7 @@ pub(super) enum Work {
     Create(Box<NewOrder>),
     Move(Arc<Move>),
     Touch(Box<Touch>),
+    Admit(Box<Admission>),
 }
 
 /// What became of it.
@@ -36,6 +39,7 @@ pub(super) enum Outcome {
     Created(Box<Created>),
     Moved(Moved),
     Touched(Touched),
+    Admitted(Admitted),
 }
 
 /// A change that has its transaction to itself.
@@ -322,6 +326,11 @@ fn run_group(
     if !moves.is_empty() {
         moved = batch::move_orders(c, chain, &mut entries, &moves)?.into_iter();
     }
+    let admissions: Vec<&Admission> = works.iter().filter_map(|work| work.as_admit()).collect();
+    let mut admitted = Vec::new().into_iter();
+    if !admissions.is_empty() {
+        admitted = batch::admit(c, &admissions)?.into_iter();
+    }
     let outcomes = works
         .iter()
         .map(|work| match work {
@@ -331,6 +340,7 @@ fn run_group(
                 .ok_or(Failure::Void),
             Work::Move(_) => moved.next().map(Outcome::Moved).ok_or(Failure::Void),
             Work::Touch(touch) => apply::touch(c, touch).map(Outcome::Touched),
+            Work::Admit(_) => admitted.next().map(Outcome::Admitted).ok_or(Failure::Void),
         })
         .collect::<Result<Vec<Outcome>, Failure>>()?;
     batch::append_audit(c, chain, entries)?;
@@ -342,6 +352,7 @@ fn run_one(c: &mut AnyConnection, chain: &mut ChainHead, work: &Work) -> Result<
         Work::Create(new) => Outcome::Created(Box::new(apply::create(c, chain, new)?)),
         Work::Move(step) => Outcome::Moved(apply::move_order(c, chain, step)?),
         Work::Touch(touch) => Outcome::Touched(apply::touch(c, touch)?),
+        Work::Admit(admission) => Outcome::Admitted(nonces::admit(c, admission)?),
     })
 }
 
@@ -349,14 +360,21 @@ impl Work {
     fn as_create(&self) -> Option<&NewOrder> {
         match self {
             Work::Create(new) => Some(new),
-            Work::Move(_) | Work::Touch(_) => None,
+            Work::Move(_) | Work::Touch(_) | Work::Admit(_) => None,
         }
     }
 
     fn as_move(&self) -> Option<&Move> {
         match self {
             Work::Move(step) => Some(step),
-            Work::Create(_) | Work::Touch(_) => None,
+            Work::Create(_) | Work::Touch(_) | Work::Admit(_) => None,
+        }
+    }
+
+    fn as_admit(&self) -> Option<&Admission> {
+        match self {
+            Work::Admit(admission) => Some(admission),
+            Work::Create(_) | Work::Move(_) | Work::Touch(_) => None,
         }
     }
 
@@ -380,6 +398,7 @@ impl Work {
                 format!("o {}", touch.exception.order_no),
                 format!("e {}", touch.exception.exception_id),
             ],
+            Work::Admit(one) => vec![format!("n {} {}", one.key_id, one.nonce)],
         }
     }
 }
@@ -402,7 +421,7 @@ fn answer_failure(group: Vec<Shared>, failure: Failure) {
     for (work, reply) in group {
         let answer = match work {
             Work::Move(_) if is_void => Ok(Outcome::Moved(Moved::Lost)),
-            Work::Create(_) | Work::Move(_) | Work::Touch(_) => Err(error.again()),
+            Work::Create(_) | Work::Move(_) | Work::Touch(_) | Work::Admit(_) => Err(error.again()),
         };
         let _ = reply.send(answer);
     }

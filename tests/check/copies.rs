@@ -40,7 +40,7 @@ impl Copied {
 
     /// Hands copies to the cache, as after a commit.
     async fn keep<T: Into<Snapshot>>(&self, values: Vec<T>) {
-        let cache = Cache::open(&self.pair.options.cache).unwrap();
+        let cache = Cache::open(&self.pair.options.cache, given::at(0)).unwrap();
         cache.mirror(values.into_iter().map(Into::into).collect());
         cache.drain().await;
     }

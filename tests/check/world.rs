@@ -75,13 +75,14 @@ impl World {
         let clock = ManualClock::new(SystemClock.now() - chrono::Duration::days(1));
         let engine = Engine::start(EngineParts {
             store: store.clone(),
-            cache: Cache::open(&CacheSettings::default()).unwrap(),
+            cache: Cache::open(&CacheSettings::default(), clock.now()).unwrap(),
             upstreams: upstreams.clone(),
             clock: Arc::new(clock.clone()),
             hub: Hub::default(),
             alarms: Alarms::new(None, Default::default()),
             tasks: Default::default(),
             stop: Default::default(),
+            masters: Default::default(),
             options: options_of_the_house(),
             random: 7,
         });

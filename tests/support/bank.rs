@@ -34,7 +34,7 @@ use payhall::domain::ids::MerchantCode;
 use payhall::domain::refusal::{Refusal, RefusalCode};
 use payhall::domain::time::BusinessDay;
 use payhall::engine::samples;
-use payhall::engine::{Alarms, Engine};
+use payhall::engine::{Alarms, Clock, Engine};
 use payhall::engine::{EngineError, EngineOptions, EngineParts, Hub};
 use payhall::storage::{AnyConnection, Store, StoreError};
 use std::future::Future;
@@ -184,7 +184,7 @@ impl TestBank {
         let options = self.database.options(&instance);
         let hub = Hub::default();
         let _inside = self.runtime().enter();
-        let cache = Cache::open(&CacheSettings::default()).expect("memory");
+        let cache = Cache::open(&CacheSettings::default(), self.clock.now()).expect("memory");
         let (mirror, announcer) = (cache.clone(), hub.clone());
         let listener = Arc::new(move |committed: payhall::storage::Committed| {
             announcer.announce(&committed.orders);
@@ -211,6 +211,7 @@ impl TestBank {
             alarms: Alarms::new(None, tasks.clone()),
             tasks: tasks.clone(),
             stop: CancellationToken::new(),
+            masters: Default::default(),
             options: engine_options(instance),
             random: run,
         };

@@ -30,13 +30,14 @@ impl Replica {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let engine = Engine::start(EngineParts {
             store: Store::open(&options, Arc::new(|_| ())).unwrap(),
-            cache: Cache::open(&CacheSettings::default()).unwrap(),
+            cache: Cache::open(&CacheSettings::default(), now).unwrap(),
             upstreams: Upstreams::default(),
             clock: Arc::new(clock.clone()),
             hub: Hub::default(),
             alarms: Alarms::new(None, tasks.clone()),
             tasks: tasks.clone(),
             stop: stop.clone(),
+            masters: Default::default(),
             options: engine_options(instance),
             random: 7,
         });

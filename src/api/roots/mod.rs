@@ -4,6 +4,7 @@
 mod bill;
 mod browse;
 mod case_decisions;
+mod keys;
 mod merchants;
 mod operator_accounts;
 mod operator_sessions;
@@ -25,6 +26,7 @@ pub struct Query(
     overview::OverviewQuery,
     operator_accounts::OperatorsQuery,
     merchants::MerchantQuery,
+    keys::KeyQuery,
 );
 
 /// Doing. A document holds one of these at most. Expected refusals are in `userErrors`.
@@ -35,4 +37,5 @@ pub struct Mutation(
     operator_sessions::SessionMutation,
     operator_accounts::OperatorMutation,
     merchants::MerchantMutation,
+    keys::KeyMutation,
 );

@@ -17,8 +17,8 @@ use crate::domain::region::{Place, Region, RegionCode, RegionLevel};
 use crate::domain::retry::{Ladder, Rung};
 use crate::domain::time::BusinessDay;
 use crate::engine::{
-    Actor, Alarms, Engine, EngineOptions, EngineParts, Hub, ManualClock, Onboarding, Operators,
-    OperatorsParts, PasswordCost, Passwords, samples,
+    Actor, Alarms, Clock, Engine, EngineOptions, EngineParts, Hub, ManualClock, Onboarding,
+    Operators, OperatorsParts, PasswordCost, Passwords, samples,
 };
 use crate::storage::{Committed, StorageOptions, Store};
 use crate::upstream::{
@@ -193,7 +193,8 @@ impl World {
 
     pub async fn with(change: impl FnOnce(&mut ApiOptions)) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let cache = Cache::open(&CacheSettings::default()).unwrap();
+        let clock = ManualClock::new("2026-11-22T04:00:00Z".parse().unwrap());
+        let cache = Cache::open(&CacheSettings::default(), clock.now()).unwrap();
         let hub = Hub::default();
         let options = storage_options(dir.path().join("payhall.db").to_str().unwrap());
         Store::migrate(&options).unwrap();
@@ -207,7 +208,6 @@ impl World {
             .unwrap();
         bring_merchants_in(&store).await;
         let bank = Arc::new(Bank::default());
-        let clock = ManualClock::new("2026-11-22T04:00:00Z".parse().unwrap());
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let engine = Engine::start(EngineParts {
@@ -219,6 +219,7 @@ impl World {
             alarms: Alarms::new(None, tasks.clone()),
             tasks,
             stop: stop.clone(),
+            masters: Default::default(),
             options: engine_options(),
             random: 7,
         })

@@ -8,6 +8,7 @@ pub(super) mod exception;
 pub(super) mod flow;
 pub(super) mod item;
 pub(super) mod job_run;
+pub(super) mod key;
 pub(super) mod merchant;
 pub(super) mod money;
 pub(super) mod operator;

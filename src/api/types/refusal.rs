@@ -76,6 +76,18 @@ pub enum RefusalCode {
     PaymentInProgress,
     /// The item's way to the bank is not set up.
     AdapterMissing,
+    /// There is no such key, or it is not the caller's.
+    KeyNotFound,
+    /// It is no key that can be used here.
+    KeyInvalid,
+    /// The public key is registered already, here or for somebody else.
+    KeyInUse,
+    /// The key's state does not allow it.
+    KeyStateConflict,
+    /// Another person changed the key first; read it again.
+    KeyChanged,
+    /// The ticket for a private key is not the right one, or was used.
+    KeyTicketInvalid,
     /// There is no such case.
     CaseNotFound,
     /// The case is closed.

@@ -14,6 +14,7 @@ mod codes;
 mod enter;
 mod own;
 mod passwords;
+mod sealing;
 
 pub use accounts::{NewOperator, Temporary};
 pub use codes::Seal;

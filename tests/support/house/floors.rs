@@ -10,9 +10,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("storage", &["domain"]),
     ("cache", &["domain"]),
     ("upstream", &["domain"]),
-    ("engine", &["domain", "storage", "cache", "upstream"]),
+    // Signatures and keys: plain functions, for all who sign or check.
+    ("trust", &["domain"]),
+    (
+        "engine",
+        &["domain", "storage", "cache", "upstream", "trust"],
+    ),
     ("jobs", &["domain", "storage", "engine"]),
-    ("api", &["domain", "storage", "engine"]),
+    ("api", &["domain", "storage", "engine", "trust"]),
     // The simulated world shares nothing with the engine, so that it cannot share its mistakes.
     ("sim", &[]),
     // The checker compares what the sides say, and the cache: it knows neither the engine nor how
@@ -25,6 +30,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("daemon", &[]),
     ("demo", &[]),
     ("operator_command", &[]),
+    ("sign", &[]),
 ];
 
 /// Files at the top of `src` that put the rooms together.
@@ -34,6 +40,7 @@ const ROOF: &[&str] = &[
     "daemon.rs",
     "demo.rs",
     "operator_command.rs",
+    "sign.rs",
     "telemetry.rs",
     "telemetry_tests.rs",
 ];
@@ -49,6 +56,8 @@ const DOORS: &[(&str, &[&str])] = &[
     // The simulated world is tested from outside, as the adapter sees it.
     ("reqwest", &["src/upstream/", "src/sim/tests/"]),
     ("recloser", &["src/upstream/"]),
+    ("aws_lc_rs", &["src/trust/", "src/upstream/tls_tests.rs"]),
+    ("sfv", &["src/trust/"]),
     ("tokio_cron_scheduler", &["src/jobs/driver.rs"]),
     ("async_graphql", &["src/api/"]),
     ("poem", &["src/api/"]),

@@ -1,0 +1,3 @@
+DROP TABLE nonces;
+DROP TABLE key_secrets;
+DROP TABLE keys;

@@ -1,0 +1,147 @@
+//! Signed requests at the edge: who signed them, and the answer signed in turn.
+
+use super::auth::Principal;
+use super::edge::Api;
+use super::errors::ErrorCode;
+use super::http::EdgeError;
+use crate::engine::{AdmitError, Admittance};
+use crate::trust;
+use poem::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use poem::http::{StatusCode, Uri};
+use poem::{Request, Response};
+use std::sync::Arc;
+
+const SIGNATURE_INPUT: HeaderName = HeaderName::from_static("signature-input");
+const SIGNATURE: HeaderName = HeaderName::from_static("signature");
+
+/// A signed request as it came, kept until its answer is bound to it.
+pub(super) struct Signed {
+    scheme: String,
+    authority: String,
+    method: String,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Signed {
+    /// Takes a request over if it says that it is signed. One that has half of what it takes says so
+    /// as well, and is refused for the other half.
+    pub fn of(api: &Api, request: &Request, body: &[u8]) -> Option<Self> {
+        let headers = request.headers();
+        if !headers.contains_key(SIGNATURE_INPUT) && !headers.contains_key(SIGNATURE) {
+            return None;
+        }
+        let host = headers.get(header::HOST).map(HeaderValue::as_bytes);
+        let host = host.map(|host| String::from_utf8_lossy(host).into_owned());
+        let (scheme, authority) = match &api.0.options.public_url {
+            Some((scheme, authority)) => (scheme.clone(), authority.clone()),
+            None => ("http".to_owned(), host.unwrap_or_default()),
+        };
+        Some(Self {
+            scheme,
+            authority,
+            method: request.method().as_str().to_owned(),
+            uri: request.uri().clone(),
+            headers: headers.clone(),
+            body: body.to_vec(),
+        })
+    }
+
+    fn headers(&self) -> Vec<trust::Header<'_>> {
+        let each = self.headers.iter();
+        each.map(|(name, value)| (name.as_str(), value.as_bytes()))
+            .collect()
+    }
+
+    fn request<'a>(&'a self, headers: &'a [trust::Header<'a>]) -> trust::Request<'a> {
+        trust::Request {
+            method: &self.method,
+            scheme: &self.scheme,
+            authority: &self.authority,
+            path: self.uri.path(),
+            query: self.uri.query(),
+            headers,
+            body: &self.body,
+        }
+    }
+
+    /// Lets the request in.
+    ///
+    /// # Errors
+    /// What is wrong with it, part by part. In a sandbox the signature base that we made stands beside
+    /// it, so that the caller can see where the two differ.
+    pub async fn admit(&self, api: &Api) -> Result<(Arc<Principal>, Admittance), EdgeError> {
+        if self.headers.contains_key(header::AUTHORIZATION) {
+            let message = "send either a signature or an Authorization header, not both";
+            return Err(EdgeError::new(
+                StatusCode::BAD_REQUEST,
+                ErrorCode::BadRequest,
+                message,
+            ));
+        }
+        let headers = self.headers();
+        let admitted = api.0.engine.admit(&self.request(&headers)).await;
+        let admittance = admitted.map_err(|error| {
+            metrics::counter!("payhall_api_signatures_refused_total", "reason" => error.code())
+                .increment(1);
+            refused(api, error)
+        })?;
+        let principal = Principal::Merchant {
+            code: admittance.merchant.clone(),
+            kind: admittance.kind,
+        };
+        Ok((Arc::new(principal), admittance))
+    }
+
+    /// Signs the answer, as an answer to this request and no other. A center without a master key has
+    /// nothing to sign with, and its answers go as they are.
+    pub fn sign(
+        &self,
+        api: &Api,
+        admittance: &Admittance,
+        status: StatusCode,
+        body: Vec<u8>,
+    ) -> Response {
+        const JSON: &str = "application/json";
+        let mut response = Response::builder().status(status).content_type(JSON);
+        let headers = self.headers();
+        let request = self.request(&headers);
+        let answer = trust::Response {
+            status: status.as_u16(),
+            headers: &[("content-type", JSON.as_bytes())],
+            body: &body,
+            request: Some(&request),
+        };
+        match api.0.engine.sign_answer(&answer, admittance) {
+            Ok(signed) => {
+                for (name, value) in signed {
+                    response = response.header(name, value);
+                }
+            }
+            Err(error) => tracing::error!(%error, "an answer could not be signed"),
+        }
+        response.body(body)
+    }
+}
+
+fn refused(api: &Api, error: AdmitError) -> EdgeError {
+    let code = error.code();
+    let base = match error {
+        AdmitError::Engine(error) => {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "a signed request could not be judged"
+            );
+            return EdgeError::fault();
+        }
+        AdmitError::Signature { ref base, .. } if api.0.options.sandbox => base.clone(),
+        _ => None,
+    };
+    let mut refused = EdgeError::signature(error.to_string());
+    refused.tell("reason", code.to_owned());
+    if let Some(base) = base {
+        refused.tell("signatureBase", base);
+    }
+    refused
+}

@@ -1,0 +1,187 @@
+//! Lets signed requests in: the signature is right, the key counts, and the request is new.
+
+use super::{Engine, EngineError};
+use crate::domain::exception::later;
+use crate::domain::ids::{KeyId, MerchantCode};
+use crate::domain::key::KeyOwner;
+use crate::domain::merchant::{MerchantKind, MerchantState};
+use crate::storage::{Admission, Admitted};
+use crate::trust::{
+    Claim, PublicKey, Request, Response, SignatureFault, SignedHeaders, Signer, sign_response,
+};
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+/// How long a nonce is remembered: longer than a request can be old or ahead of its time together.
+const REMEMBERED: Duration = Duration::from_secs(660);
+
+/// More public keys than this are not held at once; then they are read again.
+const HELD_MAX: usize = 10_000;
+
+/// Public keys by id. A key's public part and owner never change, so a copy is never out of date;
+/// whether it still counts is asked of the database each time.
+#[derive(Default)]
+pub(super) struct HeldKeys(RwLock<HashMap<KeyId, Arc<HeldKey>>>);
+
+struct HeldKey {
+    merchant: MerchantCode,
+    public: PublicKey,
+}
+
+/// Why a signed request is not let in.
+#[derive(Debug, thiserror::Error)]
+pub enum AdmitError {
+    /// The signature, or what it covers, is not what it has to be.
+    #[error("{fault}")]
+    Signature {
+        /// What is wrong.
+        fault: SignatureFault,
+        /// The signature base that we made, where it came to that.
+        base: Option<String>,
+    },
+    /// No merchant's key has this id.
+    #[error("keyid: there is no key {0} of a merchant; ask the center for the id of yours")]
+    UnknownKey(String),
+    /// The key was revoked, waits for its approval, or its time is over.
+    #[error(
+        "keyid: key {0} does not count: it waits for approval, was revoked, or its time is over"
+    )]
+    KeyCountsNot(KeyId),
+    /// The key is right, and its merchant is not let in.
+    #[error("keyid: merchant {0} is closed, or was never approved")]
+    MerchantCountsNot(MerchantCode),
+    /// The nonce was used before.
+    #[error("nonce: it was used before; every request, also a repeated one, needs a new one")]
+    Replayed,
+    /// The request could not be judged: a fault.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+impl AdmitError {
+    /// A stable word for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            AdmitError::Signature { fault, .. } => fault.code(),
+            AdmitError::UnknownKey(_) => "KEY_UNKNOWN",
+            AdmitError::KeyCountsNot(_) => "KEY_COUNTS_NOT",
+            AdmitError::MerchantCountsNot(_) => "MERCHANT_COUNTS_NOT",
+            AdmitError::Replayed => "NONCE_REPLAYED",
+            AdmitError::Engine(_) => "INTERNAL",
+        }
+    }
+}
+
+/// A signed request that was let in.
+#[derive(Debug)]
+pub struct Admittance {
+    /// Who signed it.
+    pub merchant: MerchantCode,
+    /// What kind of merchant that is.
+    pub kind: MerchantKind,
+    claim: Claim,
+}
+
+impl Engine {
+    /// Tells which merchant signed a request, and uses its nonce up.
+    ///
+    /// # Errors
+    /// What is wrong with the request, part by part; a fault when storage fails.
+    pub async fn admit(&self, request: &Request<'_>) -> Result<Admittance, AdmitError> {
+        let signature = |base: Option<&Claim>| {
+            let base = base.map(|claim| claim.base().to_owned());
+            move |fault| AdmitError::Signature { fault, base }
+        };
+        let claim = Claim::read(request).map_err(signature(None))?;
+        let unknown = || AdmitError::UnknownKey(claim.key_id().to_owned());
+        let key_id = KeyId::try_new(claim.key_id()).map_err(|_| unknown())?;
+        let held = self.held_key(&key_id).await?.ok_or_else(unknown)?;
+        let now = self.now();
+        claim
+            .verify(&held.public, now)
+            .map_err(signature(Some(&claim)))?;
+        let admission = Admission {
+            key_id: key_id.clone(),
+            nonce: claim.nonce().to_owned(),
+            forget_at: later(now, REMEMBERED),
+            now,
+        };
+        let admitted = self.0.store.admit(admission).await;
+        match admitted.map_err(EngineError::from)? {
+            Admitted::Done => Ok(Admittance {
+                kind: self.kind_of(&held.merchant)?,
+                merchant: held.merchant.clone(),
+                claim,
+            }),
+            Admitted::Replayed => Err(AdmitError::Replayed),
+            Admitted::KeyCountsNoMore => Err(AdmitError::KeyCountsNot(key_id)),
+        }
+    }
+
+    /// The kind of a merchant whose keys count: of one that was let in once and is not closed.
+    fn kind_of(&self, code: &MerchantCode) -> Result<MerchantKind, AdmitError> {
+        use MerchantState::{Active, Approved, Suspended};
+        match self.catalogue().merchant(code) {
+            Some(merchant) if matches!(merchant.state, Approved | Active | Suspended) => {
+                Ok(merchant.kind)
+            }
+            _ => Err(AdmitError::MerchantCountsNot(code.clone())),
+        }
+    }
+
+    /// The headers that sign an answer as the center's, to this request and no other; none where the
+    /// center has no key.
+    ///
+    /// # Errors
+    /// An answer that cannot be signed: a fault of ours.
+    pub fn sign_answer(
+        &self,
+        answer: &Response<'_>,
+        admittance: &Admittance,
+    ) -> Result<SignedHeaders, SignatureFault> {
+        let Some(key) = self.center_key() else {
+            return Ok(Vec::new());
+        };
+        let nonce = uuid::Uuid::now_v7().simple().to_string();
+        let signer = Signer {
+            key: &key.private,
+            key_id: key.key_id.as_str(),
+            nonce: &nonce,
+            created: self.now(),
+        };
+        sign_response(answer, Some(&admittance.claim), &signer)
+    }
+
+    async fn held_key(&self, key_id: &KeyId) -> Result<Option<Arc<HeldKey>>, EngineError> {
+        let held = self.0.held_keys.0.read();
+        let held = held
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(key_id)
+            .cloned();
+        if held.is_some() {
+            return Ok(held);
+        }
+        let Some(key) = self.key(key_id).await? else {
+            return Ok(None);
+        };
+        let KeyOwner::Merchant(merchant) = key.owner else {
+            return Ok(None);
+        };
+        let public = PublicKey::from_der(key.algorithm, &key.public_key).map_err(|error| {
+            crate::storage::StoreError::Corrupt {
+                table: "keys",
+                key: key_id.to_string(),
+                why: error.to_string(),
+            }
+        })?;
+        let held = Arc::new(HeldKey { merchant, public });
+        let mut all = self.0.held_keys.0.write();
+        let all = all.as_mut().unwrap_or_else(|poisoned| poisoned.get_mut());
+        if all.len() >= HELD_MAX {
+            all.clear();
+        }
+        all.insert(key_id.clone(), held.clone());
+        Ok(Some(held))
+    }
+}

@@ -1,0 +1,8 @@
+//! The room's tests: other people's examples, forgeries, and every fault.
+
+mod components;
+mod faults;
+mod keys;
+mod sent;
+mod tampering;
+mod vectors;
