@@ -9,12 +9,16 @@
 //! started, and the next run's poller finds it there.
 
 use crate::api::{
-    Api, ApiOptions, ApiParts, Introspection, MetricsText, Principal, ReadyCheck, Role, Tokens,
+    Api, ApiOptions, ApiParts, Introspection, MetricsText, Principal, ReadyCheck, Tokens,
 };
 use crate::cache::{Cache, Snapshot};
 use crate::config::{CallerConfig, CallerRole, Config};
 use crate::domain::merchant::MerchantKind;
-use crate::engine::{Alarms, Clock, Engine, EngineOptions, EngineParts, Hub, SystemClock};
+use crate::domain::operator::Role;
+use crate::engine::{
+    Alarms, Clock, Engine, EngineOptions, EngineParts, Hub, Operators, OperatorsParts,
+    PasswordCost, Passwords, SystemClock,
+};
 use crate::jobs::{Driver, JobTable, Metronome};
 use crate::storage::{Committed, StorageOptions, Store, catalogue, exceptions, orders};
 use crate::telemetry::Metrics;
@@ -136,6 +140,7 @@ impl Daemon {
         );
         let api = Api::new(ApiParts {
             engine: engine.clone(),
+            operators: operators(&store, config)?,
             tokens: Tokens::try_new(config.callers.iter().map(caller))?,
             options: api_options(config),
             ready: readiness(&engine, &stop),
@@ -185,6 +190,23 @@ impl Daemon {
         self.cache.drain().await;
         ended
     }
+}
+
+/// The people's desk over a database, for the daemon and the command line. Without a master key nobody
+/// can set up one-time codes.
+///
+/// # Errors
+/// The master keys cannot be read, or passwords cannot be computed.
+pub fn operators(store: &Store, config: &Config) -> anyhow::Result<Operators> {
+    let masters = masters(config)?;
+    let seal = masters.current().is_some().then(|| Arc::new(masters) as _);
+    Ok(Operators::new(OperatorsParts {
+        store: store.clone(),
+        clock: Arc::new(SystemClock),
+        passwords: Passwords::try_new(PasswordCost::OWASP)
+            .context("passwords cannot be computed")?,
+        seal,
+    }))
 }
 
 /// The alarms' address, where the settings name one.
@@ -285,6 +307,7 @@ fn api_options(config: &Config) -> ApiOptions {
             Introspection::Off
         },
         playground: config.api.playground,
+        https: config.api.https,
         public_url: crate::config::split_url(&config.api.public_url),
         sandbox: config.server.sandbox,
         connections_max: config.server.connections_max,
@@ -304,6 +327,7 @@ fn caller(caller: &CallerConfig) -> (SecretString, Principal) {
             name: name.clone().unwrap_or_default(),
             role: match caller.role {
                 Some(CallerRole::Admin) => Role::Admin,
+                Some(CallerRole::Auditor) => Role::Auditor,
                 Some(CallerRole::Reviewer) => Role::Reviewer,
                 Some(CallerRole::Operator) => Role::Operator,
                 Some(CallerRole::Viewer) | None => Role::Viewer,

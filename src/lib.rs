@@ -9,6 +9,7 @@ pub mod demo;
 pub mod domain;
 pub mod engine;
 pub mod jobs;
+pub mod operator_command;
 pub mod sign;
 pub mod sim;
 pub mod storage;

@@ -9,6 +9,7 @@ use payhall::daemon::{self, Daemon};
 use payhall::demo::{self, DemoArgs};
 use payhall::engine::{self, Actor, Clock, ImportFile};
 use payhall::jobs::JobTable;
+use payhall::operator_command::{self, OperatorCommand};
 use payhall::sign::{self, SignArgs};
 use payhall::sim::{self, SimArgs};
 use payhall::storage::{Store, View, catalogue, job_runs};
@@ -34,7 +35,7 @@ const COUNT_MAX: i64 = 1_000;
 #[command(name = "payhall", version, about, propagate_version = true)]
 struct Cli {
     /// The settings file; without it PAYHALL_CONFIG is looked at, then the defaults hold. Like the two
-    /// below, not for demo, sim, schema and sign.
+    /// below, not for demo, sim, schema, rights and sign.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The database: sqlite:PATH or postgres://... (storage.url).
@@ -61,6 +62,11 @@ enum Command {
     /// The scheduled jobs.
     #[command(subcommand)]
     Jobs(JobsCommand),
+    /// The people of the center: the first administrator comes from here.
+    #[command(subcommand)]
+    Operator(OperatorCommand),
+    /// Prints the table of rights.
+    Rights,
     /// Private keys at rest.
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -172,6 +178,12 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     refuse_unused(&cli)?;
     match &cli.command {
         Command::Schema => say(api::sdl())?,
+        Command::Rights => say(api::rights_table())?,
+        Command::Operator(command) => {
+            let config = load(&cli)?.config;
+            let done = operator_command::run(&config, command.clone());
+            say(runtime.block_on(done)?)?;
+        }
         Command::Sign(args) => say(sign::command(args, engine::SystemClock.now())?)?,
         Command::Config(ConfigCommand::Template) => say(config::TEMPLATE)?,
         Command::Config(ConfigCommand::Show) => say(config::show(&load(&cli)?))?,
@@ -196,6 +208,7 @@ fn refuse_unused(cli: &Cli) -> anyhow::Result<()> {
         Command::Demo(_) => "demo",
         Command::Sim(_) => "sim",
         Command::Schema => "schema",
+        Command::Rights => "rights",
         Command::Sign(_) => "sign",
         _ => return Ok(()),
     };
@@ -388,13 +401,18 @@ async fn import(config: &Config, files: &[PathBuf], dry_run: bool) -> anyhow::Re
 async fn rewrap(config: &Config) -> anyhow::Result<()> {
     let options = daemon::storage_options(config, &daemon::instance_name());
     let store = Store::open(&options, Arc::new(|_| ()))?;
-    let done = engine::rewrap_keys(&store, &daemon::masters(config)?).await;
+    let masters = daemon::masters(config)?;
+    let operators = daemon::operators(&store, config)?;
+    let done = async {
+        let keys = engine::rewrap_keys(&store, &masters).await?.rewrapped;
+        Ok((keys, operators.rewrap_codes(&Actor::system()).await?))
+    };
+    let done = done.await;
     store.close().await;
     match done {
-        Ok(report) => say(format_args!(
-            "{} private keys are under the current master key now that were not before; \
-             keys.former_master is not needed any more\n",
-            report.rewrapped
+        Ok((keys, codes)) => say(format_args!(
+            "{keys} private keys and the one-time codes of {codes} operators are under the current \
+             master key now that were not before; keys.former_master is not needed any more\n"
         )),
         Err(engine::EngineError::Refused(refusal)) => Err(refusal.into()),
         Err(error) => Err(error.into()),

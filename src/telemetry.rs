@@ -193,6 +193,11 @@ const METRICS: &[(&str, Kind, &str)] = &[
         "Runs of jobs that ended here, by state.",
     ),
     (
+        "payhall_logins_total",
+        Kind::Counter,
+        "Operators' tries to log in or to prove again who they are, by outcome.",
+    ),
+    (
         "payhall_orders_open",
         Kind::Gauge,
         "Orders with an open payment, by state.",

@@ -1,5 +1,6 @@
 //! The program as somebody types it: what it says, what it leaves alone, and how it ends.
 
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -35,7 +36,7 @@ fn commands_that_look_make_no_database() {
     let demo = format!("{FOLDER}/deploy/demo.toml");
     let items = format!("{FOLDER}/deploy/catalogue/items.csv");
     let import = ["--config", &demo, "catalog", "import", "--dry-run", &items];
-    for look in [&["jobs", "history"][..], &import] {
+    for look in [&["jobs", "history"][..], &import, &["operator", "list"]] {
         let said = refused(folder, look);
         assert!(said.contains("there is no file \"payhall.db\""), "{said}");
         assert!(said.contains("payhall migrate"), "{said}");
@@ -142,4 +143,98 @@ fn a_reader_that_hangs_up_is_no_failure() {
     let many = ["jobs", "next", "poll_exceptions", "--count", "1001"];
     let refused = run(folder.path(), &many);
     assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+}
+
+/// Runs the program with something on its standard input.
+fn run_with_input(folder: &Path, arguments: &[&str], input: &str) -> Output {
+    let mut command = payhall(folder, arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input.as_bytes()).unwrap();
+    drop(stdin);
+    child.wait_with_output().unwrap()
+}
+
+/// The first administrator comes from the command line; the password is never an argument.
+#[test]
+fn operators_are_looked_after_from_the_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let said = |output: Output| {
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let add = ["operator", "add", "ann", "--role", "admin"];
+    let weak = run_with_input(folder, &add, "password1234\n");
+    assert_eq!(weak.status.code(), Some(1), "{weak:?}");
+    let words = String::from_utf8(weak.stderr).unwrap();
+    assert!(words.contains("tried first"), "{words}");
+    assert!(!words.contains("password1234"), "{words}");
+
+    let added = run_with_input(folder, &add, "correct horse battery\n");
+    assert_eq!(said(added), "added ann as ADMIN\n");
+    let twice = run_with_input(folder, &add, "correct horse battery\n");
+    let words = String::from_utf8(twice.stderr).unwrap();
+    assert!(
+        words.contains("there is an operator ann already"),
+        "{words}"
+    );
+    let list = || said(run(folder, &["operator", "list"]));
+    assert_eq!(list(), "ann ADMIN ACTIVE, no codes\n");
+
+    std::fs::write(folder.join("secret"), "another long phrase\nsecond line\n").unwrap();
+    let file = ["--password-file", "secret"];
+    let reset = [&["operator", "reset", "ann"][..], &file].concat();
+    assert!(said(run(folder, &reset)).contains("has a new password"));
+    let missing = refused(
+        folder,
+        &["operator", "reset", "ann", "--password-file", "gone"],
+    );
+    assert!(missing.contains("cannot read gone"), "{missing}");
+    let last = refused(folder, &["operator", "disable", "ann"]);
+    assert!(last.contains("the last administrator"), "{last}");
+    let reset = [&["operator", "reset", "nobody"][..], &file].concat();
+    assert!(refused(folder, &reset).contains("no operator nobody"));
+
+    let bob = [
+        "operator",
+        "add",
+        "bob",
+        "--role",
+        "viewer",
+        "--display-name",
+        "Bob Li",
+    ];
+    said(run(folder, &[&bob[..], &file].concat()));
+    said(run(folder, &["operator", "disable", "bob"]));
+    assert!(list().contains("bob VIEWER DISABLED"), "{}", list());
+    said(run(folder, &["operator", "enable", "bob"]));
+    assert!(list().contains("bob VIEWER ACTIVE"), "{}", list());
+    for wrong in [
+        &["operator", "add", "Ann", "--role", "viewer"][..],
+        &["operator", "add", "eve", "--role", "VIEWER"],
+        &["operator", "add", "eve"],
+        &[
+            "operator",
+            "add",
+            "eve",
+            "--role",
+            "viewer",
+            "--password",
+            "x",
+        ],
+    ] {
+        let output = run(folder, wrong);
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}: {output:?}");
+    }
+}
+
+#[test]
+fn the_table_of_rights_is_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(folder.path(), &["rights"]);
+    let page = std::fs::read_to_string(format!("{FOLDER}/docs/RIGHTS.md")).unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), page);
+    assert!(refused(folder.path(), &["--config", "x", "rights"]).contains("--config"));
 }

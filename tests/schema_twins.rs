@@ -11,6 +11,7 @@ use payhall::domain::flow::{AttemptOutcome, FlowKind, FlowState, Operation};
 use payhall::domain::item::{AmountRuleKind, ItemMode};
 use payhall::domain::job::JobRunState;
 use payhall::domain::merchant::{CheckItem, MerchantKind, MerchantState, Stage};
+use payhall::domain::operator::Role;
 use payhall::domain::order::OrderState;
 use payhall::domain::region::RegionLevel;
 use payhall::storage::Store;
@@ -328,6 +329,7 @@ fn words_in_a_check_are_the_words_of_the_domain() {
         "cases"."state": CaseState,
         "cases"."decision": Decision,
         "job_runs"."state": JobRunState,
+        "operators"."role": Role,
     };
     for database in TestDatabase::all() {
         let kind = database.kind;

@@ -7,26 +7,13 @@
 use crate::domain::ids::MerchantCode;
 use crate::domain::merchant::MerchantKind;
 use crate::domain::named_enum;
+use crate::domain::operator::Role;
 use crate::engine::{Actor, Scope};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
-
-named_enum! {
-    /// What an operator is for.
-    pub enum Role {
-        /// Reads everything.
-        Viewer = "VIEWER",
-        /// 经办: proposes decisions and cancels orders.
-        Operator = "OPERATOR",
-        /// 复核: approves and rejects what others proposed.
-        Reviewer = "REVIEWER",
-        /// All of it; maker and checker of one case still have to be two people.
-        Admin = "ADMIN",
-    }
-}
 
 named_enum! {
     /// What a field of the API needs.
@@ -73,6 +60,37 @@ named_enum! {
         CaseApprove = "CASE_APPROVE",
         /// Reject a proposed decision.
         CaseReject = "CASE_REJECT",
+        /// Log in as an operator.
+        Login = "LOGIN",
+        /// Look after the own account and session.
+        OwnAccount = "OWN_ACCOUNT",
+        /// Set up one-time codes for the own account.
+        OwnCodes = "OWN_CODES",
+        /// Read who the operators are.
+        OperatorRead = "OPERATOR_READ",
+        /// Add operators, and change, reset and switch off accounts of others.
+        OperatorManage = "OPERATOR_MANAGE",
+    }
+}
+
+impl Right {
+    /// Whether an operator's session has to be fresh for it: what moves money, and what gives rights.
+    pub fn needs_fresh(self) -> bool {
+        use Right as R;
+        match self {
+            R::Browse | R::Bill | R::OrderRead | R::OrderCreate | R::OrderConfirm => false,
+            R::OrderCancel | R::Oversee | R::CaseReject => false,
+            R::Login | R::OwnAccount | R::OperatorRead => false,
+            R::MerchantRead | R::MerchantPrivate | R::MerchantEdit | R::MerchantSuspend => false,
+            R::KeyRead | R::KeyIssue | R::KeyRevoke | R::KeyHandOut => false,
+            R::KeyApprove | R::MerchantReview | R::MerchantOperate => true,
+            R::CaseDecide | R::CaseApprove | R::OwnCodes | R::OperatorManage => true,
+        }
+    }
+
+    /// Whether somebody with a temporary password may do it before changing that.
+    pub fn fits_temporary_password(self) -> bool {
+        matches!(self, Right::Browse | Right::Login | Right::OwnAccount)
     }
 }
 
@@ -124,7 +142,9 @@ impl Principal {
     pub fn may(&self, right: Right) -> bool {
         use Right as R;
         match self {
-            Principal::Anonymous => matches!(right, R::Browse | R::KeyHandOut),
+            Principal::Anonymous => {
+                matches!(right, R::Browse | R::Login | R::KeyHandOut)
+            }
             Principal::Merchant { .. } => match right {
                 R::Browse | R::Bill | R::OrderRead => true,
                 R::OrderCreate | R::OrderConfirm | R::OrderCancel | R::MerchantRead => true,
@@ -133,17 +153,23 @@ impl Principal {
                 R::KeyRead | R::KeyIssue | R::KeyRevoke | R::KeyHandOut => true,
                 R::KeyApprove => false,
                 R::Oversee | R::CaseDecide | R::CaseApprove | R::CaseReject => false,
+                R::Login | R::OwnAccount | R::OwnCodes => false,
+                R::OperatorRead | R::OperatorManage => false,
             },
             Principal::Operator { role, .. } => match right {
                 R::Browse | R::Bill | R::OrderRead | R::Oversee => true,
                 R::OrderCreate | R::OrderConfirm => false,
                 R::OrderCancel | R::CaseDecide => matches!(role, Role::Operator | Role::Admin),
                 R::CaseApprove | R::CaseReject => matches!(role, Role::Reviewer | Role::Admin),
+                R::Login | R::OwnAccount | R::OwnCodes => true,
+                R::OperatorRead => matches!(role, Role::Auditor | Role::Admin),
+                R::OperatorManage => matches!(role, Role::Admin),
                 R::MerchantRead | R::KeyRead | R::KeyHandOut => true,
+                R::MerchantPrivate => *role != Role::Viewer,
+                R::MerchantSuspend => !matches!(role, Role::Viewer | Role::Auditor),
                 R::KeyIssue => matches!(role, Role::Operator | Role::Admin),
                 R::KeyApprove => matches!(role, Role::Reviewer | Role::Admin),
-                R::KeyRevoke => *role != Role::Viewer,
-                R::MerchantPrivate | R::MerchantSuspend => *role != Role::Viewer,
+                R::KeyRevoke => !matches!(role, Role::Viewer | Role::Auditor),
                 R::MerchantEdit => matches!(role, Role::Operator | Role::Admin),
                 R::MerchantReview | R::MerchantOperate => {
                     matches!(role, Role::Reviewer | Role::Admin)

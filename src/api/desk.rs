@@ -3,7 +3,8 @@
 use super::auth::{Principal, Right};
 use super::errors::Problem;
 use super::request_id::RequestId;
-use crate::engine::{Actor, Engine, Scope};
+use crate::domain::refusal::{Refusal, RefusalCode};
+use crate::engine::{Actor, Engine, Operators, Scope, Visit};
 use async_graphql::Context;
 use std::sync::Arc;
 
@@ -12,6 +13,8 @@ use std::sync::Arc;
 pub(super) struct Caller {
     /// Who it is.
     pub principal: Arc<Principal>,
+    /// The session, for who came with one.
+    pub visit: Option<Arc<Visit>>,
     /// Which request it is.
     pub request_id: RequestId,
 }
@@ -22,22 +25,44 @@ pub(super) struct Desk<'a> {
     pub caller: &'a Caller,
     /// Who does it.
     pub engine: &'a Engine,
+    /// Who looks after operators.
+    pub operators: &'a Operators,
 }
 
 impl<'a> Desk<'a> {
     /// Opens the desk to a caller that has the right.
     ///
     /// # Errors
-    /// `Unauthenticated` for a caller that nobody knows, `Forbidden` for one without the right.
+    /// `Unauthenticated` for a caller that nobody knows, `Forbidden` for one without the right; a refusal
+    /// where the session has to do something else first.
     pub fn open(ctx: &Context<'a>, right: Right) -> Result<Self, Problem> {
         let caller = ctx.data_opt::<Caller>().ok_or(Problem::NotWired)?;
         let engine = ctx.data_opt::<Engine>().ok_or(Problem::NotWired)?;
-        if caller.principal.may(right) {
-            return Ok(Self { caller, engine });
+        let operators = ctx.data_opt::<Operators>().ok_or(Problem::NotWired)?;
+        if !caller.principal.may(right) {
+            return Err(match *caller.principal {
+                Principal::Anonymous => Problem::Unauthenticated,
+                Principal::Merchant { .. } | Principal::Operator { .. } => {
+                    Problem::Forbidden(right)
+                }
+            });
         }
-        Err(match *caller.principal {
-            Principal::Anonymous => Problem::Unauthenticated,
-            Principal::Merchant { .. } | Principal::Operator { .. } => Problem::Forbidden(right),
+        if let Some(visit) = &caller.visit {
+            check_session(visit, right, operators)?;
+        }
+        Ok(Self {
+            caller,
+            engine,
+            operators,
+        })
+    }
+
+    /// The caller's session; a bearer token has none.
+    pub fn visit(&self) -> Result<&'a Visit, Problem> {
+        self.caller.visit.as_deref().ok_or_else(|| {
+            let words =
+                "this is for people who logged in by operatorLogin; a bearer token has no session";
+            Refusal::new(RefusalCode::SessionNeeded, words).into()
         })
     }
 
@@ -58,4 +83,18 @@ impl<'a> Desk<'a> {
     pub fn actor(&self) -> Actor {
         self.caller.principal.actor(self.caller.request_id.as_str())
     }
+}
+
+/// Refuses what a session has to do something else for first.
+fn check_session(visit: &Visit, right: Right, operators: &Operators) -> Result<(), Refusal> {
+    if visit.operator.password_is_temporary && !right.fits_temporary_password() {
+        let words = "your password is a temporary one: change it by operatorChangePassword first";
+        return Err(Refusal::new(RefusalCode::PasswordChangeNeeded, words));
+    }
+    if right.needs_fresh() && !visit.session.is_fresh(operators.now()) {
+        let words = "this needs a proof of who you are from the last five minutes: call \
+                     operatorReauthenticate, then this again";
+        return Err(Refusal::new(RefusalCode::ReauthenticationNeeded, words));
+    }
+    Ok(())
 }

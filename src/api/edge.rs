@@ -10,7 +10,7 @@ use super::playground::Page;
 use super::request_id::{self, RequestId};
 use super::schema::{self, Schema};
 use super::well_known;
-use crate::engine::Engine;
+use crate::engine::{Engine, Operators};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use poem::http::header::{self, HeaderValue};
@@ -33,6 +33,8 @@ pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
 pub struct ApiParts {
     /// The engine that does the work.
     pub engine: Engine,
+    /// Who looks after operators and their sessions.
+    pub operators: Operators,
     /// Who may call.
     pub tokens: Tokens,
     /// Limits and switches.
@@ -55,6 +57,7 @@ pub(super) struct Inner {
     pub schema: Schema,
     pub documents: Documents,
     pub tokens: Tokens,
+    pub operators: Operators,
     pub options: ApiOptions,
     pub ready: ReadyCheck,
     pub metrics: MetricsText,
@@ -71,8 +74,9 @@ impl Api {
     pub fn new(parts: ApiParts) -> Self {
         let options = parts.options;
         Self(Arc::new(Inner {
-            schema: schema::build(parts.engine.clone(), &options),
+            schema: schema::build(parts.engine.clone(), parts.operators.clone(), &options),
             engine: parts.engine,
+            operators: parts.operators,
             documents: Documents::new(Limits::from(&options), options.documents_max),
             tokens: parts.tokens,
             ready: parts.ready,

@@ -233,8 +233,8 @@ fn translate(error: &mut ServerError) -> Told {
 }
 
 /// What a caller without a usable token is told.
-pub(super) const UNAUTHENTICATED: &str =
-    "this needs a caller that we know: send a valid token as Authorization: Bearer TOKEN";
+pub(super) const UNAUTHENTICATED: &str = "this needs a caller that we know: send a valid token as Authorization: Bearer TOKEN, or log in \
+     by operatorLogin";
 
 /// The words for a fault, and the hint when to try again.
 pub(super) fn mask(code: ErrorCode, extensions: &mut ErrorExtensionValues) -> String {

@@ -10,6 +10,7 @@ use super::errors::{Ending, ErrorCode, UNAUTHENTICATED, finish, mask};
 use super::guard::{Admitted, Refused};
 use super::options::Introspection;
 use super::request_id::RequestId;
+use super::session::Known;
 use super::signed::Signed;
 use async_graphql::{ErrorExtensionValues, Request as GraphqlRequest, ServerError, Variables};
 use poem::error::ReadBodyError;
@@ -88,14 +89,23 @@ impl EdgeError {
 
     /// A page of another site calls.
     pub fn origin() -> Self {
-        let message = "pages of this origin may not call";
+        Self::forbidden("pages of this origin may not call")
+    }
+
+    /// The request may not be made like this.
+    pub fn forbidden(message: &'static str) -> Self {
         Self::new(StatusCode::FORBIDDEN, ErrorCode::Forbidden, message)
+    }
+
+    /// What we need does not answer; later it may.
+    pub fn unavailable(code: ErrorCode) -> Self {
+        let message = mask(code, &mut ErrorExtensionValues::default());
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message)
     }
 
     /// The schema is not told to this caller.
     fn introspection() -> Self {
-        let message = "introspection is switched off for you";
-        Self::new(StatusCode::FORBIDDEN, ErrorCode::Forbidden, message)
+        Self::forbidden("introspection is switched off for you")
     }
 
     /// Something went wrong on our side.
@@ -105,7 +115,8 @@ impl EdgeError {
         Self::new(status, ErrorCode::Internal, message)
     }
 
-    fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
+    /// The request is not what it should be.
+    pub fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, ErrorCode::BadRequest, message)
     }
 
@@ -174,28 +185,30 @@ impl Api {
     ) -> Result<(Response, Ending), EdgeError> {
         check_content(request.headers())?;
         check_origin(request.headers(), &self.0.options.origins)?;
-        let stranger = self.0.tokens.principal(authorization(request.headers())?);
+        let known = self.who_calls(request.headers()).await;
         let body = self.body(request).await?;
         let signed = Signed::of(self, request, &body);
-        let (principal, admittance) = match &signed {
+        let (known, admittance) = match &signed {
             Some(signed) => {
                 let (principal, admittance) = signed.admit(self).await?;
-                (principal, Some(admittance))
+                (Known::without_session(principal), Some(admittance))
             }
-            None => (stranger.map_err(|_| EdgeError::unauthenticated())?, None),
+            None => (known?, None),
         };
         let asked = parse(&body)?;
         let admitted = self.0.documents.admit(&asked.query)?;
-        self.check_introspection(&admitted, &principal)?;
+        self.check_introspection(&admitted, &known.principal)?;
         let mut graphql = GraphqlRequest::new("")
             .variables(asked.variables)
             .data(Caller {
-                principal,
+                principal: known.principal,
+                visit: known.visit,
                 request_id: id.clone(),
             });
         graphql.operation_name = asked.operation_name;
         graphql.set_parsed_query(admitted.document.clone());
         let mut response = self.0.schema.execute(graphql).await;
+        let given = response.http_headers.remove(header::SET_COOKIE);
         let ending = finish(&mut response, id);
         let status = match ending {
             Ending::Done | Ending::Fault => StatusCode::OK,
@@ -211,6 +224,10 @@ impl Api {
         if ending == Ending::Unauthenticated {
             let headers = response.headers_mut();
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        let taken = || HeaderValue::try_from(self.cookie().taken()).ok();
+        if let Some(cookie) = given.or_else(|| taken().filter(|_| known.is_cookie_stale)) {
+            response.headers_mut().insert(header::SET_COOKIE, cookie);
         }
         Ok((response, ending))
     }

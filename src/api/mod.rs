@@ -3,7 +3,8 @@
 //! A request goes through these doors, in this order, and each may end it:
 //!
 //! 1. `http` — method, content type, size, origin, the form of the body.
-//! 2. `auth` — a token becomes a [`Principal`]; nothing behind this door ever sees a token.
+//! 2. `auth` and `session` — a token or a session's cookie becomes a [`Principal`]; nothing behind this
+//!    door ever sees either.
 //! 3. `guard` — what the document would expand to is counted before anybody validates it.
 //! 4. async-graphql — validation and complexity.
 //! 5. `desk` — the right that a field needs, asked by the resolver itself as its first line.
@@ -28,9 +29,11 @@ mod options;
 mod paging;
 mod playground;
 mod request_id;
+mod rights;
 mod roots;
 mod schema;
 mod serve;
+mod session;
 mod signed;
 mod types;
 mod websocket;
@@ -39,8 +42,9 @@ mod well_known;
 #[cfg(test)]
 mod tests;
 
-pub use auth::{Principal, Right, Role, TokenError, Tokens};
+pub use auth::{Principal, Right, TokenError, Tokens};
 pub use edge::{Api, ApiParts, MetricsText, ReadyCheck};
 pub use errors::ErrorCode;
 pub use options::{ApiOptions, Introspection};
+pub use rights::rights_table;
 pub use schema::sdl;

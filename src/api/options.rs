@@ -36,6 +36,9 @@ pub struct ApiOptions {
     pub introspection: Introspection,
     /// Whether the playground is served.
     pub playground: bool,
+    /// Whether browsers reach the API by https, TLS ending at a gateway: then the session's cookie is for
+    /// https alone.
+    pub https: bool,
     /// The scheme and the authority that callers write, where a proxy stands before the center; what
     /// is signed is what they wrote.
     pub public_url: Option<(String, String)>,
@@ -77,6 +80,7 @@ impl Default for ApiOptions {
             sandbox: false,
             introspection: Introspection::SignedIn,
             playground: false,
+            https: true,
             origins: Vec::new(),
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(10),

@@ -86,6 +86,19 @@ examples! {
     "item", "缴费项目", "One item";
     "region", "地区", "One region";
     "regions", "地区列表", "Regions";
+    "operator_login", "操作员登录", "Log in";
+    "me", "我是谁", "Who am I";
+    "operator_reauthenticate", "再次验证身份", "Prove again who I am";
+    "operator_change_password", "修改本人口令", "Change my password";
+    "operator_totp_begin", "启用动态口令：取得密钥", "One-time codes: get a secret";
+    "operator_totp_confirm", "启用动态口令：确认", "One-time codes: confirm";
+    "operator_logout", "退出登录", "Log out";
+    "operators", "操作员列表", "Operators";
+    "operator_add", "新增操作员", "Add an operator";
+    "operator_set_role", "变更角色", "Change a role";
+    "operator_reset_password", "重置口令", "Reset a password";
+    "operator_disable", "停用操作员", "Switch an operator off";
+    "operator_enable", "启用操作员", "Switch an operator on";
     "server_info", "服务器信息", "About the server";
 }
 

@@ -2,8 +2,9 @@
 
 use super::options::ApiOptions;
 use super::roots::{Mutation, Query, Subscription};
+use super::session::CookieRule;
 use crate::api::loaders;
-use crate::engine::Engine;
+use crate::engine::{Engine, Operators};
 use async_graphql::SchemaBuilder;
 
 /// The schema of the center.
@@ -15,10 +16,14 @@ const RECURSION_MAX: usize = 64;
 
 /// The schema over an engine. Depth is the guard's business, which has another limit for
 /// introspection; complexity needs the types, so it is the framework's.
-pub(super) fn build(engine: Engine, options: &ApiOptions) -> Schema {
+pub(super) fn build(engine: Engine, operators: Operators, options: &ApiOptions) -> Schema {
     let schema = bare()
         .data(loaders::flows(engine.clone()))
         .data(engine)
+        .data(operators)
+        .data(CookieRule {
+            is_https: options.https,
+        })
         .limit_complexity(options.complexity_max)
         .limit_recursive_depth(RECURSION_MAX);
     if options.introspection == super::Introspection::Everyone {

@@ -7,7 +7,7 @@
 use super::desk::Caller;
 use super::edge::Api;
 use super::errors::{ErrorCode, UNAUTHENTICATED, finish};
-use super::http::{EdgeError, authorization, check_origin};
+use super::http::{EdgeError, check_origin};
 use super::request_id::RequestId;
 use async_graphql::http::{WebSocket as GraphqlSocket, WebSocketProtocols as Protocols, WsMessage};
 use async_graphql::{Data, Executor, Request as GraphqlRequest, Response as GraphqlResponse};
@@ -52,11 +52,7 @@ impl Api {
         let headers = request.headers();
         check_origin(headers, &self.0.options.origins)?;
         check_protocol(headers)?;
-        let principal = self
-            .0
-            .tokens
-            .principal(authorization(headers)?)
-            .map_err(|_| EdgeError::unauthenticated())?;
+        let known = self.who_calls(headers).await?;
         let place = self.0.socket_places.clone().try_acquire_owned();
         let place = place.map_err(|_| {
             let message = "too many WebSockets are open";
@@ -72,7 +68,8 @@ impl Api {
             .max_message_size(Some(most))
             .max_frame_size(Some(most));
         let caller = Caller {
-            principal,
+            principal: known.principal,
+            visit: known.visit,
             request_id: id.clone(),
         };
         let (api, counted) = (self.clone(), self.0.sockets.token());
@@ -90,6 +87,7 @@ impl Api {
     async fn talk(&self, socket: WebSocketStream, caller: Caller) {
         let signs = Signs::default();
         let (mut out, incoming) = socket.split();
+        let visit = caller.visit.clone();
         let graphql = self.graphql(heard(incoming, &signs), caller, &signs);
         futures_util::pin_mut!(graphql);
         let mut ping = interval(self.0.options.websocket_ping);
@@ -106,6 +104,7 @@ impl Api {
                 },
                 _ = ping.tick() => match signs.silent_for() {
                     SILENT_MAX.. => break,
+                    _ if !self.still_holds(visit.as_deref()).await => close(UNAUTHORIZED),
                     _ => Message::Ping(Vec::new()),
                 },
                 () = &mut init_deadline, if waits_for_init => {
@@ -147,7 +146,8 @@ impl Api {
         )
     }
 
-    /// Who a socket is, by what it says about itself, else by the header it came with.
+    /// Who a socket is, by what it says about itself, else by the header it came with. Who came with a
+    /// session says nothing about itself: it is a token or a session, not both.
     fn introduced(
         &self,
         payload: &serde_json::Value,
@@ -160,7 +160,7 @@ impl Api {
                     .as_str()
                     .map(|text| self.0.tokens.principal(Some(text)));
                 match principal {
-                    Some(Ok(principal)) => Caller {
+                    Some(Ok(principal)) if from_header.visit.is_none() => Caller {
                         principal,
                         ..from_header
                     },

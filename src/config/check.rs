@@ -215,6 +215,16 @@ impl Config {
         if is_open && !self.callers.is_empty() {
             said.push("bearer tokens travel in clear unless TLS stands in front".into());
         }
+        let is_person = |caller: &CallerConfig| caller.kind == CallerKind::Operator;
+        if is_open && self.callers.iter().any(is_person) {
+            said.push(
+                "callers of kind operator are for a sandbox: people log in, see `payhall operator add`"
+                    .into(),
+            );
+        }
+        if is_open && !self.api.https {
+            said.push("api.https is off while server.listen is open to other machines".into());
+        }
         if self.adapters.is_empty() {
             said.push("there are no adapters: nothing can be paid".into());
         }
@@ -300,7 +310,7 @@ impl CallerConfig {
                 if self.role.is_none() {
                     found.push((
                         "role",
-                        "is missing: viewer, operator, reviewer or admin".into(),
+                        "is missing: viewer, operator, reviewer, auditor or admin".into(),
                     ));
                 }
                 if self.merchant.is_some() {

@@ -73,6 +73,8 @@ pub struct ServerConfig {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ApiConfig {
+    /// Whether browsers reach the API by https.
+    pub https: bool,
     /// What callers write before the path, such as `https://pay.example.com`, where a proxy stands before
     /// the center; empty: http and the Host header. Signatures cover what the callers wrote.
     pub public_url: String,
@@ -209,6 +211,8 @@ pub enum CallerRole {
     Operator,
     /// Reads, approves and rejects: the checker.
     Reviewer,
+    /// Reads everything, operators and audit included.
+    Auditor,
     /// All of it.
     Admin,
 }

@@ -125,6 +125,21 @@ id!(
     AdapterName, is_code, "1 to 64 letters, digits, '-', '_' or '.'"
 );
 
+fn is_operator_name(text: &str) -> bool {
+    (2..=32).contains(&text.len())
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text.bytes().all(|b| {
+            b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.')
+        })
+}
+
+id!(
+    /// The name by which an operator logs in. Lower case only: `Ann` and `ann` must not be two people,
+    /// who could then be maker and checker.
+    OperatorName, is_operator_name,
+    "2 to 32 lower-case letters, digits, '-', '_' or '.', a letter first"
+);
+
 fn is_request_no(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 }
@@ -159,6 +174,18 @@ mod tests {
             assert_eq!(error.kind, "OrderNo");
             assert_eq!(error.found, bad);
         }
+    }
+
+    #[test]
+    fn an_operator_s_name_has_one_spelling() {
+        assert!(OperatorName::try_new("ann.lee-2").is_ok());
+        for bad in ["", "a", "Ann", "2ann", ".ann", "ann lee", "安", "ａｎｎ"] {
+            assert!(
+                OperatorName::try_new(bad).is_err(),
+                "{bad:?} must be refused"
+            );
+        }
+        assert!(OperatorName::try_new("a".repeat(33)).is_err());
     }
 
     #[test]

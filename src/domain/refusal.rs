@@ -104,6 +104,30 @@ named_enum! {
         KeyTicketInvalid = "KEY_TICKET_INVALID",
         /// The caller's role does not allow it.
         NotAllowed = "NOT_ALLOWED",
+        /// Name, password or code is wrong, or the account is locked or switched off.
+        LoginRefused = "LOGIN_REFUSED",
+        /// It is for people who logged in.
+        SessionNeeded = "SESSION_NEEDED",
+        /// The person has to prove again who they are.
+        ReauthenticationNeeded = "REAUTHENTICATION_NEEDED",
+        /// The temporary password has to be changed first.
+        PasswordChangeNeeded = "PASSWORD_CHANGE_NEEDED",
+        /// The new password breaks a rule.
+        PasswordInvalid = "PASSWORD_INVALID",
+        /// The one-time code is not the new secret's.
+        CodeInvalid = "CODE_INVALID",
+        /// No secret of one-time codes waits for its first code.
+        CodesNotBegun = "CODES_NOT_BEGUN",
+        /// Secrets of one-time codes cannot be sealed here.
+        CodesNotAvailable = "CODES_NOT_AVAILABLE",
+        /// No such operator.
+        OperatorNotFound = "OPERATOR_NOT_FOUND",
+        /// Somebody has this name already.
+        OperatorExists = "OPERATOR_EXISTS",
+        /// Nobody does this to the own account.
+        OwnAccount = "OWN_ACCOUNT",
+        /// No administrator would be left.
+        LastAdministrator = "LAST_ADMINISTRATOR",
     }
 }
 

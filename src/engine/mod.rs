@@ -21,6 +21,7 @@ mod keys;
 mod lookup;
 mod numbers;
 mod onboard;
+mod operators;
 mod poll;
 mod reverse;
 pub mod samples;
@@ -41,6 +42,10 @@ pub use import::{ImportError, ImportFile, ImportProblem, ImportReport, import, r
 pub use keys::{Issued, KeyIssueInput, RewrapReport, key_not_found, rewrap_keys};
 pub use lookup::LookedUp;
 pub use onboard::Onboarding;
+pub use operators::{
+    CodesBegun, Credentials, LoggedIn, NewOperator, Operators, OperatorsParts, PasswordCost,
+    Passwords, Seal, Temporary, Visit,
+};
 pub use poll::{ExpireReport, PollReport};
 pub use tend_keys::KeysReport;
 pub use timeline::{NextStep, Timeline, TimelineEntry, TimelineKind};

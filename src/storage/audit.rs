@@ -8,7 +8,7 @@ use crate::domain::audit::{AuditEntry, AuditRow, ChainHead};
 use diesel::prelude::*;
 
 /// The kinds of things that audit rows are about.
-pub const SUBJECT_KINDS: [&str; 4] = ["ORDER", "CASE", "CATALOGUE", "MERCHANT"];
+pub const SUBJECT_KINDS: [&str; 5] = ["ORDER", "CASE", "CATALOGUE", "MERCHANT", "OPERATOR"];
 
 /// A row of `audit`.
 #[derive(Clone, Debug, Queryable, Insertable)]

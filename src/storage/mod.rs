@@ -10,6 +10,7 @@ pub mod job_runs;
 pub mod keys;
 pub mod merchant_days;
 pub mod merchants;
+pub mod operators;
 pub mod orders;
 pub mod walk;
 

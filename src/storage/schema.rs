@@ -252,6 +252,25 @@ diesel::table! {
 }
 
 diesel::table! {
+    operators (name) {
+        name -> Text,
+        display_name -> Text,
+        role -> Text,
+        disabled_at -> Nullable<BigInt>,
+        password_hash -> Text,
+        password_is_temporary -> Bool,
+        totp -> Nullable<Binary>,
+        totp_pending -> Nullable<Binary>,
+        totp_step -> Nullable<BigInt>,
+        failures -> Integer,
+        locked_until -> Nullable<BigInt>,
+        created_at -> BigInt,
+        last_login_at -> Nullable<BigInt>,
+        version -> Integer,
+    }
+}
+
+diesel::table! {
     keys (key_id) {
         key_id -> Text,
         merchant -> Nullable<Text>,
@@ -273,6 +292,17 @@ diesel::table! {
         reason -> Nullable<Text>,
         noticed_days -> Nullable<Integer>,
         version -> Integer,
+    }
+}
+
+diesel::table! {
+    sessions (secret_hash) {
+        secret_hash -> Text,
+        operator -> Text,
+        created_at -> BigInt,
+        seen_at -> BigInt,
+        fresh_until -> BigInt,
+        ended_at -> Nullable<BigInt>,
     }
 }
 

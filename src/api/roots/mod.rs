@@ -6,6 +6,8 @@ mod browse;
 mod case_decisions;
 mod keys;
 mod merchants;
+mod operator_accounts;
+mod operator_sessions;
 mod order_mutations;
 mod orders;
 mod overview;
@@ -22,6 +24,7 @@ pub struct Query(
     bill::BillQuery,
     orders::OrdersQuery,
     overview::OverviewQuery,
+    operator_accounts::OperatorsQuery,
     merchants::MerchantQuery,
     keys::KeyQuery,
 );
@@ -31,6 +34,8 @@ pub struct Query(
 pub struct Mutation(
     order_mutations::OrderMutation,
     case_decisions::CaseMutation,
+    operator_sessions::SessionMutation,
+    operator_accounts::OperatorMutation,
     merchants::MerchantMutation,
     keys::KeyMutation,
 );

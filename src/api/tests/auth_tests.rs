@@ -25,29 +25,35 @@ fn the_table_of_rights() {
         ('o', operator(Role::Operator)),
         ('r', operator(Role::Reviewer)),
         ('a', operator(Role::Admin)),
+        ('u', operator(Role::Auditor)),
     ];
     let table = [
-        (Right::Browse, "0CWvora"),
-        (Right::Bill, "CWvora"),
-        (Right::OrderRead, "CWvora"),
+        (Right::Browse, "0CWvorau"),
+        (Right::Bill, "CWvorau"),
+        (Right::OrderRead, "CWvorau"),
         (Right::OrderCreate, "CW"),
         (Right::OrderConfirm, "CW"),
         (Right::OrderCancel, "CWoa"),
-        (Right::Oversee, "vora"),
-        (Right::MerchantRead, "CWvora"),
-        (Right::MerchantPrivate, "ora"),
+        (Right::Oversee, "vorau"),
+        (Right::MerchantRead, "CWvorau"),
+        (Right::MerchantPrivate, "orau"),
         (Right::MerchantEdit, "oa"),
         (Right::MerchantReview, "ra"),
         (Right::MerchantSuspend, "ora"),
         (Right::MerchantOperate, "ra"),
-        (Right::KeyRead, "CWvora"),
+        (Right::KeyRead, "CWvorau"),
         (Right::KeyIssue, "CWoa"),
         (Right::KeyApprove, "ra"),
         (Right::KeyRevoke, "CWora"),
-        (Right::KeyHandOut, "0CWvora"),
+        (Right::KeyHandOut, "0CWvorau"),
         (Right::CaseDecide, "oa"),
         (Right::CaseApprove, "ra"),
         (Right::CaseReject, "ra"),
+        (Right::Login, "0vorau"),
+        (Right::OwnAccount, "vorau"),
+        (Right::OwnCodes, "vorau"),
+        (Right::OperatorRead, "au"),
+        (Right::OperatorManage, "a"),
     ];
     assert_eq!(table.map(|(right, _)| right), *Right::ALL);
     for (right, allowed) in table {
@@ -58,6 +64,36 @@ fn the_table_of_rights() {
             .collect();
         assert_eq!(may, allowed, "{right}");
     }
+}
+
+/// What moves money or gives rights wants a session that is fresh.
+#[test]
+fn what_needs_a_fresh_session() {
+    let fresh: Vec<Right> = Right::ALL
+        .iter()
+        .copied()
+        .filter(|r| r.needs_fresh())
+        .collect();
+    let expected = [
+        Right::MerchantReview,
+        Right::MerchantOperate,
+        Right::KeyApprove,
+        Right::CaseDecide,
+        Right::CaseApprove,
+        Right::OwnCodes,
+        Right::OperatorManage,
+    ];
+    assert_eq!(fresh, expected);
+}
+
+#[test]
+fn the_page_of_rights_is_this_table() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/RIGHTS.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    assert!(
+        page == crate::api::rights_table(),
+        "docs/RIGHTS.md is old: print it again with `payhall rights > docs/RIGHTS.md`"
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::support::World;
 use crate::api::sdl;
 use crate::domain::refusal::{RefusalCode, Retry};
-use crate::domain::{case, exception, flow, item, job, key, merchant, order, region};
+use crate::domain::{case, exception, flow, item, job, key, merchant, operator, order, region};
 use crate::engine;
 use serde_json::{Value, json};
 
@@ -103,6 +103,8 @@ async fn enums_are_spelled_like_the_database() {
         merchant::Stage as "MerchantStage",
         merchant::CheckItem as "MerchantCheckItem",
         job::JobRunState as "JobRunState",
+        operator::Role as "Role",
+        operator::OperatorState as "OperatorState",
         engine::TimelineKind as "TimelineKind",
         RefusalCode as "RefusalCode",
         Retry as "Retry",

@@ -23,6 +23,7 @@ fn watch(world: &World, token: &str, order_no: &str) -> BoxStream<'static, Respo
         .principal(Some(&format!("Bearer {token}")))
         .unwrap();
     let request = Request::new(WATCH).variables(variables).data(Caller {
+        visit: None,
         principal,
         request_id: RequestId::accept(None),
     });

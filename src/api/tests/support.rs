@@ -1,6 +1,6 @@
 //! The world that the tests call.
 
-use crate::api::{Api, ApiOptions, ApiParts, Introspection, Principal, Role, Tokens};
+use crate::api::{Api, ApiOptions, ApiParts, Introspection, Principal, Tokens};
 use crate::cache::{Cache, CacheSettings, Snapshot};
 use crate::domain::bill::{Bill, LookupError};
 use crate::domain::catalogue::CatalogueParts;
@@ -11,12 +11,14 @@ use crate::domain::item::{
 };
 use crate::domain::merchant::{MerchantKind, MerchantVerb};
 use crate::domain::money::{Currency, Money};
+use crate::domain::operator::Role;
 use crate::domain::outcome::{Cause, Receipt, Reply};
 use crate::domain::region::{Place, Region, RegionCode, RegionLevel};
 use crate::domain::retry::{Ladder, Rung};
 use crate::domain::time::BusinessDay;
 use crate::engine::{
-    Actor, Alarms, Clock, Engine, EngineOptions, EngineParts, Hub, ManualClock, Onboarding, samples,
+    Actor, Alarms, Clock, Engine, EngineOptions, EngineParts, Hub, ManualClock, Onboarding,
+    Operators, OperatorsParts, PasswordCost, Passwords, samples,
 };
 use crate::storage::{Committed, StorageOptions, Store};
 use crate::trust::Masters;
@@ -44,6 +46,7 @@ pub const VIEWER: &str = "token-of-vera-viewer";
 pub const OPERATOR: &str = "token-of-olga-operator";
 pub const REVIEWER: &str = "token-of-rudi-reviewer";
 pub const ADMIN: &str = "token-of-anna-admin";
+pub const AUDITOR: &str = "token-of-ada-auditor";
 /// Olga, after she was made a reviewer.
 pub const PROMOTED: &str = "token-of-olga-promoted";
 
@@ -175,6 +178,7 @@ impl Answer {
 pub struct World {
     pub api: Api,
     pub engine: Engine,
+    pub operators: Operators,
     pub store: Store,
     pub clock: ManualClock,
     pub bank: Arc<Bank>,
@@ -222,6 +226,12 @@ impl World {
         })
         .await
         .unwrap();
+        let operators = Operators::new(OperatorsParts {
+            store: store.clone(),
+            clock: Arc::new(clock.clone()),
+            passwords: Passwords::try_new(PasswordCost::LEAST).unwrap(),
+            seal: None,
+        });
         let mut api_options = ApiOptions {
             playground: true,
             ..ApiOptions::default()
@@ -229,6 +239,7 @@ impl World {
         change(&mut api_options);
         let api = Api::new(ApiParts {
             engine: engine.clone(),
+            operators: operators.clone(),
             tokens: tokens(),
             options: api_options,
             ready: Arc::new(|| Box::pin(std::future::ready(Ok("ready\n".to_owned())))),
@@ -238,6 +249,7 @@ impl World {
         Self {
             api,
             engine,
+            operators,
             store,
             clock,
             bank,
@@ -430,6 +442,7 @@ fn tokens() -> Tokens {
         (OPERATOR, operator("olga", Role::Operator)),
         (REVIEWER, operator("rudi", Role::Reviewer)),
         (ADMIN, operator("anna", Role::Admin)),
+        (AUDITOR, operator("ada", Role::Auditor)),
         (PROMOTED, operator("olga", Role::Reviewer)),
     ];
     let entries = entries.map(|(token, who)| (SecretString::from(token), who));

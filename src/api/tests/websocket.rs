@@ -339,3 +339,49 @@ async fn sockets_are_closed_when_the_program_stops() {
     serving.await.unwrap().unwrap();
     assert_eq!(world.api.0.sockets.len(), 0);
 }
+
+/// A session opens a socket from a page of ours, and takes it along when it ends.
+#[tokio::test]
+async fn a_socket_ends_with_its_session() {
+    use super::operators::{HOST, OWN_PAGE, add};
+    let world = World::with(|o| o.websocket_ping = Duration::from_millis(20)).await;
+    add(&world, "ann", crate::domain::operator::Role::Viewer).await;
+    let cookie = world.log_in("ann").await;
+    let address = listen(&world).await;
+    let refused = async |headers: &[(&str, &str)]| {
+        let opened = open(address, &[&[PROTOCOL], headers].concat()).await;
+        opened.err().unwrap()
+    };
+    let (cookie, host) = (("cookie", cookie.as_str()), ("host", HOST));
+    let forbidden = (403, "FORBIDDEN".to_owned());
+    assert_eq!(refused(&[cookie, host]).await, forbidden);
+    let elsewhere = ("origin", "https://evil.example");
+    assert_eq!(refused(&[cookie, host, elsewhere]).await, forbidden);
+    let bearer = format!("Bearer {VIEWER}");
+    let own = ("origin", OWN_PAGE);
+    let both = refused(&[cookie, host, own, ("authorization", &bearer)]).await;
+    assert_eq!(both, (400, "BAD_REQUEST".to_owned()));
+
+    let connect = async || {
+        let opened = open(address, &[PROTOCOL, cookie, host, own]).await;
+        opened.unwrap_or_else(|error| panic!("{error:?}"))
+    };
+    let mut second = connect().await;
+    let payload = json!({ "authorization": bearer });
+    second
+        .say(json!({ "type": "connection_init", "payload": payload }))
+        .await;
+    assert_eq!(second.hear().await, Heard::Closed(4403), "not both");
+
+    let mut socket = connect().await;
+    socket.say(json!({ "type": "connection_init" })).await;
+    assert_eq!(
+        socket.hear().await,
+        said(json!({ "type": "connection_ack" }))
+    );
+    let order_no = world.order(ALPHA, "R-1", "13800000001").await;
+    socket.subscribe("1", WATCH, &order_no).await;
+    assert_eq!(socket.state().await, "CREATED");
+    world.clock.advance(Duration::from_secs(15 * 60));
+    assert_eq!(socket.hear().await, Heard::Closed(4401));
+}

@@ -106,6 +106,32 @@ pub enum RefusalCode {
     DecisionDoesNotFit,
     /// The caller's role does not allow it.
     NotAllowed,
+    /// The name, the password or the one-time code is wrong, or the account is locked after too many
+    /// wrong tries, or switched off; which of these is not told.
+    LoginRefused,
+    /// This is for people who logged in; a bearer token has no session.
+    SessionNeeded,
+    /// What moves money or rights needs a proof of who one is that is at most five minutes old: call
+    /// `operatorReauthenticate`, then this again.
+    ReauthenticationNeeded,
+    /// The password is a temporary one: call `operatorChangePassword` first.
+    PasswordChangeNeeded,
+    /// The new password breaks the rule that `message` tells.
+    PasswordInvalid,
+    /// The one-time code is not one of the new secret; look at the app's and the server's time.
+    CodeInvalid,
+    /// No secret of one-time codes waits to be confirmed: call `operatorTotpBegin` first.
+    CodesNotBegun,
+    /// One-time codes are not set up in this center: it has no master key to seal their secrets with.
+    CodesNotAvailable,
+    /// There is no such operator.
+    OperatorNotFound,
+    /// Somebody has this name already.
+    OperatorExists,
+    /// Nobody does this to the own account; another administrator has to.
+    OwnAccount,
+    /// No administrator would be left.
+    LastAdministrator,
 }
 
 /// Whether trying again makes sense.

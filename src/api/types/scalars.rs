@@ -1,7 +1,9 @@
 //! Scalars of our own.
 
 use crate::domain::time::BusinessDate;
-use async_graphql::{Description, InputValueError, InputValueResult, Scalar, ScalarType, Value};
+use async_graphql::{
+    Description, InputType, InputValueError, InputValueResult, Scalar, ScalarType, Value,
+};
 use chrono::NaiveDate;
 use secrecy::SecretString;
 
@@ -68,17 +70,40 @@ pub struct Credential(pub SecretString);
 
 const CREDENTIAL_BYTES_MAX: usize = 4_096;
 
+/// Takes a secret out of an argument; what is wrong with it is said without repeating it.
+fn secret<T: InputType>(value: Value) -> Result<SecretString, InputValueError<T>> {
+    match value {
+        Value::String(text) if (1..=CREDENTIAL_BYTES_MAX).contains(&text.len()) => {
+            Ok(SecretString::from(text))
+        }
+        _ => Err(InputValueError::custom(
+            "a string of 1 to 4096 characters is expected",
+        )),
+    }
+}
+
 #[Scalar(use_type_description)]
 impl ScalarType for Credential {
     fn parse(value: Value) -> InputValueResult<Self> {
-        match value {
-            Value::String(text) if (1..=CREDENTIAL_BYTES_MAX).contains(&text.len()) => {
-                Ok(Self(SecretString::from(text)))
-            }
-            _ => Err(InputValueError::custom(
-                "a string of 1 to 4096 characters is expected",
-            )),
-        }
+        secret(value).map(Self)
+    }
+
+    /// Never an answer; the schema has no field of this type.
+    fn to_value(&self) -> Value {
+        Value::Null
+    }
+}
+
+/// An operator's password or one-time code, 1 to 4096 characters. It is checked here, and is never kept
+/// in clear, never logged and never part of an answer. Send it as a variable, not written into the
+/// document.
+#[derive(Debug, Description)]
+pub struct Password(pub SecretString);
+
+#[Scalar(use_type_description)]
+impl ScalarType for Password {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        secret(value).map(Self)
     }
 
     /// Never an answer; the schema has no field of this type.
