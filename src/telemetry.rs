@@ -148,6 +148,11 @@ const METRICS: &[(&str, Kind, &str)] = &[
         "Requests to the API, by outcome.",
     ),
     (
+        "payhall_api_signatures_refused_total",
+        Kind::Counter,
+        "Signed requests that were not let in, by the reason.",
+    ),
+    (
         "payhall_cache_mirror_dropped_total",
         Kind::Counter,
         "Snapshots that never reached Redis: its queue was full or it did not serve.",

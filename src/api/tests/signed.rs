@@ -2,7 +2,7 @@
 
 use super::support::*;
 use crate::domain::key::Algorithm;
-use crate::trust::{self, Claim, PrivateKey, PublicKey, Signer, sign_request};
+use crate::trust::{self, PrivateKey, PublicKey, Signer, sign_request};
 use poem::Request;
 use poem::http::Method;
 use serde_json::{Value, json};
