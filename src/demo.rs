@@ -10,6 +10,7 @@ use crate::domain::ids::{BillNo, ItemCode, MerchantCode, OrderNo, RequestNo};
 use crate::domain::money::{Currency, Money};
 use crate::domain::order::{Order, OrderState};
 use crate::engine::{self, Actor, Clock, ConfirmInput, CreateInput, Engine, ImportFile, Scope};
+use crate::sign::{self, SignArgs};
 use crate::storage::{Store, catalogue};
 use crate::telemetry::Metrics;
 use anyhow::{Context, anyhow, bail};
@@ -27,8 +28,10 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 
 mod folder;
+mod key;
 
 use folder::Folder;
+use key::KeyFile;
 
 /// Like `println!`, but who has closed standard output does not want to know.
 macro_rules! tell {
@@ -145,12 +148,16 @@ async fn start(
         maker: token(),
         checker: token(),
     };
-    folder.write_settings(&settings(claim.addr()?, world.addr, folder, &tokens))?;
+    let master = key::master_setting(folder)?;
+    let places = (claim.addr()?, world.addr);
+    folder.write_settings(&settings(places, folder, &tokens, &master))?;
     let file = folder.settings();
     let config = config::load(Some(&file), &Environment::default(), &Flags::default())?.config;
     import_catalogue(&config).await?;
     let daemon = Daemon::start_with(&config, metrics, claim).await?;
-    print_welcome(&daemon, world.addr, &tokens, folder);
+    let portal = MerchantCode::try_new("portal")?;
+    let key = key::bring_in(daemon.engine(), folder, &portal).await?;
+    print_welcome(&daemon, world.addr, &tokens, folder, &key)?;
     Ok((daemon, world))
 }
 
@@ -186,7 +193,12 @@ fn token() -> String {
 }
 
 /// The demo's settings file: the pattern, with this demo's addresses, folder and tokens.
-fn settings(listen: SocketAddr, sim: SocketAddr, folder: &Folder, tokens: &Tokens) -> String {
+fn settings(
+    (listen, sim): (SocketAddr, SocketAddr),
+    folder: &Folder,
+    tokens: &Tokens,
+    master: &str,
+) -> String {
     let Tokens {
         merchant,
         maker,
@@ -205,6 +217,9 @@ url = "{database}"
 
 [alarms]
 webhook_url = "http://{sim}/webhook"
+
+[keys]
+master = "{master}"
 
 [logs]
 filter = "warn"
@@ -308,13 +323,28 @@ async fn import_catalogue(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print_welcome(daemon: &Daemon, sim: SocketAddr, tokens: &Tokens, folder: &Folder) {
+fn print_welcome(
+    daemon: &Daemon,
+    sim: SocketAddr,
+    tokens: &Tokens,
+    folder: &Folder,
+    key: &KeyFile,
+) -> anyhow::Result<()> {
     let address = daemon.addr();
     let Tokens {
         merchant,
         maker,
         checker,
     } = tokens;
+    let call_to_sign = SignArgs {
+        key: key.path.clone(),
+        key_id: key.key_id.to_string(),
+        url: format!("http://{address}/graphql"),
+        query: "{ serverInfo { caller businessDate } }".to_owned(),
+        variables: None,
+        algorithm: None,
+    };
+    let signed = sign::command(&call_to_sign, engine::SystemClock.now())?;
     let call = |token: &str, query: &str| {
         format!(
             "curl -s http://{address}/graphql -H 'content-type: application/json' \\\n     \
@@ -336,7 +366,7 @@ Tokens (authorization: Bearer ...)
   operator `ann` (maker)     {maker}
   operator `bob` (checker)   {checker}
 
-Three things to try; the numbers are explained in docs/DEMO.md.
+Four things to try; the numbers are explained in docs/DEMO.md.
 
 1. What can be paid in Shanghai:
    {browse}
@@ -347,9 +377,17 @@ Three things to try; the numbers are explained in docs/DEMO.md.
 3. The newest payment in doubt: what is being done about it, and when next:
    {doubt}
 
+4. As the merchant's own server calls, by its key and without a token:
+   {signed}
+   `payhall sign` makes another one, which docs/SIGNING.md explains:
+     payhall sign --key {key_file} --key-id {key_id} --url http://{address}/graphql --query '{{ ... }}'
+
 Ctrl-C ends it.
 ",
         folder = folder.path().display(),
+        key_file = key.path.display(),
+        key_id = key.key_id,
+        signed = signed.replace('\n', "\n   ").trim_end(),
         browse = call(
             merchant,
             r#"{ payableItems(region: \"310000\") { groups { category items { code nameEn mode } } } }"#
@@ -363,6 +401,7 @@ Ctrl-C ends it.
             r#"{ exceptions(first: 1) { edges { node { orderNo phase polls lastOutcome nextAt } } } }"#
         ),
     );
+    Ok(())
 }
 
 /// The first orders: an item, a bill number whose ending decides what happens, whether to confirm.

@@ -147,7 +147,7 @@ async fn a_newcomer_sees_everything_and_ctrl_c_leaves_nothing() {
     assert!(playground.expect("the playground").status().is_success());
 
     let commands = demo.commands();
-    assert_eq!(commands.len(), 3, "{commands:?}");
+    assert_eq!(commands.len(), 4, "{commands:?}");
     for command in commands.iter().filter(|_| has_curl()) {
         let output = Command::new("sh")
             .args(["-c", command])

@@ -24,6 +24,8 @@ pub(super) struct Folder {
     is_kept: bool,
 }
 
+const SETTINGS: &str = "payhall.toml";
+
 impl Folder {
     /// The caller's folder, or a new temporary one.
     pub fn new(dir: Option<PathBuf>) -> anyhow::Result<Self> {
@@ -52,7 +54,7 @@ impl Folder {
 
     /// Its settings file.
     pub fn settings(&self) -> PathBuf {
-        self.path.join("payhall.toml")
+        self.path.join(SETTINGS)
     }
 
     /// Whether the settings may be written.
@@ -80,13 +82,18 @@ impl Folder {
 
     /// Writes the settings, for nobody else to read.
     pub fn write_settings(&self, settings: &str) -> anyhow::Result<()> {
-        let file = self.settings();
+        self.write_private(SETTINGS, &marked(settings))
+    }
+
+    /// Writes a file, for nobody else to read.
+    pub fn write_private(&self, name: &str, text: &str) -> anyhow::Result<()> {
+        let file = self.path.join(name);
         let write = || {
             let mut open = OpenOptions::new();
             let open = open.write(true).create(true).truncate(true).mode(PRIVATE);
             let mut written = open.open(&file)?;
             written.set_permissions(Permissions::from_mode(PRIVATE))?;
-            written.write_all(marked(settings).as_bytes())
+            written.write_all(text.as_bytes())
         };
         write().with_context(|| format!("cannot write {}", file.display()))
     }

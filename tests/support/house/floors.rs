@@ -28,7 +28,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("telemetry", &[]),
     // The roof, which no room knows.
     ("daemon", &[]),
-    ("demo", &[]),
+    ("demo", &["domain", "engine", "trust"]),
     ("operator_command", &[]),
     ("sign", &[]),
 ];
