@@ -323,6 +323,20 @@ async fn import_catalogue(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A call of the merchant's by its key, indented to stand in the welcome.
+fn signed_call(address: SocketAddr, key: &KeyFile) -> anyhow::Result<String> {
+    let call = SignArgs {
+        key: key.path.clone(),
+        key_id: key.key_id.to_string(),
+        url: format!("http://{address}/graphql"),
+        query: "{ serverInfo { caller businessDate } }".to_owned(),
+        variables: None,
+        algorithm: None,
+    };
+    let signed = sign::command(&call, engine::SystemClock.now())?;
+    Ok(signed.trim_end().replace('\n', "\n   "))
+}
+
 fn print_welcome(
     daemon: &Daemon,
     sim: SocketAddr,
@@ -331,20 +345,8 @@ fn print_welcome(
     key: &KeyFile,
 ) -> anyhow::Result<()> {
     let address = daemon.addr();
-    let Tokens {
-        merchant,
-        maker,
-        checker,
-    } = tokens;
-    let call_to_sign = SignArgs {
-        key: key.path.clone(),
-        key_id: key.key_id.to_string(),
-        url: format!("http://{address}/graphql"),
-        query: "{ serverInfo { caller businessDate } }".to_owned(),
-        variables: None,
-        algorithm: None,
-    };
-    let signed = sign::command(&call_to_sign, engine::SystemClock.now())?;
+    let (merchant, maker, checker) = (&tokens.merchant, &tokens.maker, &tokens.checker);
+    let signed = signed_call(address, key)?;
     let call = |token: &str, query: &str| {
         format!(
             "curl -s http://{address}/graphql -H 'content-type: application/json' \\\n     \
@@ -387,7 +389,6 @@ Ctrl-C ends it.
         folder = folder.path().display(),
         key_file = key.path.display(),
         key_id = key.key_id,
-        signed = signed.replace('\n', "\n   ").trim_end(),
         browse = call(
             merchant,
             r#"{ payableItems(region: \"310000\") { groups { category items { code nameEn mode } } } }"#

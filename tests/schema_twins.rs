@@ -10,6 +10,7 @@ use payhall::domain::exception::{AlarmLevel, Phase};
 use payhall::domain::flow::{AttemptOutcome, FlowKind, FlowState, Operation};
 use payhall::domain::item::{AmountRuleKind, ItemMode};
 use payhall::domain::job::JobRunState;
+use payhall::domain::key::{Algorithm, KeyOrigin, KeyState};
 use payhall::domain::merchant::{CheckItem, MerchantKind, MerchantState, Stage};
 use payhall::domain::operator::Role;
 use payhall::domain::order::OrderState;
@@ -329,6 +330,9 @@ fn words_in_a_check_are_the_words_of_the_domain() {
         "cases"."state": CaseState,
         "cases"."decision": Decision,
         "job_runs"."state": JobRunState,
+        "keys"."algorithm": Algorithm,
+        "keys"."origin": KeyOrigin,
+        "keys"."state": KeyState,
         "operators"."role": Role,
     };
     for database in TestDatabase::all() {
