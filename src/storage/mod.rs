@@ -18,6 +18,7 @@ mod apply;
 mod batch;
 mod change;
 mod connection;
+mod doorkeeper;
 mod error;
 mod finder;
 mod migrate;
@@ -44,6 +45,7 @@ use crate::domain::order::Order;
 use crate::domain::time::Instant;
 use connection::{Limits, Opener, Purpose, Target};
 use diesel::r2d2::Pool;
+use doorkeeper::{Caller, Doorkeeper};
 use finder::{Finder, Question};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -86,6 +88,15 @@ pub struct StorageOptions {
     pub instance: String,
 }
 
+impl StorageOptions {
+    fn limits(&self) -> Limits {
+        Limits {
+            statement_timeout: self.statement_timeout,
+            lock_timeout: self.lock_timeout,
+        }
+    }
+}
+
 /// What a commit put into the database; told to the mirror right after it.
 #[derive(Clone, Debug, Default)]
 pub struct Committed {
@@ -99,6 +110,14 @@ pub struct Committed {
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
 
+/// The ways to the threads of storage.
+struct Queues {
+    writers: SyncSender<Ticket>,
+    finder: SyncSender<Question>,
+    /// On PostgreSQL only: SQLite's one writer lets requests in as well.
+    door: Option<SyncSender<Caller>>,
+}
+
 struct Inner {
     is_sqlite: bool,
     pool: Pool<Opener>,
@@ -106,8 +125,7 @@ struct Inner {
     /// Fewer than `permits`: listings never hold every connection.
     browsing: Arc<Semaphore>,
     pool_timeout: Duration,
-    /// To the writers, and to the finder.
-    queues: Mutex<Option<(SyncSender<Ticket>, SyncSender<Question>)>>,
+    queues: Mutex<Option<Queues>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -218,10 +236,7 @@ impl Store {
         listener: Arc<dyn Fn(Committed) + Send + Sync>,
     ) -> Result<Store, StoreError> {
         let target = Target::parse(&options.url)?;
-        let limits = Limits {
-            statement_timeout: options.statement_timeout,
-            lock_timeout: options.lock_timeout,
-        };
+        let limits = options.limits();
         let opener = |purpose| Opener {
             target: target.clone(),
             limits,
@@ -248,6 +263,13 @@ impl Store {
             batch_max: options.batch_max.max(1),
         };
         let finder = spawn("finder".to_owned(), move || finder.run());
+        let (door, doorkeeper) = if target.is_sqlite() {
+            (None, None)
+        } else {
+            let (door, keeper) = Doorkeeper::new(opener(Purpose::Keys), options);
+            let keeper = spawn("doorkeeper".to_owned(), move || keeper.run());
+            (Some(door), Some(keeper))
+        };
         let threads = (1..=count)
             .map(|number| {
                 let writer = Writer {
@@ -260,6 +282,7 @@ impl Store {
                 spawn(format!("writer-{number}"), move || writer.run())
             })
             .chain([finder])
+            .chain(doorkeeper)
             .collect::<Result<Vec<_>, _>>()?;
         let readers = usize::try_from(options.readers).unwrap_or(1);
         Ok(Store(Arc::new(Inner {
@@ -268,7 +291,11 @@ impl Store {
             permits: Arc::new(Semaphore::new(readers)),
             browsing: Arc::new(Semaphore::new((readers - readers.div_ceil(4)).max(1))),
             pool_timeout: options.pool_timeout,
-            queues: Mutex::new(Some((sender, asker))),
+            queues: Mutex::new(Some(Queues {
+                writers: sender,
+                finder: asker,
+                door,
+            })),
             threads: Mutex::new(threads),
         })))
     }
@@ -284,10 +311,7 @@ impl Store {
     }
 
     fn connect(options: &StorageOptions) -> Result<AnyConnection, StoreError> {
-        let limits = Limits {
-            statement_timeout: options.statement_timeout,
-            lock_timeout: options.lock_timeout,
-        };
+        let limits = options.limits();
         Target::parse(&options.url)?.connect(limits, Purpose::Queries)
     }
 
@@ -339,8 +363,8 @@ impl Store {
         let order_no = order_no.clone();
         {
             let queues = self.0.queues.lock().unwrap_or_else(PoisonError::into_inner);
-            let (_, finder) = queues.as_ref().ok_or(StoreError::Closed)?;
-            put(finder, Question { order_no, reply })?;
+            let queues = queues.as_ref().ok_or(StoreError::Closed)?;
+            put(&queues.finder, Question { order_no, reply })?;
         }
         tokio::time::timeout(self.0.pool_timeout, answer)
             .await
@@ -372,8 +396,25 @@ impl Store {
         }
     }
 
-    /// Lets a signed request in, once; its nonce is kept when this returns.
+    /// Lets a signed request in, once. Its nonce is seen by everybody when this returns, and lasts at
+    /// least as long as whatever the request changes.
     pub async fn admit(&self, admission: Admission) -> Result<Admitted, StoreError> {
+        let at_door = {
+            let queues = self.0.queues.lock().unwrap_or_else(PoisonError::into_inner);
+            let queues = queues.as_ref().ok_or(StoreError::Closed)?;
+            let (reply, answer) = oneshot::channel();
+            match &queues.door {
+                Some(door) => {
+                    let admission = admission.clone();
+                    put(door, Caller { admission, reply })?;
+                    Some(answer)
+                }
+                None => None,
+            }
+        };
+        if let Some(answer) = at_door {
+            return answer.await.map_err(|_| StoreError::Closed)?;
+        }
         match self.submit(Work::Admit(Box::new(admission))).await? {
             Outcome::Admitted(admitted) => Ok(admitted),
             other => Err(crossed(&other)),
@@ -405,8 +446,8 @@ impl Store {
 
     fn enqueue(&self, ticket: Ticket) -> Result<(), StoreError> {
         let queues = self.0.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        let (writers, _) = queues.as_ref().ok_or(StoreError::Closed)?;
-        put(writers, ticket)
+        let queues = queues.as_ref().ok_or(StoreError::Closed)?;
+        put(&queues.writers, ticket)
     }
 
     /// Commits what is queued and stops the threads.
