@@ -18,7 +18,6 @@ mod apply;
 mod batch;
 mod change;
 mod connection;
-mod doorkeeper;
 mod error;
 mod finder;
 mod migrate;
@@ -45,7 +44,6 @@ use crate::domain::order::Order;
 use crate::domain::time::Instant;
 use connection::{Limits, Opener, Purpose, Target};
 use diesel::r2d2::Pool;
-use doorkeeper::{Caller, Doorkeeper};
 use finder::{Finder, Question};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -88,15 +86,6 @@ pub struct StorageOptions {
     pub instance: String,
 }
 
-impl StorageOptions {
-    fn limits(&self) -> Limits {
-        Limits {
-            statement_timeout: self.statement_timeout,
-            lock_timeout: self.lock_timeout,
-        }
-    }
-}
-
 /// What a commit put into the database; told to the mirror right after it.
 #[derive(Clone, Debug, Default)]
 pub struct Committed {
@@ -110,14 +99,6 @@ pub struct Committed {
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
 
-/// The ways to the threads of storage.
-struct Queues {
-    writers: SyncSender<Ticket>,
-    finder: SyncSender<Question>,
-    /// On PostgreSQL only: SQLite's one writer lets requests in as well.
-    door: Option<SyncSender<Caller>>,
-}
-
 struct Inner {
     is_sqlite: bool,
     pool: Pool<Opener>,
@@ -125,7 +106,8 @@ struct Inner {
     /// Fewer than `permits`: listings never hold every connection.
     browsing: Arc<Semaphore>,
     pool_timeout: Duration,
-    queues: Mutex<Option<Queues>>,
+    /// To the writers, and to the finder.
+    queues: Mutex<Option<(SyncSender<Ticket>, SyncSender<Question>)>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -236,7 +218,10 @@ impl Store {
         listener: Arc<dyn Fn(Committed) + Send + Sync>,
     ) -> Result<Store, StoreError> {
         let target = Target::parse(&options.url)?;
-        let limits = options.limits();
+        let limits = Limits {
+            statement_timeout: options.statement_timeout,
+            lock_timeout: options.lock_timeout,
+        };
         let opener = |purpose| Opener {
             target: target.clone(),
             limits,
@@ -263,13 +248,6 @@ impl Store {
             batch_max: options.batch_max.max(1),
         };
         let finder = spawn("finder".to_owned(), move || finder.run());
-        let (door, doorkeeper) = if target.is_sqlite() {
-            (None, None)
-        } else {
-            let (door, keeper) = Doorkeeper::new(opener(Purpose::Keys), options);
-            let keeper = spawn("doorkeeper".to_owned(), move || keeper.run());
-            (Some(door), Some(keeper))
-        };
         let threads = (1..=count)
             .map(|number| {
                 let writer = Writer {
@@ -282,7 +260,6 @@ impl Store {
                 spawn(format!("writer-{number}"), move || writer.run())
             })
             .chain([finder])
-            .chain(doorkeeper)
             .collect::<Result<Vec<_>, _>>()?;
         let readers = usize::try_from(options.readers).unwrap_or(1);
         Ok(Store(Arc::new(Inner {
@@ -291,11 +268,7 @@ impl Store {
             permits: Arc::new(Semaphore::new(readers)),
             browsing: Arc::new(Semaphore::new((readers - readers.div_ceil(4)).max(1))),
             pool_timeout: options.pool_timeout,
-            queues: Mutex::new(Some(Queues {
-                writers: sender,
-                finder: asker,
-                door,
-            })),
+            queues: Mutex::new(Some((sender, asker))),
             threads: Mutex::new(threads),
         })))
     }
@@ -311,7 +284,10 @@ impl Store {
     }
 
     fn connect(options: &StorageOptions) -> Result<AnyConnection, StoreError> {
-        let limits = options.limits();
+        let limits = Limits {
+            statement_timeout: options.statement_timeout,
+            lock_timeout: options.lock_timeout,
+        };
         Target::parse(&options.url)?.connect(limits, Purpose::Queries)
     }
 
@@ -363,8 +339,8 @@ impl Store {
         let order_no = order_no.clone();
         {
             let queues = self.0.queues.lock().unwrap_or_else(PoisonError::into_inner);
-            let queues = queues.as_ref().ok_or(StoreError::Closed)?;
-            put(&queues.finder, Question { order_no, reply })?;
+            let (_, finder) = queues.as_ref().ok_or(StoreError::Closed)?;
+            put(finder, Question { order_no, reply })?;
         }
         tokio::time::timeout(self.0.pool_timeout, answer)
             .await
@@ -396,25 +372,8 @@ impl Store {
         }
     }
 
-    /// Lets a signed request in, once. Its nonce is seen by everybody when this returns, and lasts at
-    /// least as long as whatever the request changes.
+    /// Lets a signed request in, once; its nonce is kept when this returns.
     pub async fn admit(&self, admission: Admission) -> Result<Admitted, StoreError> {
-        let at_door = {
-            let queues = self.0.queues.lock().unwrap_or_else(PoisonError::into_inner);
-            let queues = queues.as_ref().ok_or(StoreError::Closed)?;
-            let (reply, answer) = oneshot::channel();
-            match &queues.door {
-                Some(door) => {
-                    let admission = admission.clone();
-                    put(door, Caller { admission, reply })?;
-                    Some(answer)
-                }
-                None => None,
-            }
-        };
-        if let Some(answer) = at_door {
-            return answer.await.map_err(|_| StoreError::Closed)?;
-        }
         match self.submit(Work::Admit(Box::new(admission))).await? {
             Outcome::Admitted(admitted) => Ok(admitted),
             other => Err(crossed(&other)),
@@ -446,8 +405,8 @@ impl Store {
 
     fn enqueue(&self, ticket: Ticket) -> Result<(), StoreError> {
         let queues = self.0.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        let queues = queues.as_ref().ok_or(StoreError::Closed)?;
-        put(&queues.writers, ticket)
+        let (writers, _) = queues.as_ref().ok_or(StoreError::Closed)?;
+        put(writers, ticket)
     }
 
     /// Commits what is queued and stops the threads.

@@ -326,6 +326,11 @@ fn run_group(
     if !moves.is_empty() {
         moved = batch::move_orders(c, chain, &mut entries, &moves)?.into_iter();
     }
+    let admissions: Vec<&Admission> = works.iter().filter_map(|work| work.as_admit()).collect();
+    let mut admitted = Vec::new().into_iter();
+    if !admissions.is_empty() {
+        admitted = batch::admit(c, &admissions)?.into_iter();
+    }
     let outcomes = works
         .iter()
         .map(|work| match work {
@@ -335,7 +340,7 @@ fn run_group(
                 .ok_or(Failure::Void),
             Work::Move(_) => moved.next().map(Outcome::Moved).ok_or(Failure::Void),
             Work::Touch(touch) => apply::touch(c, touch).map(Outcome::Touched),
-            Work::Admit(admission) => nonces::admit(c, admission).map(Outcome::Admitted),
+            Work::Admit(_) => admitted.next().map(Outcome::Admitted).ok_or(Failure::Void),
         })
         .collect::<Result<Vec<Outcome>, Failure>>()?;
     batch::append_audit(c, chain, entries)?;
@@ -363,6 +368,13 @@ impl Work {
         match self {
             Work::Move(step) => Some(step),
             Work::Create(_) | Work::Touch(_) | Work::Admit(_) => None,
+        }
+    }
+
+    fn as_admit(&self) -> Option<&Admission> {
+        match self {
+            Work::Admit(admission) => Some(admission),
+            Work::Create(_) | Work::Move(_) | Work::Touch(_) => None,
         }
     }
 
@@ -425,7 +437,7 @@ impl Failure {
     }
 }
 
-pub(super) fn into_store_error(failure: Failure) -> StoreError {
+fn into_store_error(failure: Failure) -> StoreError {
     match failure {
         Failure::Diesel(error) => error.into(),
         Failure::Store(error) => error,
