@@ -273,7 +273,7 @@ fn say(text: impl std::fmt::Display) -> anyhow::Result<()> {
 }
 
 /// Does what `serve` does at its start with what the settings name, as far as nobody has to be
-/// called: reads the certificates and the job files, and looks for SQLite's folder.
+/// called: reads the certificates, the job files and the master keys, and looks for SQLite's folder.
 fn check_settings(config: &Config) -> anyhow::Result<()> {
     let mut wrong = Vec::new();
     let mut found = |path: String, what: String| {
@@ -292,6 +292,9 @@ fn check_settings(config: &Config) -> anyhow::Result<()> {
             "jobs.dir".to_owned(),
             format!("{:#}", anyhow::Error::from(error)),
         );
+    }
+    if let Err(error) = daemon::masters(config) {
+        found("keys".to_owned(), format!("{error:#}"));
     }
     if let Some(folder) = missing_folder(config.storage.url.expose_secret()) {
         let what = format!("there is no folder {}; make it", folder.display());

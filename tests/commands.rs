@@ -83,6 +83,18 @@ fn the_check_of_settings_looks_at_what_serve_reads() {
     let write = |text: &str| std::fs::write(folder.join("payhall.toml"), text).unwrap();
     write(&demo);
     assert!(run(folder, &check).status.success());
+    for (master, told) in [
+        ("canary", "32 random bytes"),
+        ("file:nowhere.key", "nowhere.key"),
+    ] {
+        write(&format!("{demo}\n[keys]\nmaster = \"{master}\"\n"));
+        let said = refused(folder, &check);
+        assert!(
+            said.contains("keys: keys.master") && said.contains(told),
+            "{said}"
+        );
+        assert!(!said.contains("canary"), "{said}");
+    }
     let secured = demo.replacen(
         "url = \"http:",
         "ca_pem_file = \"ca.pem\"\nurl = \"https:",

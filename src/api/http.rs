@@ -11,7 +11,7 @@ use super::guard::{Admitted, Refused};
 use super::options::Introspection;
 use super::request_id::RequestId;
 use super::session::Known;
-use super::signed::Signed;
+use super::signed::{Signed, is_signed};
 use async_graphql::{ErrorExtensionValues, Request as GraphqlRequest, ServerError, Variables};
 use poem::error::ReadBodyError;
 use poem::http::StatusCode;
@@ -185,15 +185,19 @@ impl Api {
     ) -> Result<(Response, Ending), EdgeError> {
         check_content(request.headers())?;
         check_origin(request.headers(), &self.0.options.origins)?;
-        let known = self.who_calls(request.headers()).await;
+        // A stranger is refused before its body is read; who signs is known by the body only.
+        let known = match is_signed(request.headers()) {
+            true => None,
+            false => Some(self.who_calls(request.headers()).await?),
+        };
         let body = self.body(request).await?;
-        let signed = Signed::of(self, request, &body);
-        let (known, admittance) = match &signed {
-            Some(signed) => {
+        let signed = known.is_none().then(|| Signed::of(self, request, &body));
+        let (known, admittance) = match (known, &signed) {
+            (None, Some(signed)) => {
                 let (principal, admittance) = signed.admit(self).await?;
                 (Known::without_session(principal), Some(admittance))
             }
-            None => (known?, None),
+            (known, _) => (known.ok_or_else(EdgeError::unauthenticated)?, None),
         };
         let asked = parse(&body)?;
         let admitted = self.0.documents.admit(&asked.query)?;

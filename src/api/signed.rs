@@ -14,38 +14,40 @@ use std::sync::Arc;
 const SIGNATURE_INPUT: HeaderName = HeaderName::from_static("signature-input");
 const SIGNATURE: HeaderName = HeaderName::from_static("signature");
 
+/// Whether a request says that it is signed. One that has half of what it takes says so as well, and
+/// is refused for the other half.
+pub(super) fn is_signed(headers: &HeaderMap) -> bool {
+    headers.contains_key(SIGNATURE_INPUT) || headers.contains_key(SIGNATURE)
+}
+
 /// A signed request as it came, kept until its answer is bound to it.
-pub(super) struct Signed {
+pub(super) struct Signed<'a> {
     scheme: String,
     authority: String,
     method: String,
     uri: Uri,
     headers: HeaderMap,
-    body: Vec<u8>,
+    body: &'a [u8],
 }
 
-impl Signed {
-    /// Takes a request over if it says that it is signed. One that has half of what it takes says so
-    /// as well, and is refused for the other half.
-    pub fn of(api: &Api, request: &Request, body: &[u8]) -> Option<Self> {
+impl<'a> Signed<'a> {
+    /// Takes a request over whose body was read.
+    pub fn of(api: &Api, request: &Request, body: &'a [u8]) -> Self {
         let headers = request.headers();
-        if !headers.contains_key(SIGNATURE_INPUT) && !headers.contains_key(SIGNATURE) {
-            return None;
-        }
         let host = headers.get(header::HOST).map(HeaderValue::as_bytes);
         let host = host.map(|host| String::from_utf8_lossy(host).into_owned());
         let (scheme, authority) = match &api.0.options.public_url {
             Some((scheme, authority)) => (scheme.clone(), authority.clone()),
             None => ("http".to_owned(), host.unwrap_or_default()),
         };
-        Some(Self {
+        Self {
             scheme,
             authority,
             method: request.method().as_str().to_owned(),
             uri: request.uri().clone(),
             headers: headers.clone(),
-            body: body.to_vec(),
-        })
+            body,
+        }
     }
 
     fn headers(&self) -> Vec<trust::Header<'_>> {
@@ -54,7 +56,7 @@ impl Signed {
             .collect()
     }
 
-    fn request<'a>(&'a self, headers: &'a [trust::Header<'a>]) -> trust::Request<'a> {
+    fn request<'b>(&'b self, headers: &'b [trust::Header<'b>]) -> trust::Request<'b> {
         trust::Request {
             method: &self.method,
             scheme: &self.scheme,
@@ -62,7 +64,7 @@ impl Signed {
             path: self.uri.path(),
             query: self.uri.query(),
             headers,
-            body: &self.body,
+            body: self.body,
         }
     }
 

@@ -175,6 +175,10 @@ async fn a_token_that_nobody_has_is_refused_at_the_door() {
         refused(&answer, 401, "UNAUTHENTICATED");
         assert_eq!(answer.headers["www-authenticate"], "Bearer");
     }
+    // Before the body is read: however large it is.
+    let large = request(Method::POST).header("authorization", "Bearer nobody");
+    let answer = world.send(large.body("x".repeat(1 << 20))).await;
+    refused(&answer, 401, "UNAUTHENTICATED");
     // No token at all: a caller that nobody knows may browse, and nothing else.
     assert_eq!(post(&world, INFO).await.status, StatusCode::OK);
     let order = "query($n: String!) { order(orderNo: $n) { state } }";
