@@ -1,8 +1,9 @@
 //! Proof of who sent a message: HTTP Message Signatures (RFC 9421) over messages whose bodies are
-//! bound by `Content-Digest` (RFC 9530), with the keys that make and check them.
+//! bound by `Content-Digest` (RFC 9530), with the keys that make and check them; and secrets sealed for
+//! keeping (`seal`).
 //!
 //! Everything here is a plain function of its arguments: no I/O, no clock, no randomness but that of
-//! key pairs. A request is checked in two steps, so that the caller can fetch the key in between:
+//! key pairs and seals. A request is checked in two steps, so that the caller can fetch the key in between:
 //! [`Claim::read`] says which key is claimed, [`Claim::verify`] holds the claim against it. What a
 //! claim says is *not* true before the second step has passed.
 //!
