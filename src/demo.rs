@@ -434,6 +434,7 @@ async fn make_orders(engine: &Engine) -> anyhow::Result<()> {
             item: ItemCode::try_new(item)?,
             bill_no: BillNo::try_new(bill_no)?,
             amount: Money::new(minor, Currency::CNY),
+            pass: None,
         };
         let order = engine.create(input, &actor).await?;
         made.push(order.order_no.clone());
@@ -453,6 +454,7 @@ fn confirm_behind(engine: Engine, order: Order, actor: Actor) {
         let input = ConfirmInput {
             order_no: order.order_no.clone(),
             credential: None,
+            pass: None,
         };
         if let Err(error) = engine.confirm(input, &Scope::All, &actor).await {
             complain!("order {} could not be confirmed: {error:#}", order.order_no);

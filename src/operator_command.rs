@@ -154,7 +154,7 @@ async fn change(
             .await
             .map_err(|error| match error {
                 EngineError::Refused(refusal) => anyhow::anyhow!(refusal.message),
-                EngineError::Store(error) => error.into(),
+                fault => fault.into(),
             }),
         Err(error) => Err(error),
     };

@@ -162,6 +162,7 @@ fn a_caller_who_hangs_up_at_any_moment_cancels_nothing() {
             let input = ConfirmInput {
                 order_no: order.order_no.clone(),
                 credential: None,
+                pass: None,
             };
             bank.wait(async {
                 let (scope, actor) = (Scope::All, Actor::system());

@@ -117,9 +117,13 @@ async fn admit(replica: &Replica, headers: &[(String, String)]) -> Result<String
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_bytes()))
         .collect();
-    let admitted = replica.engine.admit(&request(&headers)).await;
-    match admitted {
-        Ok(admittance) => Ok(admittance.merchant.to_string()),
+    let admitted = async {
+        let admittance = replica.engine.recognise(&request(&headers)).await?;
+        replica.engine.let_in(&admittance.pass).await?;
+        Ok(admittance.merchant.to_string())
+    };
+    match admitted.await {
+        Ok(merchant) => Ok(merchant),
         Err(AdmitError::Engine(error)) => panic!("{error:?}"),
         Err(error) => Err(error.code()),
     }

@@ -36,6 +36,7 @@ fn to(order: &Order, state: OrderState) -> Move {
         attempts: Vec::new(),
         exception: ExceptionMove::Keep,
         case: CaseMove::Keep,
+        admission: None,
     }
 }
 
@@ -47,6 +48,7 @@ async fn live(store: &Store, digits: u64) {
         order: order.clone(),
         merchant_version: given::MERCHANT_VERSION,
         audit,
+        admission: None,
     };
     assert_eq!(store.create(new).await.unwrap(), Created::New);
     let flow = given::payment(&order, ORDERS + digits);

@@ -4,7 +4,7 @@ use super::auth::{Principal, Right};
 use super::errors::Problem;
 use super::request_id::RequestId;
 use crate::domain::refusal::{Refusal, RefusalCode};
-use crate::engine::{Actor, Engine, Operators, Scope, Visit};
+use crate::engine::{Actor, Engine, Operators, Pass, Scope, Visit};
 use async_graphql::Context;
 use std::sync::Arc;
 
@@ -17,6 +17,8 @@ pub(super) struct Caller {
     pub visit: Option<Arc<Visit>>,
     /// Which request it is.
     pub request_id: RequestId,
+    /// What lets a signed request in with the change that it asks for; none for what was let in before.
+    pub pass: Option<Pass>,
 }
 
 /// A caller that may do what it asks for, and the engine to do it.

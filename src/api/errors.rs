@@ -14,7 +14,7 @@ use super::types::refusal::UserError;
 use crate::domain::named_enum;
 use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::engine::EngineError;
-use crate::storage::StoreError;
+use crate::storage::{Denied, StoreError};
 use async_graphql::{ErrorExtensionValues, Response, ServerError, Value};
 use std::error::Error as _;
 use std::sync::Arc;
@@ -63,6 +63,9 @@ pub(super) enum Problem {
     /// The edge did not put into the context what every request needs.
     #[error("the request has no caller or no engine")]
     NotWired,
+    /// The signed request was not let in, and nothing was done for it.
+    #[error("the signed request was not let in")]
+    NotLetIn(Denied),
 }
 
 impl From<EngineError> for Problem {
@@ -70,6 +73,7 @@ impl From<EngineError> for Problem {
         match error {
             EngineError::Refused(refusal) => Problem::Refused(refusal),
             EngineError::Store(error) => Problem::Fault(Arc::new(error)),
+            EngineError::NotLetIn(why) => Problem::NotLetIn(why),
         }
     }
 }
@@ -78,6 +82,7 @@ impl Problem {
     fn fault_code(&self) -> Option<ErrorCode> {
         match self {
             Problem::Refused(_) | Problem::Unauthenticated | Problem::Forbidden(_) => None,
+            Problem::NotLetIn(_) => None,
             Problem::NotWired => Some(ErrorCode::Internal),
             Problem::Fault(error) => Some(match **error {
                 StoreError::Busy => ErrorCode::Busy,
@@ -121,7 +126,7 @@ fn forbidden(right: Right) -> String {
 }
 
 /// How a response ended, for its status and the metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
     /// Executed; refusals are data.
     Done,
@@ -131,16 +136,19 @@ pub(super) enum Ending {
     Unauthenticated,
     /// A fault on our side is among the errors.
     Fault,
+    /// The signed request was not let in: whatever else was answered does not count.
+    NotLetIn(Denied),
 }
 
 impl Ending {
     /// The label of the metrics.
-    pub fn label(self) -> &'static str {
+    pub fn label(&self) -> &'static str {
         match self {
             Ending::Done => "done",
             Ending::BadDocument => "bad_document",
             Ending::Unauthenticated => "unauthenticated",
             Ending::Fault => "fault",
+            Ending::NotLetIn(_) => "refused",
         }
     }
 }
@@ -160,6 +168,7 @@ pub(super) fn finish(response: &mut Response, request_id: &RequestId) -> Ending 
     };
     for error in &mut response.errors {
         match translate(error) {
+            Told::NotLetIn(why) => return Ending::NotLetIn(why),
             Told::Fault(code, chain) if ending != Ending::Fault => {
                 ending = Ending::Fault;
                 tracing::error!(%request_id, %code, error = chain, "a request failed");
@@ -178,6 +187,7 @@ enum Told {
     Expected,
     Unauthenticated,
     Fault(ErrorCode, String),
+    NotLetIn(Denied),
 }
 
 fn translate(error: &mut ServerError) -> Told {
@@ -214,6 +224,7 @@ fn translate(error: &mut ServerError) -> Told {
             extensions.set("code", ErrorCode::Unauthenticated.as_str());
             (UNAUTHENTICATED.to_owned(), Told::Unauthenticated)
         }
+        Some(Problem::NotLetIn(why)) => return Told::NotLetIn(why.clone()),
         Some(problem @ (Problem::Fault(_) | Problem::NotWired)) => {
             let code = problem.fault_code().unwrap_or(ErrorCode::Internal);
             (

@@ -11,7 +11,8 @@ use super::guard::{Admitted, Refused};
 use super::options::Introspection;
 use super::request_id::RequestId;
 use super::session::Known;
-use super::signed::{Signed, is_signed};
+use super::signed::{Signed, is_signed, lets_itself_in, refused};
+use crate::engine::Pass;
 use async_graphql::{ErrorExtensionValues, Request as GraphqlRequest, ServerError, Variables};
 use poem::error::ReadBodyError;
 use poem::http::StatusCode;
@@ -194,7 +195,7 @@ impl Api {
         let signed = known.is_none().then(|| Signed::of(self, request, &body));
         let (known, admittance) = match (known, &signed) {
             (None, Some(signed)) => {
-                let (principal, admittance) = signed.admit(self).await?;
+                let (principal, admittance) = signed.recognise(self).await?;
                 (Known::without_session(principal), Some(admittance))
             }
             (known, _) => (known.ok_or_else(EdgeError::unauthenticated)?, None),
@@ -202,12 +203,18 @@ impl Api {
         let asked = parse(&body)?;
         let admitted = self.0.documents.admit(&asked.query)?;
         self.check_introspection(&admitted, &known.principal)?;
+        let pass = admittance.as_ref().map(|admittance| &admittance.pass);
+        let kept = pass.filter(|_| lets_itself_in(&admitted));
+        if kept.is_none() {
+            self.let_in(pass).await?;
+        }
         let mut graphql = GraphqlRequest::new("")
             .variables(asked.variables)
             .data(Caller {
                 principal: known.principal,
                 visit: known.visit,
                 request_id: id.clone(),
+                pass: kept.cloned(),
             });
         graphql.operation_name = asked.operation_name;
         graphql.set_parsed_query(admitted.document.clone());
@@ -218,7 +225,10 @@ impl Api {
             Ending::Done | Ending::Fault => StatusCode::OK,
             Ending::BadDocument => StatusCode::BAD_REQUEST,
             Ending::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Ending::NotLetIn(why) => return Err(refused(self, why.into())),
         };
+        // A verb that came to its end without a change has let nobody in yet.
+        self.let_in(kept).await?;
         let mut response = match (&signed, &admittance, serde_json::to_vec(&response)) {
             (Some(signed), Some(admittance), Ok(body)) => {
                 signed.sign(self, admittance, status, body)
@@ -234,6 +244,15 @@ impl Api {
             response.headers_mut().insert(header::SET_COOKIE, cookie);
         }
         Ok((response, ending))
+    }
+
+    /// Lets a signed request in that was not let in yet; there is nothing to do for any other.
+    async fn let_in(&self, pass: Option<&Pass>) -> Result<(), EdgeError> {
+        let Some(pass) = pass else {
+            return Ok(());
+        };
+        let let_in = self.0.engine.let_in(pass).await;
+        let_in.map_err(|error| refused(self, error))
     }
 
     /// Reads the body, within its size and time.

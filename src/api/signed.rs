@@ -3,9 +3,11 @@
 use super::auth::Principal;
 use super::edge::Api;
 use super::errors::ErrorCode;
+use super::guard::Admitted;
 use super::http::EdgeError;
 use crate::engine::{AdmitError, Admittance};
 use crate::trust;
+use async_graphql::Name;
 use poem::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use poem::http::{StatusCode, Uri};
 use poem::{Request, Response};
@@ -68,12 +70,12 @@ impl<'a> Signed<'a> {
         }
     }
 
-    /// Lets the request in.
+    /// Tells who signed the request; it is not let in yet.
     ///
     /// # Errors
     /// What is wrong with it, part by part. In a sandbox the signature base that we made stands beside
     /// it, so that the caller can see where the two differ.
-    pub async fn admit(&self, api: &Api) -> Result<(Arc<Principal>, Admittance), EdgeError> {
+    pub async fn recognise(&self, api: &Api) -> Result<(Arc<Principal>, Admittance), EdgeError> {
         if self.headers.contains_key(header::AUTHORIZATION) {
             let message = "send either a signature or an Authorization header, not both";
             return Err(EdgeError::new(
@@ -83,12 +85,8 @@ impl<'a> Signed<'a> {
             ));
         }
         let headers = self.headers();
-        let admitted = api.0.engine.admit(&self.request(&headers)).await;
-        let admittance = admitted.map_err(|error| {
-            metrics::counter!("payhall_api_signatures_refused_total", "reason" => error.code())
-                .increment(1);
-            refused(api, error)
-        })?;
+        let recognised = api.0.engine.recognise(&self.request(&headers)).await;
+        let admittance = recognised.map_err(|error| refused(api, error))?;
         let principal = Principal::Merchant {
             code: admittance.merchant.clone(),
             kind: admittance.kind,
@@ -127,8 +125,16 @@ impl<'a> Signed<'a> {
     }
 }
 
-fn refused(api: &Api, error: AdmitError) -> EdgeError {
+/// Whether a document is a verb that lets its request in itself, in the transaction of what it does.
+pub(super) fn lets_itself_in(document: &Admitted) -> bool {
+    let verb = document.mutation.as_ref().map(Name::as_str);
+    matches!(verb, Some("orderCreate" | "orderConfirm"))
+}
+
+/// What is told of a request that is not let in.
+pub(super) fn refused(api: &Api, error: AdmitError) -> EdgeError {
     let code = error.code();
+    metrics::counter!("payhall_api_signatures_refused_total", "reason" => code).increment(1);
     let base = match error {
         AdmitError::Engine(error) => {
             tracing::error!(

@@ -71,6 +71,7 @@ impl Api {
             principal: known.principal,
             visit: known.visit,
             request_id: id.clone(),
+            pass: None,
         };
         let (api, counted) = (self.clone(), self.0.sockets.token());
         let upgraded = socket

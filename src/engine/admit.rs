@@ -5,11 +5,12 @@ use crate::domain::exception::later;
 use crate::domain::ids::{KeyId, MerchantCode};
 use crate::domain::key::KeyOwner;
 use crate::domain::merchant::{MerchantKind, MerchantState};
-use crate::storage::{Admission, Admitted};
+use crate::storage::{Admission, Admitted, Denied};
 use crate::trust::{
     Claim, PublicKey, Request, Response, SignatureFault, SignedHeaders, Signer, sign_response,
 };
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -73,22 +74,62 @@ impl AdmitError {
     }
 }
 
-/// A signed request that was let in.
+/// A request whose signature is right. It is let in when its nonce is used up.
 #[derive(Debug)]
 pub struct Admittance {
     /// Who signed it.
     pub merchant: MerchantCode,
     /// What kind of merchant that is.
     pub kind: MerchantKind,
+    /// What its nonce is used up with.
+    pub pass: Pass,
     claim: Claim,
 }
 
+/// Lets one signed request in, once: by [`Engine::let_in`], or by a verb that uses it up in the one
+/// transaction in which it does what the request asks for. That spares a change of its own, and the
+/// request is let in and done, or neither.
+#[derive(Clone, Debug)]
+pub struct Pass(Arc<PassInner>);
+
+#[derive(Debug)]
+struct PassInner {
+    admission: Admission,
+    is_taken: AtomicBool,
+}
+
+impl Pass {
+    fn new(admission: Admission) -> Self {
+        let is_taken = AtomicBool::new(false);
+        Self(Arc::new(PassInner {
+            admission,
+            is_taken,
+        }))
+    }
+
+    /// What storage has to let in: for the first who asks, and for nobody after that.
+    pub(super) fn take(&self) -> Option<Admission> {
+        let was_taken = self.0.is_taken.swap(true, Ordering::AcqRel);
+        (!was_taken).then(|| self.0.admission.clone())
+    }
+}
+
+impl From<Denied> for AdmitError {
+    fn from(why: Denied) -> Self {
+        match why {
+            Denied::Replayed => AdmitError::Replayed,
+            Denied::KeyCountsNoMore(key_id) => AdmitError::KeyCountsNot(key_id),
+        }
+    }
+}
+
 impl Engine {
-    /// Tells which merchant signed a request, and uses its nonce up.
+    /// Tells which merchant signed a request. It is not let in yet: a replayed one is told by
+    /// [`Engine::let_in`], or by the verb that takes its pass.
     ///
     /// # Errors
     /// What is wrong with the request, part by part; a fault when storage fails.
-    pub async fn admit(&self, request: &Request<'_>) -> Result<Admittance, AdmitError> {
+    pub async fn recognise(&self, request: &Request<'_>) -> Result<Admittance, AdmitError> {
         let signature = |base: Option<&Claim>| {
             let base = base.map(|claim| claim.base().to_owned());
             move |fault| AdmitError::Signature { fault, base }
@@ -101,21 +142,32 @@ impl Engine {
         claim
             .verify(&held.public, now)
             .map_err(signature(Some(&claim)))?;
-        let admission = Admission {
-            key_id: key_id.clone(),
-            nonce: claim.nonce().to_owned(),
-            forget_at: later(now, REMEMBERED),
-            now,
-        };
-        let admitted = self.0.store.admit(admission).await;
-        match admitted.map_err(EngineError::from)? {
-            Admitted::Done => Ok(Admittance {
-                kind: self.kind_of(&held.merchant)?,
-                merchant: held.merchant.clone(),
-                claim,
+        Ok(Admittance {
+            kind: self.kind_of(&held.merchant)?,
+            merchant: held.merchant.clone(),
+            pass: Pass::new(Admission {
+                key_id,
+                nonce: claim.nonce().to_owned(),
+                forget_at: later(now, REMEMBERED),
+                now,
             }),
-            Admitted::Replayed => Err(AdmitError::Replayed),
-            Admitted::KeyCountsNoMore => Err(AdmitError::KeyCountsNot(key_id)),
+            claim,
+        })
+    }
+
+    /// Lets a signed request in, unless a verb has done so already: its key counts now, and its nonce is
+    /// new and used up from here on.
+    ///
+    /// # Errors
+    /// The nonce was used before, or the key does not count any more; a fault when storage fails.
+    pub async fn let_in(&self, pass: &Pass) -> Result<(), AdmitError> {
+        let Some(admission) = pass.take() else {
+            return Ok(());
+        };
+        match self.0.store.admit(admission).await {
+            Ok(Admitted::Done) => Ok(()),
+            Ok(Admitted::Denied(why)) => Err(why.into()),
+            Err(fault) => Err(EngineError::from(fault).into()),
         }
     }
 

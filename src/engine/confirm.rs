@@ -4,7 +4,7 @@
 
 use super::create::{Allowance, ROUNDS_MAX, check_amount, check_bill_no};
 use super::settle::{Settled, Step};
-use super::{Actor, Alarm, AlarmKind, Engine, EngineError, Scope};
+use super::{Actor, Alarm, AlarmKind, Engine, EngineError, Pass, Scope};
 use crate::domain::bill::Bill;
 use crate::domain::exception::{AlarmLevel, Exception, Phase, later};
 use crate::domain::flow::{Attempt, Flow, FlowKind, FlowState, Operation};
@@ -31,6 +31,8 @@ pub struct ConfirmInput {
     pub order_no: OrderNo,
     /// The password or token that the bank checks: passed on, never stored, never logged.
     pub credential: Option<SecretString>,
+    /// What lets a signed request in together with its payment; none for what was let in before.
+    pub pass: Option<Pass>,
 }
 
 /// The answer to a confirm.
@@ -96,6 +98,7 @@ impl Engine {
             flow,
             adapter,
             credential: input.credential.clone(),
+            pass: input.pass.clone(),
         };
         let as_read = payment.order.clone();
         let (began, ended) = self.pay_detached(payment, actor.clone());
@@ -209,6 +212,7 @@ impl Engine {
             let mut step = Step::new(OrderEvent::Confirmed, &actor);
             step.start = Some(payment.flow.clone());
             step.permit = Some(payment.permit);
+            step.pass = payment.pass.clone();
             let settled = engine.settle(payment.order.clone(), Vec::new(), step).await;
             let started = match &settled {
                 Ok(Settled::Moved(order)) => Some(order.clone()),
@@ -425,6 +429,7 @@ struct Payment {
     permit: Permit,
     adapter: Arc<Adapter>,
     credential: Option<SecretString>,
+    pass: Option<Pass>,
 }
 
 impl Payment {

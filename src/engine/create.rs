@@ -1,7 +1,7 @@
 //! Makes an order: idempotent by the merchant's request number.
 
 use super::onboard::not_registered;
-use super::{Actor, Engine, EngineError};
+use super::{Actor, Engine, EngineError, Pass};
 use crate::domain::exception::later;
 use crate::domain::ids::{BillNo, ItemCode, MerchantCode, RequestNo};
 use crate::domain::item::{Item, ItemMode};
@@ -24,6 +24,8 @@ pub struct CreateInput {
     pub bill_no: BillNo,
     /// How much.
     pub amount: Money,
+    /// What lets a signed request in together with its order; none for what was let in before.
+    pub pass: Option<Pass>,
 }
 
 /// What a merchant allows, as it was checked.
@@ -129,6 +131,7 @@ impl Engine {
                 order: order.clone(),
                 merchant_version: checked.merchant_version,
                 audit,
+                admission: input.pass.as_ref().and_then(Pass::take),
             })
             .await?
         {
@@ -139,6 +142,7 @@ impl Engine {
             Created::Same(first) => Ok(Some(first)),
             Created::Differs(first) => Err(conflict(&first).into()),
             Created::Stale => Ok(None),
+            Created::Denied(why) => Err(EngineError::NotLetIn(why)),
         }
     }
 

@@ -29,7 +29,7 @@ mod settle;
 mod tend_keys;
 mod timeline;
 
-pub use admit::{AdmitError, Admittance};
+pub use admit::{AdmitError, Admittance, Pass};
 pub use alarm::{Alarm, AlarmKind, Alarms};
 pub use browse::{CategoryGroup, PayableItems};
 pub use center_key::CenterKey;
@@ -56,7 +56,7 @@ use crate::domain::catalogue::Catalogue;
 use crate::domain::exception::AlarmAges;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::{BusinessDay, Instant};
-use crate::storage::{Store, StoreError, catalogue};
+use crate::storage::{Denied, Store, StoreError, catalogue};
 use crate::trust::Masters;
 use crate::upstream::Upstreams;
 use admit::HeldKeys;
@@ -178,6 +178,9 @@ pub enum EngineError {
     /// Storage failed: a fault.
     #[error("storage failed")]
     Store(#[from] StoreError),
+    /// The signed request that asked was not let in, and nothing was done for it.
+    #[error("the signed request was not let in")]
+    NotLetIn(Denied),
 }
 
 impl Engine {

@@ -7,7 +7,7 @@
 //! How one could break this: by moving an order anywhere else; by settling on something that is not
 //! an answer, a statement line or a decision of two people.
 
-use super::{Actor, Alarm, AlarmKind, Engine, EngineError};
+use super::{Actor, Alarm, AlarmKind, Engine, EngineError, Pass};
 use crate::domain::audit::AuditEntry;
 use crate::domain::case::{Case, CaseKind, CaseState};
 use crate::domain::exception::AlarmLevel;
@@ -40,6 +40,8 @@ pub(super) struct Step {
     pub exception: ExceptionMove,
     /// A case that is opened, or decided.
     pub case: CaseMove,
+    /// What lets the signed request in that asks for the move; none for what was let in before.
+    pub pass: Option<Pass>,
     /// Who caused it.
     pub actor: Actor,
 }
@@ -56,6 +58,7 @@ impl Step {
             permit: None,
             exception: ExceptionMove::Keep,
             case: CaseMove::Keep,
+            pass: None,
             actor: actor.clone(),
         }
     }
@@ -126,7 +129,9 @@ impl Engine {
                     return Ok(Settled::AlreadyThere(order));
                 }
                 Ok(Transition::To(to)) => {
-                    let planned = Arc::new(self.plan(&order, &flows, to, &step).await?);
+                    let mut planned = self.plan(&order, &flows, to, &step).await?;
+                    planned.admission = step.pass.as_ref().and_then(Pass::take);
+                    let planned = Arc::new(planned);
                     match self.0.store.move_order(planned.clone()).await? {
                         Moved::Done => {
                             self.moved(&planned);
@@ -135,6 +140,7 @@ impl Engine {
                         Moved::OpenPayment { first } => return Ok(Settled::OpenPayment(first)),
                         Moved::Stale => return Ok(Settled::Stale),
                         Moved::DayIsFull => return Ok(Settled::DayIsFull),
+                        Moved::Denied(why) => return Err(EngineError::NotLetIn(why)),
                         Moved::Lost => None,
                     }
                 }
@@ -237,6 +243,7 @@ impl Engine {
             exception,
             case,
             audits,
+            admission: None,
         })
     }
 

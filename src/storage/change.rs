@@ -18,6 +18,8 @@ pub struct NewOrder {
     pub merchant_version: i32,
     /// Its audit row.
     pub audit: AuditEntry,
+    /// The signed request that asks for it, unless it was let in before.
+    pub admission: Option<Admission>,
 }
 
 /// What became of a new order.
@@ -31,6 +33,8 @@ pub enum Created {
     Differs(Order),
     /// The merchant has changed since it was checked; nothing was written.
     Stale,
+    /// The request that asks for it was not let in; nothing was written.
+    Denied(Denied),
 }
 
 /// What lets an order go from made to paying: its merchant, as it was checked.
@@ -51,8 +55,9 @@ pub struct DayLimit {
     pub most_minor: i64,
 }
 
-/// Asks that a signed request be let in: its signature was found right.
-#[derive(Clone, Debug)]
+/// Asks that a signed request be let in: its signature was found right. By itself, or in one
+/// transaction with the change that the request asks for: then both happen or neither.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admission {
     /// The key that it was signed with.
     pub key_id: KeyId,
@@ -65,14 +70,21 @@ pub struct Admission {
 }
 
 /// What became of an admission.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admitted {
     /// The request may go on; its nonce is used up.
     Done,
+    /// It may not.
+    Denied(Denied),
+}
+
+/// Why a signed request is not let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Denied {
     /// The nonce was used before.
     Replayed,
     /// The key was revoked, or its time is over, since it was read.
-    KeyCountsNoMore,
+    KeyCountsNoMore(KeyId),
 }
 
 /// What a move does to the order's exception.
@@ -123,6 +135,8 @@ pub struct Move {
     pub case: CaseMove,
     /// The audit rows: exactly one of the order, and one of the case where it moves too.
     pub audits: Vec<AuditEntry>,
+    /// The signed request that asks for it, unless it was let in before.
+    pub admission: Option<Admission>,
 }
 
 /// What became of a move.
@@ -141,6 +155,8 @@ pub enum Moved {
     Stale,
     /// The amount does not fit into the merchant's day any more; nothing was written.
     DayIsFull,
+    /// The request that asks for it was not let in; nothing was written.
+    Denied(Denied),
 }
 
 /// Writes what an ask brought when it settled nothing: the calls, and the exception's new counts if

@@ -29,8 +29,8 @@ mod view;
 mod writer;
 
 pub use change::{
-    Admission, Admitted, CaseMove, Created, DayLimit, ExceptionMove, Move, Moved, NewOrder, Permit,
-    Touch, Touched,
+    Admission, Admitted, CaseMove, Created, DayLimit, Denied, ExceptionMove, Move, Moved, NewOrder,
+    Permit, Touch, Touched,
 };
 pub use connection::AnyConnection;
 pub use error::StoreError;

@@ -2,7 +2,7 @@
 //! emptied must not open the door to what was sent before, and every replica has to know.
 
 use super::apply::Failure;
-use super::change::{Admission, Admitted};
+use super::change::{Admission, Admitted, Denied};
 use super::connection::AnyConnection;
 use super::error::StoreError;
 use super::row::micros;
@@ -14,7 +14,9 @@ use diesel::prelude::*;
 /// Lets one request in, if its key counts and its nonce is new.
 pub(super) fn admit(c: &mut AnyConnection, admission: &Admission) -> Result<Admitted, Failure> {
     if !counts(c, admission)? {
-        return Ok(Admitted::KeyCountsNoMore);
+        return Ok(Admitted::Denied(Denied::KeyCountsNoMore(
+            admission.key_id.clone(),
+        )));
     }
     let (key_id, nonce) = (admission.key_id.as_str(), admission.nonce.as_str());
     let row = (
@@ -30,7 +32,7 @@ pub(super) fn admit(c: &mut AnyConnection, admission: &Admission) -> Result<Admi
     Ok(if written == 1 {
         Admitted::Done
     } else {
-        Admitted::Replayed
+        Admitted::Denied(Denied::Replayed)
     })
 }
 

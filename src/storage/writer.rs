@@ -11,7 +11,7 @@
 
 use super::apply::{self, Failure};
 use super::change::{
-    Admission, Admitted, Created, ExceptionMove, Move, Moved, NewOrder, Touch, Touched,
+    Admission, Admitted, Created, Denied, ExceptionMove, Move, Moved, NewOrder, Touch, Touched,
 };
 use super::connection::{self, AnyConnection, Opener};
 use super::error::StoreError;
@@ -315,9 +315,16 @@ fn run_group(
     if matches!(c, AnyConnection::Sqlite(_)) {
         return works.iter().map(|work| run_one(c, chain, work)).collect();
     }
+    let denied = admit_group(c, works)?;
+    let let_in = || {
+        works
+            .iter()
+            .zip(&denied)
+            .filter(|(_, denied)| denied.is_none())
+    };
     let mut entries = Vec::with_capacity(works.len());
-    let creates: Vec<&NewOrder> = works.iter().filter_map(|work| work.as_create()).collect();
-    let moves: Vec<&Move> = works.iter().filter_map(|work| work.as_move()).collect();
+    let creates: Vec<&NewOrder> = let_in().filter_map(|(work, _)| work.as_create()).collect();
+    let moves: Vec<&Move> = let_in().filter_map(|(work, _)| work.as_move()).collect();
     let mut created = Vec::new().into_iter();
     if !creates.is_empty() {
         created = batch::create(c, &mut entries, &creates)?.into_iter();
@@ -326,33 +333,55 @@ fn run_group(
     if !moves.is_empty() {
         moved = batch::move_orders(c, chain, &mut entries, &moves)?.into_iter();
     }
-    let admissions: Vec<&Admission> = works.iter().filter_map(|work| work.as_admit()).collect();
-    let mut admitted = Vec::new().into_iter();
-    if !admissions.is_empty() {
-        admitted = batch::admit(c, &admissions)?.into_iter();
-    }
     let outcomes = works
         .iter()
-        .map(|work| match work {
+        .zip(&denied)
+        .map(|(work, denied)| match work {
+            work if let Some(why) = denied => work.denied(why).ok_or(Failure::Void),
             Work::Create(_) => created
                 .next()
                 .map(|created| Outcome::Created(Box::new(created)))
                 .ok_or(Failure::Void),
             Work::Move(_) => moved.next().map(Outcome::Moved).ok_or(Failure::Void),
             Work::Touch(touch) => apply::touch(c, touch).map(Outcome::Touched),
-            Work::Admit(_) => admitted.next().map(Outcome::Admitted).ok_or(Failure::Void),
+            Work::Admit(_) => Ok(Outcome::Admitted(Admitted::Done)),
         })
         .collect::<Result<Vec<Outcome>, Failure>>()?;
     batch::append_audit(c, chain, entries)?;
     Ok(outcomes)
 }
 
+/// Lets the signed requests of a group in, before anything else is done for them; tells beside each
+/// change why not. A change that no signed request waits with is never denied.
+fn admit_group(c: &mut AnyConnection, works: &[&Work]) -> Result<Vec<Option<Denied>>, Failure> {
+    let admissions: Vec<&Admission> = works.iter().filter_map(|work| work.admission()).collect();
+    if admissions.is_empty() {
+        return Ok(vec![None; works.len()]);
+    }
+    let mut admitted = batch::admit(c, &admissions)?.into_iter();
+    works
+        .iter()
+        .map(|work| match work.admission() {
+            None => Ok(None),
+            Some(_) => match admitted.next().ok_or(Failure::Void)? {
+                Admitted::Done => Ok(None),
+                Admitted::Denied(why) => Ok(Some(why)),
+            },
+        })
+        .collect()
+}
+
 fn run_one(c: &mut AnyConnection, chain: &mut ChainHead, work: &Work) -> Result<Outcome, Failure> {
+    if let Some(admission) = work.admission()
+        && let Admitted::Denied(why) = nonces::admit(c, admission)?
+    {
+        return work.denied(&why).ok_or(Failure::Void);
+    }
     Ok(match work {
         Work::Create(new) => Outcome::Created(Box::new(apply::create(c, chain, new)?)),
         Work::Move(step) => Outcome::Moved(apply::move_order(c, chain, step)?),
         Work::Touch(touch) => Outcome::Touched(apply::touch(c, touch)?),
-        Work::Admit(admission) => Outcome::Admitted(nonces::admit(c, admission)?),
+        Work::Admit(_) => Outcome::Admitted(Admitted::Done),
     })
 }
 
@@ -371,15 +400,36 @@ impl Work {
         }
     }
 
-    fn as_admit(&self) -> Option<&Admission> {
+    /// The signed request that is let in with the change, or not at all.
+    fn admission(&self) -> Option<&Admission> {
         match self {
+            Work::Create(new) => new.admission.as_ref(),
+            Work::Move(step) => step.admission.as_ref(),
             Work::Admit(admission) => Some(admission),
-            Work::Create(_) | Work::Move(_) | Work::Touch(_) => None,
+            Work::Touch(_) => None,
         }
+    }
+
+    /// The outcome of a change whose request was not let in; none for one that comes without a request.
+    fn denied(&self, why: &Denied) -> Option<Outcome> {
+        let why = why.clone();
+        Some(match self {
+            Work::Create(_) => Outcome::Created(Box::new(Created::Denied(why))),
+            Work::Move(_) => Outcome::Moved(Moved::Denied(why)),
+            Work::Admit(_) => Outcome::Admitted(Admitted::Denied(why)),
+            Work::Touch(_) => return None,
+        })
     }
 
     /// The things that the change touches; two changes with one in common never share a batch.
     fn keys(&self) -> Vec<String> {
+        let mut keys = self.own_keys();
+        let admission = self.admission();
+        keys.extend(admission.map(|one| format!("n {} {}", one.key_id, one.nonce)));
+        keys
+    }
+
+    fn own_keys(&self) -> Vec<String> {
         match self {
             Work::Create(new) => {
                 vec![format!("r {} {}", new.order.merchant, new.order.request_no)]
@@ -398,7 +448,7 @@ impl Work {
                 format!("o {}", touch.exception.order_no),
                 format!("e {}", touch.exception.exception_id),
             ],
-            Work::Admit(one) => vec![format!("n {} {}", one.key_id, one.nonce)],
+            Work::Admit(_) => Vec::new(),
         }
     }
 }
@@ -420,7 +470,10 @@ fn answer_failure(group: Vec<Shared>, failure: Failure) {
     let error = into_store_error(failure);
     for (work, reply) in group {
         let answer = match work {
-            Work::Move(_) if is_void => Ok(Outcome::Moved(Moved::Lost)),
+            // A request that was let in with it was not: the caller must not ask again without it.
+            Work::Move(step) if is_void && step.admission.is_none() => {
+                Ok(Outcome::Moved(Moved::Lost))
+            }
             Work::Create(_) | Work::Move(_) | Work::Touch(_) | Work::Admit(_) => Err(error.again()),
         };
         let _ = reply.send(answer);

@@ -203,6 +203,7 @@ pub fn step(order: &Order, action: &str, state: OrderState, at_s: i64) -> Move {
         attempts: Vec::new(),
         exception: ExceptionMove::Keep,
         case: CaseMove::Keep,
+        admission: None,
     }
 }
 
@@ -293,6 +294,7 @@ impl Lives<'_> {
             order: order.clone(),
             merchant_version: given::MERCHANT_VERSION,
             audit,
+            admission: None,
         };
         self.store.create(new).await.unwrap();
         order

@@ -110,6 +110,7 @@ impl World {
             item,
             bill_no,
             amount,
+            pass: None,
         };
         self.engine.create(input, &merchant()).await.unwrap()
     }
@@ -118,6 +119,7 @@ impl World {
         let input = ConfirmInput {
             order_no: order.order_no,
             credential: None,
+            pass: None,
         };
         self.engine
             .confirm(input, &Scope::All, &merchant())

@@ -1,5 +1,6 @@
 //! Storage on both databases: the same tests, the same answers.
 
+mod admissions;
 mod listings;
 #[path = "../support/mod.rs"]
 mod support;
@@ -32,6 +33,7 @@ fn new(order: &Order) -> NewOrder {
         order: order.clone(),
         merchant_version: given::MERCHANT_VERSION,
         audit: given::audit(order, "CREATED"),
+        admission: None,
     }
 }
 
@@ -52,6 +54,7 @@ fn to(order: &Order, state: OrderState) -> Move {
         attempts: Vec::new(),
         exception: ExceptionMove::Keep,
         case: CaseMove::Keep,
+        admission: None,
     }
 }
 

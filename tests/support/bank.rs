@@ -315,7 +315,7 @@ pub fn refused<T>(answer: Result<T, EngineError>) -> Result<T, Refusal> {
     match answer {
         Ok(done) => Ok(done),
         Err(EngineError::Refused(refusal)) => Err(refusal),
-        Err(EngineError::Store(error)) => panic!("storage failed: {error}"),
+        Err(fault) => panic!("{fault:?}"),
     }
 }
 

@@ -21,7 +21,8 @@ mod scan;
 mod tally;
 
 use super::options::ApiOptions;
-use async_graphql::parser::types::{ExecutableDocument, OperationType};
+use async_graphql::Name;
+use async_graphql::parser::types::{ExecutableDocument, OperationType, Selection};
 use async_graphql::parser::{Error as ParseError, parse_query};
 
 /// How deep brackets of all kinds may be nested: selections, arguments, lists and objects.
@@ -122,6 +123,8 @@ pub(super) struct Admitted {
     pub has_values: bool,
     /// Whether each of its operations is a subscription.
     pub only_subscribes: bool,
+    /// The one field at its root, where the document is one mutation with that field written out.
+    pub mutation: Option<Name>,
 }
 
 /// How much work the guard itself did, so that a test can hold it to its promise.
@@ -152,8 +155,25 @@ pub(super) fn admit_counted(
         introspects: expanded.introspects,
         has_values: written.has_values,
         only_subscribes,
+        mutation: mutation(&document),
         document,
     })
+}
+
+/// The field of a document that is nothing but one mutation.
+fn mutation(document: &ExecutableDocument) -> Option<Name> {
+    let mut operations = document.operations.iter();
+    let (Some((_, operation)), None) = (operations.next(), operations.next()) else {
+        return None;
+    };
+    let operation = &operation.node;
+    match operation.selection_set.node.items.as_slice() {
+        [only] if operation.ty == OperationType::Mutation => match &only.node {
+            Selection::Field(field) => Some(field.node.name.node.clone()),
+            Selection::FragmentSpread(_) | Selection::InlineFragment(_) => None,
+        },
+        _ => None,
+    }
 }
 
 /// The parser's own message shows the line that it stumbled over, and that line may hold a

@@ -134,6 +134,7 @@ async fn create(ctx: &Context<'_>, input: OrderCreateInput) -> Result<order::Ord
         item: parse("item", &input.item)?,
         bill_no: parse("billNo", &input.bill_no)?,
         amount: input.amount.parse()?,
+        pass: desk.caller.pass.clone(),
     };
     Ok(desk.engine.create(input, &desk.actor()).await?)
 }
@@ -143,6 +144,7 @@ async fn confirm(ctx: &Context<'_>, input: OrderConfirmInput) -> Result<Confirme
     let input = ConfirmInput {
         order_no: parse("orderNo", &input.order_no)?,
         credential: input.credential.map(|credential| credential.0),
+        pass: desk.caller.pass.clone(),
     };
     let scope = desk.scope()?;
     Ok(desk.engine.confirm(input, &scope, &desk.actor()).await?)

@@ -137,6 +137,69 @@ async fn a_refused_signature_is_told_which_part_is_wrong() {
 }
 
 #[tokio::test]
+async fn a_replayed_verb_does_nothing_whatever_it_came_to_the_first_time() {
+    let world = World::new().await;
+    let hand = Hand::of(&world, "alpha").await;
+    let create = "mutation($i: OrderCreateInput!) { orderCreate(input: $i) { order { orderNo } userErrors { code } } }";
+    let confirm = "mutation($i: OrderConfirmInput!) { orderConfirm(input: $i) { order { state } userErrors { code } } }";
+    let new = |bill_no: &str| {
+        let amount = json!({ "minor": "5000", "currency": "CNY" });
+        json!({ "i": { "requestNo": format!("R-{bill_no}"), "item": "phone",
+                       "billNo": bill_no, "amount": amount } })
+    };
+    let once = async |nonce: &str, document: &str, variables: Value| {
+        let body = json!({ "query": document, "variables": variables }).to_string();
+        let headers = hand.sign(&world, nonce, &body);
+        let first = send(&world, &headers, body.clone()).await.data();
+        let again = send(&world, &headers, body).await;
+        assert_eq!(again.status.as_u16(), 401, "{}", again.text);
+        assert_eq!(again.error()["extensions"]["reason"], "NONCE_REPLAYED");
+        first
+    };
+    let made = once("n-1", create, new("13800000001")).await;
+    let order_no = made["orderCreate"]["order"]["orderNo"].clone();
+    assert!(order_no.is_string(), "{made}");
+    // A nonce of a query is used up for a verb as well.
+    let answer = hand.ask(&world, "n-2", ME, json!({})).await;
+    assert_eq!(answer.status.as_u16(), 200);
+    let stale = hand.ask(&world, "n-2", create, new("13800000002")).await;
+    assert_eq!(stale.error()["extensions"]["reason"], "NONCE_REPLAYED");
+    // Refused as data, the same order again, an order that stands: nothing was written but the nonce.
+    let refused = once("n-3", create, new("not a number")).await;
+    assert_eq!(
+        refused["orderCreate"]["userErrors"][0]["code"],
+        "BILL_NO_INVALID"
+    );
+    let same = once("n-4", create, new("13800000001")).await;
+    assert_eq!(same["orderCreate"]["order"]["orderNo"], order_no);
+    let input = json!({ "i": { "orderNo": order_no, "credential": "123456" } });
+    for nonce in ["n-5", "n-6"] {
+        let paid = once(nonce, confirm, input.clone()).await;
+        assert_eq!(
+            paid["orderConfirm"]["order"]["state"], "SUCCEEDED",
+            "{paid}"
+        );
+    }
+    assert_eq!(world.bank.credentials().len(), 1, "paid once");
+    let orders = world.ask(
+        Some(ALPHA),
+        "{ orders { edges { node { orderNo } } } }",
+        json!({}),
+    );
+    let orders = orders.await.data();
+    assert_eq!(
+        orders["orders"]["edges"].as_array().unwrap().len(),
+        1,
+        "{orders}"
+    );
+    // Written in another way, with two names for one field or a condition, it is let in all the same.
+    let spread = "mutation($i: OrderCreateInput!) { ...M } fragment M on Mutation { orderCreate(input: $i) { order { orderNo } } }";
+    once("n-7", spread, new("13800000003")).await;
+    let skipped = "mutation($i: OrderCreateInput!, $no: Boolean = true) { orderCreate(input: $i) @skip(if: $no) { order { orderNo } } }";
+    once("n-8", skipped, new("13800000004")).await;
+}
+
+#[tokio::test]
 async fn a_sandbox_shows_the_signature_base() {
     let world = World::with(|options| options.sandbox = true).await;
     let hand = Hand::of(&world, "alpha").await;

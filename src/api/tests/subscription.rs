@@ -26,6 +26,7 @@ fn watch(world: &World, token: &str, order_no: &str) -> BoxStream<'static, Respo
         visit: None,
         principal,
         request_id: RequestId::accept(None),
+        pass: None,
     });
     world.api.0.schema.execute_stream(request).boxed()
 }

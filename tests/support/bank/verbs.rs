@@ -31,6 +31,7 @@ impl TestBank {
             item: ItemCode::try_new(item).unwrap(),
             bill_no: BillNo::try_new(bill_no).unwrap(),
             amount: Money::new(amount_minor, Currency::CNY),
+            pass: None,
         }
     }
 
@@ -84,6 +85,7 @@ impl TestBank {
         let input = ConfirmInput {
             order_no: order.clone(),
             credential: None,
+            pass: None,
         };
         let actor = Actor::system();
         let call = async move { engine.confirm(input, &Scope::All, &actor).await };
