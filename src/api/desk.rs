@@ -2,6 +2,7 @@
 
 use super::auth::{Principal, Right};
 use super::errors::Problem;
+use super::limits::{CallLimits, CallerAddress};
 use super::request_id::RequestId;
 use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::engine::{Actor, Engine, Operators, Scope, Visit};
@@ -17,6 +18,8 @@ pub(super) struct Caller {
     pub visit: Option<Arc<Visit>>,
     /// Which request it is.
     pub request_id: RequestId,
+    /// Where it comes from.
+    pub address: CallerAddress,
 }
 
 /// A caller that may do what it asks for, and the engine to do it.
@@ -27,6 +30,8 @@ pub(super) struct Desk<'a> {
     pub engine: &'a Engine,
     /// Who looks after operators.
     pub operators: &'a Operators,
+    /// How often it may be done.
+    pub limits: &'a CallLimits,
 }
 
 impl<'a> Desk<'a> {
@@ -39,6 +44,7 @@ impl<'a> Desk<'a> {
         let caller = ctx.data_opt::<Caller>().ok_or(Problem::NotWired)?;
         let engine = ctx.data_opt::<Engine>().ok_or(Problem::NotWired)?;
         let operators = ctx.data_opt::<Operators>().ok_or(Problem::NotWired)?;
+        let limits = ctx.data_opt::<CallLimits>().ok_or(Problem::NotWired)?;
         if !caller.principal.may(right) {
             return Err(match *caller.principal {
                 Principal::Anonymous => Problem::Unauthenticated,
@@ -54,6 +60,7 @@ impl<'a> Desk<'a> {
             caller,
             engine,
             operators,
+            limits,
         })
     }
 
@@ -64,6 +71,12 @@ impl<'a> Desk<'a> {
                 "this is for people who logged in by operatorLogin; a bearer token has no session";
             Refusal::new(RefusalCode::SessionNeeded, words).into()
         })
+    }
+
+    /// Counts a try to prove who an operator is.
+    pub fn count_login(&self, name: &str) -> Result<(), Problem> {
+        let counted = self.limits.log_in(self.caller.address, name);
+        counted.map_err(Problem::Limited)
     }
 
     /// Whether the caller has a further right.

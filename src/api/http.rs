@@ -8,11 +8,14 @@ use super::desk::Caller;
 use super::edge::Api;
 use super::errors::{Ending, ErrorCode, UNAUTHENTICATED, finish, mask};
 use super::guard::{Admitted, Refused};
+use super::limits::{CallerAddress, Limited};
 use super::options::Introspection;
 use super::request_id::RequestId;
 use super::session::Known;
 use super::signed::{Signed, is_signed};
-use async_graphql::{ErrorExtensionValues, Request as GraphqlRequest, ServerError, Variables};
+use async_graphql::{
+    ErrorExtensionValues, Request as GraphqlRequest, ServerError, Value as GraphqlValue, Variables,
+};
 use poem::error::ReadBodyError;
 use poem::http::StatusCode;
 use poem::http::header::{self, HeaderMap, HeaderValue};
@@ -29,8 +32,8 @@ pub(super) struct EdgeError {
     status: StatusCode,
     code: ErrorCode,
     message: Cow<'static, str>,
-    header: Option<(header::HeaderName, &'static str)>,
-    further: Vec<(&'static str, String)>,
+    header: Option<(header::HeaderName, HeaderValue)>,
+    further: Vec<(&'static str, GraphqlValue)>,
 }
 
 impl EdgeError {
@@ -49,7 +52,7 @@ impl EdgeError {
     pub fn method(allowed: &'static str) -> Self {
         let message = format!("only {allowed} is served here");
         Self {
-            header: Some((header::ALLOW, allowed)),
+            header: Some((header::ALLOW, HeaderValue::from_static(allowed))),
             ..Self::new(
                 StatusCode::METHOD_NOT_ALLOWED,
                 ErrorCode::BadRequest,
@@ -61,7 +64,7 @@ impl EdgeError {
     /// The token is missing or nobody's.
     pub fn unauthenticated() -> Self {
         Self {
-            header: Some((header::WWW_AUTHENTICATE, "Bearer")),
+            header: Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
             ..Self::new(
                 StatusCode::UNAUTHORIZED,
                 ErrorCode::Unauthenticated,
@@ -73,7 +76,10 @@ impl EdgeError {
     /// The request is signed, and the signature does not count; the message says why.
     pub fn signature(message: String) -> Self {
         Self {
-            header: Some((header::WWW_AUTHENTICATE, "Signature")),
+            header: Some((
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Signature"),
+            )),
             ..Self::new(
                 StatusCode::UNAUTHORIZED,
                 ErrorCode::Unauthenticated,
@@ -83,8 +89,23 @@ impl EdgeError {
     }
 
     /// Tells something further, as an extension of the error.
-    pub fn tell(&mut self, name: &'static str, value: String) {
-        self.further.push((name, value));
+    pub fn tell(&mut self, name: &'static str, value: impl Into<GraphqlValue>) {
+        self.further.push((name, value.into()));
+    }
+
+    /// Somebody calls too often.
+    pub fn limited(limited: Limited) -> Self {
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        let mut error = Self::new(status, ErrorCode::RateLimited, limited.message());
+        error.header = Some((header::RETRY_AFTER, limited.retry_after_s.into()));
+        error.tell("retry", "LATER");
+        error.tell("retryAfterSeconds", limited.retry_after_s);
+        error
+    }
+
+    /// Whether it says that a proof of who calls does not count.
+    pub fn is_refused_proof(&self) -> bool {
+        self.code == ErrorCode::Unauthenticated
     }
 
     /// A page of another site calls.
@@ -138,7 +159,7 @@ impl EdgeError {
         let mut response = json(self.status, &self.graphql(id));
         if let Some((name, value)) = &self.header {
             let headers = response.headers_mut();
-            headers.insert(name, HeaderValue::from_static(value));
+            headers.insert(name, value.clone());
         }
         response
     }
@@ -169,9 +190,13 @@ impl Api {
     /// Answers a request to `POST /graphql`.
     pub(super) async fn post(&self, request: &mut Request, id: &RequestId) -> Response {
         let begun = Instant::now();
-        let (response, label) = match self.try_post(request, id).await {
+        let address = self.origin(request);
+        let (response, label) = match self.try_post(request, id, address).await {
             Ok((response, ending)) => (response, ending.label()),
-            Err(refused) => (refused.response(id), "refused"),
+            Err(refused) => {
+                self.count_refused(&refused, address);
+                (refused.response(id), "refused")
+            }
         };
         metrics::counter!("payhall_api_requests_total", "outcome" => label).increment(1);
         metrics::histogram!("payhall_api_request_seconds").record(begun.elapsed().as_secs_f64());
@@ -182,6 +207,7 @@ impl Api {
         &self,
         request: &mut Request,
         id: &RequestId,
+        address: CallerAddress,
     ) -> Result<(Response, Ending), EdgeError> {
         check_content(request.headers())?;
         check_origin(request.headers(), &self.0.options.origins)?;
@@ -199,6 +225,11 @@ impl Api {
             }
             (known, _) => (known.ok_or_else(EdgeError::unauthenticated)?, None),
         };
+        if known.is_cookie_stale {
+            self.0.limits.refuse(address);
+        }
+        let counted = self.0.limits.call(&known.principal);
+        counted.map_err(EdgeError::limited)?;
         let asked = parse(&body)?;
         let admitted = self.0.documents.admit(&asked.query)?;
         self.check_introspection(&admitted, &known.principal)?;
@@ -208,32 +239,35 @@ impl Api {
                 principal: known.principal,
                 visit: known.visit,
                 request_id: id.clone(),
+                address,
             });
         graphql.operation_name = asked.operation_name;
         graphql.set_parsed_query(admitted.document.clone());
         let mut response = self.0.schema.execute(graphql).await;
         let given = response.http_headers.remove(header::SET_COOKIE);
         let ending = finish(&mut response, id);
-        let status = match ending {
-            Ending::Done | Ending::Fault => StatusCode::OK,
-            Ending::BadDocument => StatusCode::BAD_REQUEST,
-            Ending::Unauthenticated => StatusCode::UNAUTHORIZED,
-        };
+        let (status, hint) = told_by_head(ending);
         let mut response = match (&signed, &admittance, serde_json::to_vec(&response)) {
             (Some(signed), Some(admittance), Ok(body)) => {
                 signed.sign(self, admittance, status, body)
             }
             _ => json(status, &response),
         };
-        if ending == Ending::Unauthenticated {
-            let headers = response.headers_mut();
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        if let Some((name, value)) = hint {
+            response.headers_mut().insert(name, value);
         }
         let taken = || HeaderValue::try_from(self.cookie().taken()).ok();
         if let Some(cookie) = given.or_else(|| taken().filter(|_| known.is_cookie_stale)) {
             response.headers_mut().insert(header::SET_COOKIE, cookie);
         }
         Ok((response, ending))
+    }
+
+    /// Counts a proof of who calls that was refused, so that guessing is slow.
+    pub(super) fn count_refused(&self, refused: &EdgeError, address: CallerAddress) {
+        if refused.is_refused_proof() {
+            self.0.limits.refuse(address);
+        }
     }
 
     /// Reads the body, within its size and time.
@@ -280,6 +314,22 @@ impl Api {
             return Err(EdgeError::introspection());
         }
         Ok(())
+    }
+}
+
+/// The status of an answer, and the header that says what to do.
+fn told_by_head(ending: Ending) -> (StatusCode, Option<(header::HeaderName, HeaderValue)>) {
+    match ending {
+        Ending::Done | Ending::Fault => (StatusCode::OK, None),
+        Ending::BadDocument => (StatusCode::BAD_REQUEST, None),
+        Ending::Unauthenticated => (
+            StatusCode::UNAUTHORIZED,
+            Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+        ),
+        Ending::Limited(limited) => (
+            StatusCode::TOO_MANY_REQUESTS,
+            Some((header::RETRY_AFTER, limited.retry_after_s.into())),
+        ),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::support::*;
 use crate::api::desk::Caller;
+use crate::api::limits::CallerAddress;
 use crate::api::request_id::RequestId;
 use crate::domain::ids::OrderNo;
 use crate::domain::order::Order;
@@ -26,6 +27,7 @@ fn watch(world: &World, token: &str, order_no: &str) -> BoxStream<'static, Respo
         visit: None,
         principal,
         request_id: RequestId::accept(None),
+        address: CallerAddress::NOWHERE,
     });
     world.api.0.schema.execute_stream(request).boxed()
 }
