@@ -100,6 +100,12 @@ impl Config {
                 add(&finding.path, finding.problem);
             }
         }
+        self.check_callers(&mut add);
+        found
+    }
+
+    /// What is wrong with who may call by a token.
+    fn check_callers(&self, add: &mut impl FnMut(&str, String)) {
         let mut tokens = HashSet::new();
         for (place, caller) in self.callers.iter().enumerate() {
             let path = format!("callers.{place}");
@@ -116,7 +122,6 @@ impl Config {
                 );
             }
         }
-        found
     }
 
     /// What works but is unwise, to be said at start.
