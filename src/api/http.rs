@@ -32,7 +32,7 @@ pub(super) struct EdgeError {
     status: StatusCode,
     code: ErrorCode,
     message: Cow<'static, str>,
-    header: Option<(header::HeaderName, HeaderValue)>,
+    header: Option<Box<(header::HeaderName, HeaderValue)>>,
     further: Vec<(&'static str, GraphqlValue)>,
 }
 
@@ -52,7 +52,7 @@ impl EdgeError {
     pub fn method(allowed: &'static str) -> Self {
         let message = format!("only {allowed} is served here");
         Self {
-            header: Some((header::ALLOW, HeaderValue::from_static(allowed))),
+            header: headed(header::ALLOW, allowed),
             ..Self::new(
                 StatusCode::METHOD_NOT_ALLOWED,
                 ErrorCode::BadRequest,
@@ -64,7 +64,7 @@ impl EdgeError {
     /// The token is missing or nobody's.
     pub fn unauthenticated() -> Self {
         Self {
-            header: Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+            header: headed(header::WWW_AUTHENTICATE, "Bearer"),
             ..Self::new(
                 StatusCode::UNAUTHORIZED,
                 ErrorCode::Unauthenticated,
@@ -76,10 +76,7 @@ impl EdgeError {
     /// The request is signed, and the signature does not count; the message says why.
     pub fn signature(message: String) -> Self {
         Self {
-            header: Some((
-                header::WWW_AUTHENTICATE,
-                HeaderValue::from_static("Signature"),
-            )),
+            header: headed(header::WWW_AUTHENTICATE, "Signature"),
             ..Self::new(
                 StatusCode::UNAUTHORIZED,
                 ErrorCode::Unauthenticated,
@@ -97,7 +94,8 @@ impl EdgeError {
     pub fn limited(limited: Limited) -> Self {
         let status = StatusCode::TOO_MANY_REQUESTS;
         let mut error = Self::new(status, ErrorCode::RateLimited, limited.message());
-        error.header = Some((header::RETRY_AFTER, limited.retry_after_s.into()));
+        let again = HeaderValue::from(limited.retry_after_s);
+        error.header = Some(Box::new((header::RETRY_AFTER, again)));
         error.tell("retry", "LATER");
         error.tell("retryAfterSeconds", limited.retry_after_s);
         error
@@ -157,12 +155,20 @@ impl EdgeError {
     /// As an answer.
     pub fn response(&self, id: &RequestId) -> Response {
         let mut response = json(self.status, &self.graphql(id));
-        if let Some((name, value)) = &self.header {
+        if let Some((name, value)) = self.header.as_deref() {
             let headers = response.headers_mut();
             headers.insert(name, value.clone());
         }
         response
     }
+}
+
+/// A header that says what to do. In a box, because an error is passed through many hands.
+fn headed(
+    name: header::HeaderName,
+    value: &'static str,
+) -> Option<Box<(header::HeaderName, HeaderValue)>> {
+    Some(Box::new((name, HeaderValue::from_static(value))))
 }
 
 impl From<Refused> for EdgeError {
