@@ -9,10 +9,11 @@
 //! started, and the next run's poller finds it there.
 
 use crate::api::{
-    Api, ApiOptions, ApiParts, Introspection, MetricsText, Principal, ReadyCheck, Tokens,
+    Api, ApiOptions, ApiParts, Introspection, LimitOptions, MetricsText, Principal, Rate,
+    ReadyCheck, Stopwatch, Tokens,
 };
 use crate::cache::{Cache, Snapshot};
-use crate::config::{CallerConfig, CallerRole, Config};
+use crate::config::{CallerConfig, CallerRole, Config, LimitsConfig};
 use crate::domain::merchant::MerchantKind;
 use crate::domain::operator::Role;
 use crate::engine::{
@@ -307,12 +308,33 @@ fn api_options(config: &Config) -> ApiOptions {
             Introspection::Off
         },
         playground: config.api.playground,
-        https: config.api.https,
+        https: config.api.public_url.starts_with("https://"),
         public_url: crate::config::split_url(&config.api.public_url),
+        trusted_proxies: config.trusted_proxies(),
+        limits: limit_options(&config.limits),
+        header_timeout: Duration::from_secs(config.server.header_timeout_s),
+        body_timeout: Duration::from_secs(config.server.body_timeout_s),
+        write_timeout: Duration::from_secs(config.server.write_timeout_s),
         sandbox: config.server.sandbox,
         connections_max: config.server.connections_max,
+        connections_per_address: config.server.connections_per_address,
+        websockets_max: config.server.websockets_max,
+        websockets_per_address: config.server.websockets_per_address,
         drain: Duration::from_secs(config.server.drain_s),
         ..ApiOptions::default()
+    }
+}
+
+fn limit_options(limits: &LimitsConfig) -> LimitOptions {
+    let rate = |per_s, burst| Rate { per_s, burst };
+    LimitOptions {
+        address: rate(limits.address_per_s, limits.address_burst),
+        merchant: rate(limits.merchant_per_s, limits.merchant_burst),
+        operator: rate(limits.operator_per_s, limits.operator_burst),
+        refused_per_min: limits.refused_per_min,
+        logins_per_address_per_min: limits.logins_per_address_per_min,
+        logins_per_name_per_min: limits.logins_per_name_per_min,
+        stopwatch: Stopwatch::default(),
     }
 }
 

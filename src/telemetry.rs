@@ -138,6 +138,11 @@ const METRICS: &[(&str, Kind, &str)] = &[
         "Alarms raised, by kind and level.",
     ),
     (
+        "payhall_api_limited_total",
+        Kind::Counter,
+        "Limits on how often and how much at once that were met, by limit.",
+    ),
+    (
         "payhall_api_request_seconds",
         Kind::Seconds,
         "How long requests to the API took.",

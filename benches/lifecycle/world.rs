@@ -98,6 +98,11 @@ pub fn start_world(folder: &Path, latency_ms: u64) -> anyhow::Result<(Process, S
     Ok((process, address))
 }
 
+/// One merchant calls from one address as fast as the machine goes: the limits count every request, and
+/// nobody meets them.
+const LIMITS: &str = "[limits]\naddress_per_s = 1000000\naddress_burst = 1000000\n\
+                      merchant_per_s = 1000000\nmerchant_burst = 1000000\n";
+
 /// A daemon on a database and a cache, with the demo's catalogue imported.
 pub fn start_daemon(
     folder: &Path,
@@ -111,7 +116,8 @@ pub fn start_daemon(
     let log = folder.join(format!("{name}.log"));
     let pattern = SETTINGS.replace("127.0.0.1:8401", &world.to_string());
     let settings = format!(
-        "{pattern}\n[server]\nlisten = \"{address}\"\n[storage]\nurl = \"{database}\"\n\
+        "{pattern}\n[server]\nlisten = \"{address}\"\nsandbox = true\n{LIMITS}\
+         [storage]\nurl = \"{database}\"\n\
          [cache]\nurl = \"{cache}\"\n[logs]\nfilter = \"warn\"\n\
          [[callers]]\ntoken = \"{TOKEN}\"\nkind = \"merchant\"\nmerchant = \"portal\"\n\
          [[callers]]\ntoken = \"{MAKER}\"\nkind = \"operator\"\nname = \"mia\"\nrole = \"operator\"\n\

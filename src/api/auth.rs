@@ -52,7 +52,8 @@ named_enum! {
         KeyApprove = "KEY_APPROVE",
         /// Take keys back.
         KeyRevoke = "KEY_REVOKE",
-        /// Have a private key handed out, for its ticket.
+        /// Have a private key handed out, for its ticket; an operator needs KEY_ISSUE as well, or to have
+        /// issued the key.
         KeyHandOut = "KEY_HAND_OUT",
         /// Propose the decision of a case.
         CaseDecide = "CASE_DECIDE",
@@ -164,12 +165,12 @@ impl Principal {
                 R::Login | R::OwnAccount | R::OwnCodes => true,
                 R::OperatorRead => matches!(role, Role::Auditor | Role::Admin),
                 R::OperatorManage => matches!(role, Role::Admin),
-                R::MerchantRead | R::KeyRead | R::KeyHandOut => true,
+                R::MerchantRead | R::KeyRead => true,
                 R::MerchantPrivate => *role != Role::Viewer,
                 R::MerchantSuspend => !matches!(role, Role::Viewer | Role::Auditor),
                 R::KeyIssue => matches!(role, Role::Operator | Role::Admin),
                 R::KeyApprove => matches!(role, Role::Reviewer | Role::Admin),
-                R::KeyRevoke => !matches!(role, Role::Viewer | Role::Auditor),
+                R::KeyRevoke | R::KeyHandOut => !matches!(role, Role::Viewer | Role::Auditor),
                 R::MerchantEdit => matches!(role, Role::Operator | Role::Admin),
                 R::MerchantReview | R::MerchantOperate => {
                     matches!(role, Role::Reviewer | Role::Admin)

@@ -2,6 +2,7 @@
 
 use super::auth::{Principal, Right};
 use super::errors::Problem;
+use super::limits::{CallLimits, CallerAddress};
 use super::request_id::RequestId;
 use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::engine::{Actor, Engine, Operators, Pass, Scope, Visit};
@@ -19,6 +20,8 @@ pub(super) struct Caller {
     pub request_id: RequestId,
     /// What lets a signed request in with the change that it asks for; none for what was let in before.
     pub pass: Option<Pass>,
+    /// Where it comes from.
+    pub address: CallerAddress,
 }
 
 /// A caller that may do what it asks for, and the engine to do it.
@@ -29,6 +32,8 @@ pub(super) struct Desk<'a> {
     pub engine: &'a Engine,
     /// Who looks after operators.
     pub operators: &'a Operators,
+    /// How often it may be done.
+    pub limits: &'a CallLimits,
 }
 
 impl<'a> Desk<'a> {
@@ -41,6 +46,7 @@ impl<'a> Desk<'a> {
         let caller = ctx.data_opt::<Caller>().ok_or(Problem::NotWired)?;
         let engine = ctx.data_opt::<Engine>().ok_or(Problem::NotWired)?;
         let operators = ctx.data_opt::<Operators>().ok_or(Problem::NotWired)?;
+        let limits = ctx.data_opt::<CallLimits>().ok_or(Problem::NotWired)?;
         if !caller.principal.may(right) {
             return Err(match *caller.principal {
                 Principal::Anonymous => Problem::Unauthenticated,
@@ -56,6 +62,7 @@ impl<'a> Desk<'a> {
             caller,
             engine,
             operators,
+            limits,
         })
     }
 
@@ -66,6 +73,12 @@ impl<'a> Desk<'a> {
                 "this is for people who logged in by operatorLogin; a bearer token has no session";
             Refusal::new(RefusalCode::SessionNeeded, words).into()
         })
+    }
+
+    /// Counts a try to prove who an operator is.
+    pub fn count_login(&self, name: &str) -> Result<(), Problem> {
+        let counted = self.limits.log_in(self.caller.address, name);
+        counted.map_err(Problem::Limited)
     }
 
     /// Whether the caller has a further right.

@@ -5,6 +5,7 @@ use super::documents::Documents;
 use super::errors::ErrorCode;
 use super::guard::Limits;
 use super::http::EdgeError;
+use super::limits::{CallLimits, CallerAddress, Seats};
 use super::options::ApiOptions;
 use super::playground::Page;
 use super::request_id::{self, RequestId};
@@ -66,6 +67,9 @@ pub(super) struct Inner {
     pub sockets: TaskTracker,
     /// The places that WebSockets take.
     pub socket_places: Arc<Semaphore>,
+    /// How many of them each address has taken.
+    pub socket_seats: Seats,
+    pub limits: CallLimits,
     pub playground: Option<Page>,
 }
 
@@ -73,8 +77,10 @@ impl Api {
     /// Puts the parts together.
     pub fn new(parts: ApiParts) -> Self {
         let options = parts.options;
+        let limits = CallLimits::new(&options.limits);
         Self(Arc::new(Inner {
-            schema: schema::build(parts.engine.clone(), parts.operators.clone(), &options),
+            schema: schema::build(&parts.engine, &parts.operators, &limits, &options),
+            limits,
             engine: parts.engine,
             operators: parts.operators,
             documents: Documents::new(Limits::from(&options), options.documents_max),
@@ -84,9 +90,21 @@ impl Api {
             stop: parts.stop,
             sockets: TaskTracker::new(),
             socket_places: Arc::new(Semaphore::new(options.websockets_max)),
+            socket_seats: Seats::new(options.websockets_per_address),
             playground: options.playground.then(Page::new),
             options,
         }))
+    }
+
+    /// Where a request comes from.
+    pub(super) fn origin(&self, request: &Request) -> CallerAddress {
+        match request.remote_addr().as_socket_addr() {
+            Some(peer) => {
+                let trusted = &self.0.options.trusted_proxies;
+                CallerAddress::of_caller(peer.ip(), request.headers(), trusted)
+            }
+            None => CallerAddress::NOWHERE,
+        }
     }
 
     /// The endpoint by itself, without a listener. [`Api::serve`] is what a program wants.
@@ -94,7 +112,14 @@ impl Api {
         self.clone()
     }
 
+    /// Answers a request. What the platform asks, which no gateway should pass, is not counted: a
+    /// replica that is flooded must not seem dead, and its metrics say why it is slow. Everything else is
+    /// counted first of all, by where it comes from.
     async fn answer(&self, mut request: Request, id: &RequestId) -> Response {
+        let is_of_platform = matches!(request.uri().path(), "/livez" | "/readyz" | "/metrics");
+        if !is_of_platform && let Err(limited) = self.0.limits.arrive(self.origin(&request)) {
+            return EdgeError::limited(limited).response(id);
+        }
         let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
         match request.uri().path() {
             "/graphql" if *request.method() == Method::POST => self.post(&mut request, id).await,

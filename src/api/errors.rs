@@ -9,6 +9,7 @@
 //! would pass as a complaint about the document with its text unmasked.
 
 use super::auth::Right;
+use super::limits::Limited;
 use super::request_id::RequestId;
 use super::types::refusal::UserError;
 use crate::domain::named_enum;
@@ -30,6 +31,8 @@ named_enum! {
         BadRequest = "BAD_REQUEST",
         /// The document asks for more than a limit allows.
         DocumentRefused = "DOCUMENT_REFUSED",
+        /// The caller, or its address, calls too often; the message says when to come again.
+        RateLimited = "RATE_LIMITED",
         /// More work is queued than can be taken; nothing was done.
         Busy = "BUSY",
         /// Something that we need does not answer.
@@ -57,6 +60,9 @@ pub(super) enum Problem {
     /// The caller may not.
     #[error("forbidden")]
     Forbidden(Right),
+    /// The caller may, but not so often.
+    #[error("limited")]
+    Limited(Limited),
     /// Storage failed.
     #[error("storage failed")]
     Fault(#[source] Arc<StoreError>),
@@ -79,10 +85,16 @@ impl From<EngineError> for Problem {
 }
 
 impl Problem {
+    /// Whether it is a refusal with this code.
+    pub fn is_refused(&self, code: RefusalCode) -> bool {
+        matches!(self, Problem::Refused(refusal) if refusal.code == code)
+    }
+
     fn fault_code(&self) -> Option<ErrorCode> {
         match self {
             Problem::Refused(_) | Problem::Unauthenticated | Problem::Forbidden(_) => None,
             Problem::NotLetIn(_) => None,
+            Problem::Limited(_) => None,
             Problem::NotWired => Some(ErrorCode::Internal),
             Problem::Fault(error) => Some(match **error {
                 StoreError::Busy => ErrorCode::Busy,
@@ -134,6 +146,8 @@ pub(super) enum Ending {
     BadDocument,
     /// The caller has to say who it is.
     Unauthenticated,
+    /// The caller has to come again later.
+    Limited(Limited),
     /// A fault on our side is among the errors.
     Fault,
     /// The signed request was not let in: whatever else was answered does not count.
@@ -147,6 +161,7 @@ impl Ending {
             Ending::Done => "done",
             Ending::BadDocument => "bad_document",
             Ending::Unauthenticated => "unauthenticated",
+            Ending::Limited(_) => "limited",
             Ending::Fault => "fault",
             Ending::NotLetIn(_) => "refused",
         }
@@ -174,6 +189,7 @@ pub(super) fn finish(response: &mut Response, request_id: &RequestId) -> Ending 
                 tracing::error!(%request_id, %code, error = chain, "a request failed");
             }
             Told::Unauthenticated if ending != Ending::Fault => ending = Ending::Unauthenticated,
+            Told::Limited(limited) if ending != Ending::Fault => ending = Ending::Limited(limited),
             _ => {}
         }
         let extensions = error.extensions.get_or_insert_default();
@@ -186,6 +202,7 @@ pub(super) fn finish(response: &mut Response, request_id: &RequestId) -> Ending 
 enum Told {
     Expected,
     Unauthenticated,
+    Limited(Limited),
     Fault(ErrorCode, String),
     NotLetIn(Denied),
 }
@@ -225,6 +242,10 @@ fn translate(error: &mut ServerError) -> Told {
             (UNAUTHENTICATED.to_owned(), Told::Unauthenticated)
         }
         Some(Problem::NotLetIn(why)) => return Told::NotLetIn(why.clone()),
+        Some(Problem::Limited(limited)) => {
+            later(*limited, &mut extensions);
+            (limited.message(), Told::Limited(*limited))
+        }
         Some(problem @ (Problem::Fault(_) | Problem::NotWired)) => {
             let code = problem.fault_code().unwrap_or(ErrorCode::Internal);
             (
@@ -241,6 +262,13 @@ fn translate(error: &mut ServerError) -> Told {
     error.message = message;
     error.extensions = Some(extensions);
     told
+}
+
+/// The code and the hint for who has to come again later.
+pub(super) fn later(limited: Limited, extensions: &mut ErrorExtensionValues) {
+    extensions.set("code", ErrorCode::RateLimited.as_str());
+    extensions.set("retry", "LATER");
+    extensions.set("retryAfterSeconds", limited.retry_after_s);
 }
 
 /// What a caller without a usable token is told.

@@ -8,12 +8,15 @@ use super::desk::Caller;
 use super::edge::Api;
 use super::errors::{Ending, ErrorCode, UNAUTHENTICATED, finish, mask};
 use super::guard::{Admitted, Refused};
+use super::limits::{CallerAddress, Limited};
 use super::options::Introspection;
 use super::request_id::RequestId;
 use super::session::Known;
 use super::signed::{Signed, is_signed, lets_itself_in, refused};
 use crate::engine::Pass;
-use async_graphql::{ErrorExtensionValues, Request as GraphqlRequest, ServerError, Variables};
+use async_graphql::{
+    ErrorExtensionValues, Request as GraphqlRequest, ServerError, Value as GraphqlValue, Variables,
+};
 use poem::error::ReadBodyError;
 use poem::http::StatusCode;
 use poem::http::header::{self, HeaderMap, HeaderValue};
@@ -30,8 +33,8 @@ pub(super) struct EdgeError {
     status: StatusCode,
     code: ErrorCode,
     message: Cow<'static, str>,
-    header: Option<(header::HeaderName, &'static str)>,
-    further: Vec<(&'static str, String)>,
+    header: Option<Box<(header::HeaderName, HeaderValue)>>,
+    further: Vec<(&'static str, GraphqlValue)>,
 }
 
 impl EdgeError {
@@ -50,7 +53,7 @@ impl EdgeError {
     pub fn method(allowed: &'static str) -> Self {
         let message = format!("only {allowed} is served here");
         Self {
-            header: Some((header::ALLOW, allowed)),
+            header: headed(header::ALLOW, allowed),
             ..Self::new(
                 StatusCode::METHOD_NOT_ALLOWED,
                 ErrorCode::BadRequest,
@@ -62,7 +65,7 @@ impl EdgeError {
     /// The token is missing or nobody's.
     pub fn unauthenticated() -> Self {
         Self {
-            header: Some((header::WWW_AUTHENTICATE, "Bearer")),
+            header: headed(header::WWW_AUTHENTICATE, "Bearer"),
             ..Self::new(
                 StatusCode::UNAUTHORIZED,
                 ErrorCode::Unauthenticated,
@@ -74,7 +77,7 @@ impl EdgeError {
     /// The request is signed, and the signature does not count; the message says why.
     pub fn signature(message: String) -> Self {
         Self {
-            header: Some((header::WWW_AUTHENTICATE, "Signature")),
+            header: headed(header::WWW_AUTHENTICATE, "Signature"),
             ..Self::new(
                 StatusCode::UNAUTHORIZED,
                 ErrorCode::Unauthenticated,
@@ -84,8 +87,24 @@ impl EdgeError {
     }
 
     /// Tells something further, as an extension of the error.
-    pub fn tell(&mut self, name: &'static str, value: String) {
-        self.further.push((name, value));
+    pub fn tell(&mut self, name: &'static str, value: impl Into<GraphqlValue>) {
+        self.further.push((name, value.into()));
+    }
+
+    /// Somebody calls too often.
+    pub fn limited(limited: Limited) -> Self {
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        let mut error = Self::new(status, ErrorCode::RateLimited, limited.message());
+        let again = HeaderValue::from(limited.retry_after_s);
+        error.header = Some(Box::new((header::RETRY_AFTER, again)));
+        error.tell("retry", "LATER");
+        error.tell("retryAfterSeconds", limited.retry_after_s);
+        error
+    }
+
+    /// Whether it says that a proof of who calls does not count.
+    pub fn is_refused_proof(&self) -> bool {
+        self.code == ErrorCode::Unauthenticated
     }
 
     /// A page of another site calls.
@@ -137,12 +156,20 @@ impl EdgeError {
     /// As an answer.
     pub fn response(&self, id: &RequestId) -> Response {
         let mut response = json(self.status, &self.graphql(id));
-        if let Some((name, value)) = &self.header {
+        if let Some((name, value)) = self.header.as_deref() {
             let headers = response.headers_mut();
-            headers.insert(name, HeaderValue::from_static(value));
+            headers.insert(name, value.clone());
         }
         response
     }
+}
+
+/// A header that says what to do. In a box, because an error is passed through many hands.
+fn headed(
+    name: header::HeaderName,
+    value: &'static str,
+) -> Option<Box<(header::HeaderName, HeaderValue)>> {
+    Some(Box::new((name, HeaderValue::from_static(value))))
 }
 
 impl From<Refused> for EdgeError {
@@ -170,9 +197,13 @@ impl Api {
     /// Answers a request to `POST /graphql`.
     pub(super) async fn post(&self, request: &mut Request, id: &RequestId) -> Response {
         let begun = Instant::now();
-        let (response, label) = match self.try_post(request, id).await {
+        let address = self.origin(request);
+        let (response, label) = match self.try_post(request, id, address).await {
             Ok((response, ending)) => (response, ending.label()),
-            Err(refused) => (refused.response(id), "refused"),
+            Err(refused) => {
+                self.count_refused(&refused, address);
+                (refused.response(id), "refused")
+            }
         };
         metrics::counter!("payhall_api_requests_total", "outcome" => label).increment(1);
         metrics::histogram!("payhall_api_request_seconds").record(begun.elapsed().as_secs_f64());
@@ -183,6 +214,7 @@ impl Api {
         &self,
         request: &mut Request,
         id: &RequestId,
+        address: CallerAddress,
     ) -> Result<(Response, Ending), EdgeError> {
         check_content(request.headers())?;
         check_origin(request.headers(), &self.0.options.origins)?;
@@ -200,6 +232,11 @@ impl Api {
             }
             (known, _) => (known.ok_or_else(EdgeError::unauthenticated)?, None),
         };
+        if known.is_cookie_stale {
+            self.0.limits.refuse(address);
+        }
+        let counted = self.0.limits.call(&known.principal);
+        counted.map_err(EdgeError::limited)?;
         let asked = parse(&body)?;
         let admitted = self.0.documents.admit(&asked.query)?;
         self.check_introspection(&admitted, &known.principal)?;
@@ -215,29 +252,27 @@ impl Api {
                 visit: known.visit,
                 request_id: id.clone(),
                 pass: kept.cloned(),
+                address,
             });
         graphql.operation_name = asked.operation_name;
         graphql.set_parsed_query(admitted.document.clone());
         let mut response = self.0.schema.execute(graphql).await;
         let given = response.http_headers.remove(header::SET_COOKIE);
         let ending = finish(&mut response, id);
-        let status = match ending {
-            Ending::Done | Ending::Fault => StatusCode::OK,
-            Ending::BadDocument => StatusCode::BAD_REQUEST,
-            Ending::Unauthenticated => StatusCode::UNAUTHORIZED,
-            Ending::NotLetIn(why) => return Err(refused(self, why.into())),
-        };
+        if let Ending::NotLetIn(why) = ending {
+            return Err(refused(self, why.into()));
+        }
         // A verb that came to its end without a change has let nobody in yet.
         self.let_in(kept).await?;
+        let (status, hint) = told_by_head(&ending);
         let mut response = match (&signed, &admittance, serde_json::to_vec(&response)) {
             (Some(signed), Some(admittance), Ok(body)) => {
                 signed.sign(self, admittance, status, body)
             }
             _ => json(status, &response),
         };
-        if ending == Ending::Unauthenticated {
-            let headers = response.headers_mut();
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        if let Some((name, value)) = hint {
+            response.headers_mut().insert(name, value);
         }
         let taken = || HeaderValue::try_from(self.cookie().taken()).ok();
         if let Some(cookie) = given.or_else(|| taken().filter(|_| known.is_cookie_stale)) {
@@ -247,12 +282,19 @@ impl Api {
     }
 
     /// Lets a signed request in that was not let in yet; there is nothing to do for any other.
-    async fn let_in(&self, pass: Option<&Pass>) -> Result<(), EdgeError> {
+    pub(super) async fn let_in(&self, pass: Option<&Pass>) -> Result<(), EdgeError> {
         let Some(pass) = pass else {
             return Ok(());
         };
         let let_in = self.0.engine.let_in(pass).await;
         let_in.map_err(|error| refused(self, error))
+    }
+
+    /// Counts a proof of who calls that was refused, so that guessing is slow.
+    pub(super) fn count_refused(&self, refused: &EdgeError, address: CallerAddress) {
+        if refused.is_refused_proof() {
+            self.0.limits.refuse(address);
+        }
     }
 
     /// Reads the body, within its size and time.
@@ -299,6 +341,26 @@ impl Api {
             return Err(EdgeError::introspection());
         }
         Ok(())
+    }
+}
+
+/// The status of an answer, and the header that says what to do.
+fn told_by_head(ending: &Ending) -> (StatusCode, Option<(header::HeaderName, HeaderValue)>) {
+    match ending {
+        Ending::Done | Ending::Fault => (StatusCode::OK, None),
+        Ending::BadDocument => (StatusCode::BAD_REQUEST, None),
+        Ending::Unauthenticated => (
+            StatusCode::UNAUTHORIZED,
+            Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+        ),
+        Ending::NotLetIn(_) => (
+            StatusCode::UNAUTHORIZED,
+            Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Signature"))),
+        ),
+        Ending::Limited(limited) => (
+            StatusCode::TOO_MANY_REQUESTS,
+            Some((header::RETRY_AFTER, limited.retry_after_s.into())),
+        ),
     }
 }
 

@@ -2,13 +2,18 @@
 //!
 //! A request goes through these doors, in this order, and each may end it:
 //!
-//! 1. `http` — method, content type, size, origin, the form of the body.
-//! 2. `auth` and `session` — a token or a session's cookie becomes a [`Principal`]; nothing behind this
-//!    door ever sees either.
-//! 3. `guard` — what the document would expand to is counted before anybody validates it.
-//! 4. async-graphql — validation and complexity.
-//! 5. `desk` — the right that a field needs, asked by the resolver itself as its first line.
-//! 6. The engine, which narrows everything to what the caller may see.
+//! 1. `serve` — connections in all and of one address, time for the head.
+//! 2. `limits` — how often the address has called, and how often it was refused; nothing of the request
+//!    but its head was read.
+//! 3. `http` — method, content type, size, origin, time for the body, the form of the body.
+//! 4. `auth`, `session` and `signed` — a token, a session's cookie or a signature becomes a
+//!    [`Principal`]; nothing behind this door ever sees either.
+//! 5. `limits` — how often that merchant or operator has called.
+//! 6. `guard` — what the document would expand to is counted before anybody validates it.
+//! 7. async-graphql — validation and complexity.
+//! 8. `desk` — the right that a field needs, asked by the resolver itself as its first line. Logging in
+//!    is counted here once more, by address and name.
+//! 9. The engine, which narrows everything to what the caller may see.
 //!
 //! On the way out `errors` is the only place that turns a failure into words: an expected refusal is
 //! told as it is, a fault is masked, logged once and answered with the request's id.
@@ -24,6 +29,7 @@ mod edge;
 mod errors;
 mod guard;
 mod http;
+mod limits;
 mod loaders;
 mod options;
 mod paging;
@@ -36,6 +42,7 @@ mod serve;
 mod session;
 mod signed;
 mod types;
+mod unread;
 mod websocket;
 mod well_known;
 
@@ -45,6 +52,7 @@ mod tests;
 pub use auth::{Principal, Right, TokenError, Tokens};
 pub use edge::{Api, ApiParts, MetricsText, ReadyCheck};
 pub use errors::ErrorCode;
+pub use limits::{LimitOptions, Rate, Stopwatch};
 pub use options::{ApiOptions, Introspection};
 pub use rights::rights_table;
 pub use schema::sdl;

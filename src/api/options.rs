@@ -1,5 +1,7 @@
 //! The limits and switches of the edge, as the daemon reads them from its settings.
 
+use super::limits::LimitOptions;
+use ipnet::IpNet;
 use std::time::Duration;
 
 /// Who may ask for the schema itself.
@@ -36,24 +38,35 @@ pub struct ApiOptions {
     pub introspection: Introspection,
     /// Whether the playground is served.
     pub playground: bool,
-    /// Whether browsers reach the API by https, TLS ending at a gateway: then the session's cookie is for
-    /// https alone.
+    /// Whether browsers reach the API by https, as `public_url` says, TLS ending at a gateway: then the
+    /// session's cookie is for https alone.
     pub https: bool,
     /// The scheme and the authority that callers write, where a proxy stands before the center; what
     /// is signed is what they wrote.
     pub public_url: Option<(String, String)>,
     /// Whether this is a sandbox, where a refused signature is explained in full.
     pub sandbox: bool,
+    /// The proxies before the center: only they may say in a header where a request comes from.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How often somebody may call.
+    pub limits: LimitOptions,
     /// Origins that browsers may call from beside the server's own, e.g. `https://pay.example.com`.
     pub origins: Vec<String>,
     /// How long the head of a request may take, and how long a connection may idle between two.
     pub header_timeout: Duration,
     /// How long the body of a request may take.
     pub body_timeout: Duration,
+    /// How long an answer may take to leave once the other end does not take it.
+    pub write_timeout: Duration,
     /// How many connections are served at once; further ones wait to be accepted.
     pub connections_max: usize,
+    /// How many of them one address may hold, where it is no proxy of ours; further ones are closed at
+    /// once. 0 is no limit.
+    pub connections_per_address: usize,
     /// How many WebSockets are open at once.
     pub websockets_max: usize,
+    /// How many of them one address may hold; 0 is no limit.
+    pub websockets_per_address: usize,
     /// How many subscriptions one WebSocket carries.
     pub subscriptions_max: usize,
     /// How long a WebSocket may take to introduce itself.
@@ -80,12 +93,17 @@ impl Default for ApiOptions {
             sandbox: false,
             introspection: Introspection::SignedIn,
             playground: false,
-            https: true,
+            https: false,
+            trusted_proxies: Vec::new(),
+            limits: LimitOptions::default(),
             origins: Vec::new(),
             header_timeout: Duration::from_secs(10),
-            body_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(15),
+            write_timeout: Duration::from_secs(30),
             connections_max: 4_096,
+            connections_per_address: 512,
             websockets_max: 1_024,
+            websockets_per_address: 64,
             subscriptions_max: 32,
             websocket_init_timeout: Duration::from_secs(10),
             websocket_ping: Duration::from_secs(20),

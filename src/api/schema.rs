@@ -1,5 +1,6 @@
 //! The schema, put together.
 
+use super::limits::CallLimits;
 use super::options::ApiOptions;
 use super::roots::{Mutation, Query, Subscription};
 use super::session::CookieRule;
@@ -16,11 +17,17 @@ const RECURSION_MAX: usize = 64;
 
 /// The schema over an engine. Depth is the guard's business, which has another limit for
 /// introspection; complexity needs the types, so it is the framework's.
-pub(super) fn build(engine: Engine, operators: Operators, options: &ApiOptions) -> Schema {
+pub(super) fn build(
+    engine: &Engine,
+    operators: &Operators,
+    limits: &CallLimits,
+    options: &ApiOptions,
+) -> Schema {
     let schema = bare()
         .data(loaders::flows(engine.clone()))
-        .data(engine)
-        .data(operators)
+        .data(engine.clone())
+        .data(operators.clone())
+        .data(limits.clone())
         .data(CookieRule {
             is_https: options.https,
         })

@@ -1,10 +1,13 @@
 //! The listener: connections, their time-outs, and their end.
 //!
 //! HTTP/1.1 over hyper itself, because a server at a bank's edge needs what the framework's own
-//! server does not set: a time-out for the head of a request (which ends idle connections too), a
-//! bound on its size, and a bound on connections. TLS and HTTP/2 end at the gateway before it.
+//! server does not set: a time-out for the head of a request (which ends idle connections too) and for
+//! taking the answer, a bound on the head's size, and bounds on connections, in all and of one address.
+//! TLS and HTTP/2 end at the gateway before it.
 
 use super::edge::Api;
+use super::limits::{CallerAddress, Limit, Seat, Seats, is_trusted};
+use super::unread::Impatient;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -28,6 +31,8 @@ const HEADERS_MAX: usize = 64;
 /// How long to wait after a connection could not be accepted, so that a full table of files does
 /// not become a full processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How often the limits forget whoever has been quiet.
+const TIDY_EVERY: Duration = Duration::from_secs(30);
 
 impl Api {
     /// Serves until the program stops, then finishes the open requests, within the time that the
@@ -38,7 +43,9 @@ impl Api {
     pub async fn serve(&self, listener: TcpListener) -> io::Result<()> {
         let local = listener.local_addr()?;
         let places = Arc::new(Semaphore::new(self.0.options.connections_max));
+        let seats = Seats::new(self.0.options.connections_per_address);
         let connections = TaskTracker::new();
+        self.keep_tidy();
         loop {
             // A place first: who is not accepted waits in the system's own queue.
             let accepted = tokio::select! {
@@ -50,9 +57,12 @@ impl Api {
             };
             match accepted {
                 (Ok(place), Ok((stream, remote))) => {
+                    let Some(seat) = self.seat(&seats, remote) else {
+                        continue;
+                    };
                     let api = self.clone();
                     connections.spawn(async move {
-                        let _place = place;
+                        let _kept = (place, seat);
                         api.connection(stream, local, remote).await;
                     });
                 }
@@ -83,9 +93,35 @@ impl Api {
         Ok(())
     }
 
+    /// A seat for a connection; none where the address has as many as it may. A proxy of ours brings
+    /// everybody's, and needs none.
+    fn seat(&self, seats: &Seats, remote: SocketAddr) -> Option<Option<Seat>> {
+        if is_trusted(remote.ip(), &self.0.options.trusted_proxies) {
+            return Some(None);
+        }
+        let seat = seats.take(CallerAddress::of(remote.ip()));
+        if seat.is_none() {
+            Limit::Connections.met();
+        }
+        seat.map(Some)
+    }
+
+    /// Has the limits forget, now and then, whoever has been quiet.
+    fn keep_tidy(&self) {
+        let limits = self.0.limits.clone();
+        let tidying = async move {
+            loop {
+                tokio::time::sleep(TIDY_EVERY).await;
+                limits.tidy();
+            }
+        };
+        tokio::spawn(self.0.stop.clone().run_until_cancelled_owned(tidying));
+    }
+
     async fn connection(&self, stream: TcpStream, local: SocketAddr, remote: SocketAddr) {
         // Answers are small and written whole; waiting for more to send would only delay them.
         let _ = stream.set_nodelay(true);
+        let stream = Impatient::new(stream, self.0.options.write_timeout);
         let service = service_fn(|request: hyper::Request<Incoming>| {
             let addresses = (
                 LocalAddr(Addr::SocketAddr(local)),

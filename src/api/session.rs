@@ -131,10 +131,7 @@ impl Api {
     }
 
     /// Whether a session that was there still holds, for what outlasts a request.
-    pub(super) async fn still_holds(&self, visit: Option<&Visit>) -> bool {
-        let Some(visit) = visit else {
-            return true;
-        };
+    pub(super) async fn still_holds(&self, visit: &Visit) -> bool {
         let found = self.0.operators.look_in(&visit.session.secret_hash).await;
         match found {
             Ok(found) => found.is_some_and(|now| now.operator.role == visit.operator.role),
@@ -156,7 +153,7 @@ impl Api {
         };
         if self.0.options.https && !origin.to_ascii_lowercase().starts_with("https://") {
             return Err(EdgeError::forbidden(
-                "a session cookie counts only from a page that came by https (api.https)",
+                "a session cookie counts only from a page that came by https (api.public_url)",
             ));
         }
         Ok(())

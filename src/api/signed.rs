@@ -147,7 +147,7 @@ pub(super) fn refused(api: &Api, error: AdmitError) -> EdgeError {
         _ => None,
     };
     let mut refused = EdgeError::signature(error.to_string());
-    refused.tell("reason", code.to_owned());
+    refused.tell("reason", code);
     if let Some(base) = base {
         refused.tell("signatureBase", base);
     }

@@ -1,14 +1,16 @@
 //! What no type can say about the settings: bounds, pairs that belong together, and combinations that
 //! work but are unwise.
 
-use super::{CallerConfig, CallerKind, Config};
+use super::{CallerConfig, CallerKind, CallerRole, Config};
 use crate::domain::exception::AlarmAges;
 use crate::domain::time::BusinessDay;
 use crate::upstream::check_webhook_url;
 use chrono::NaiveTime;
+use ipnet::IpNet;
 use secrecy::ExposeSecret;
 use std::collections::HashSet;
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// Something wrong in the settings.
@@ -32,8 +34,6 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The longest wait that is no slip of the pen: 366 days.
-const YEAR_S: u64 = 366 * 86_400;
 /// The shortest token that is not guessed.
 const TOKEN_CHARS_MIN: usize = 16;
 /// The longest token that the API takes.
@@ -56,12 +56,16 @@ impl Config {
                 format!("{:?} is not a time such as 23:30", self.center.cutoff),
             );
         }
-        if !self.api.public_url.is_empty() && split_url(&self.api.public_url).is_none() {
-            add(
-                "api.public_url",
-                "is a scheme and a host, such as https://pay.example.com, without a path"
-                    .to_owned(),
-            );
+        if let Some(what) = self.public_url_problem() {
+            add("api.public_url", what.to_owned());
+        }
+        for proxy in &self.api.trusted_proxies {
+            if parse_network(proxy).is_none() {
+                add(
+                    "api.trusted_proxies",
+                    format!("{proxy:?} is no address or network, such as 10.0.0.5 or 10.0.0.0/24"),
+                );
+            }
         }
         if let Some(what) = storage_url_problem(self.storage.url.expose_secret()) {
             add("storage.url", what.to_owned());
@@ -72,7 +76,8 @@ impl Config {
         {
             add("alarms.webhook_url", what.to_owned());
         }
-        for (path, value, least, most) in self.bounds().into_iter().chain(self.time_bounds()) {
+        let bounds = self.bounds().into_iter().chain(self.time_bounds());
+        for (path, value, least, most) in bounds.chain(self.limit_bounds()) {
             if value < least || value > most {
                 add(path, format!("is {value}, and has to be {least} to {most}"));
             }
@@ -95,11 +100,20 @@ impl Config {
                 add(&finding.path, finding.problem);
             }
         }
+        self.check_callers(&mut add);
+        found
+    }
+
+    /// What is wrong with who may call by a token.
+    fn check_callers(&self, add: &mut impl FnMut(&str, String)) {
         let mut tokens = HashSet::new();
         for (place, caller) in self.callers.iter().enumerate() {
             let path = format!("callers.{place}");
             for (field, what) in caller.problems() {
                 add(&format!("{path}.{field}"), what);
+            }
+            if let Some(what) = self.person_problem(caller) {
+                add(&format!("{path}.kind"), what);
             }
             if !tokens.insert(caller.token.expose_secret()) {
                 add(
@@ -108,101 +122,6 @@ impl Config {
                 );
             }
         }
-        found
-    }
-
-    /// Counts and sizes.
-    fn bounds(&self) -> Vec<(&'static str, u64, u64, u64)> {
-        let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-        vec![
-            (
-                "server.connections_max",
-                wide(self.server.connections_max),
-                1,
-                1_000_000,
-            ),
-            (
-                "api.body_bytes_max",
-                wide(self.api.body_bytes_max),
-                1_024,
-                16 << 20,
-            ),
-            ("api.depth_max", wide(self.api.depth_max), 3, 100),
-            (
-                "api.complexity_max",
-                wide(self.api.complexity_max),
-                10,
-                1_000_000,
-            ),
-            (
-                "api.expansion_max",
-                wide(self.api.expansion_max),
-                10,
-                1_000_000,
-            ),
-            ("polling.batch", u64::from(self.polling.batch), 1, 10_000),
-            ("polling.parallel", wide(self.polling.parallel), 1, 4_096),
-            ("storage.readers", u64::from(self.storage.readers), 1, 1_000),
-            ("storage.writers", u64::from(self.storage.writers), 1, 64),
-            ("storage.batch_max", wide(self.storage.batch_max), 1, 10_000),
-            (
-                "storage.queue_max",
-                wide(self.storage.queue_max),
-                1,
-                10_000_000,
-            ),
-            (
-                "cache.mirror_queue",
-                wide(self.cache.mirror_queue),
-                0,
-                10_000_000,
-            ),
-        ]
-    }
-
-    /// Times, in seconds and milliseconds.
-    fn time_bounds(&self) -> Vec<(&'static str, u64, u64, u64)> {
-        vec![
-            ("server.drain_s", self.server.drain_s, 1, 600),
-            ("orders.expiry_s", self.orders.expiry_s, 1, 7 * 86_400),
-            (
-                "orders.answer_within_ms",
-                self.orders.answer_within_ms,
-                100,
-                60_000,
-            ),
-            ("orders.orphan_after_s", self.orders.orphan_after_s, 1, 600),
-            ("polling.lease_s", self.polling.lease_s, 15, 3_600),
-            (
-                "storage.pool_timeout_ms",
-                self.storage.pool_timeout_ms,
-                1,
-                60_000,
-            ),
-            (
-                "storage.statement_timeout_ms",
-                self.storage.statement_timeout_ms,
-                10,
-                3_600_000,
-            ),
-            (
-                "storage.lock_timeout_ms",
-                self.storage.lock_timeout_ms,
-                10,
-                3_600_000,
-            ),
-            ("alarms.warn_s", self.alarms.warn_s, 0, YEAR_S),
-            ("alarms.critical_s", self.alarms.critical_s, 0, YEAR_S),
-            ("alarms.case_due_s", self.alarms.case_due_s, 1, YEAR_S),
-            ("cache.final_ttl_s", self.cache.final_ttl_s, 0, YEAR_S),
-            ("cache.bill_ttl_s", self.cache.bill_ttl_s, 0, YEAR_S),
-            (
-                "cache.command_timeout_ms",
-                self.cache.command_timeout_ms,
-                0,
-                60_000,
-            ),
-        ]
     }
 
     /// What works but is unwise, to be said at start.
@@ -212,30 +131,74 @@ impl Config {
         if is_open && self.api.playground {
             said.push("api.playground is on while server.listen is open to other machines".into());
         }
-        if is_open && !self.callers.is_empty() {
-            said.push("bearer tokens travel in clear unless TLS stands in front".into());
+        let is_merchant = |caller: &&CallerConfig| caller.kind == CallerKind::Merchant;
+        if !self.server.sandbox {
+            for caller in self.callers.iter().filter(is_merchant) {
+                let code = caller.merchant.as_ref().map_or("?", |code| code.as_str());
+                said.push(format!(
+                    "merchant {code} has a bearer token, which whoever sees it can use; have it sign its \
+                     requests instead (docs/SIGNING.md)"
+                ));
+            }
         }
-        let is_person = |caller: &CallerConfig| caller.kind == CallerKind::Operator;
-        if is_open && self.callers.iter().any(is_person) {
+        let is_https = self.api.public_url.starts_with("https://");
+        if is_open && !is_https {
             said.push(
-                "callers of kind operator are for a sandbox: people log in, see `payhall operator add`"
+                "api.public_url is not https while server.listen is open to other machines: tokens and \
+                 sessions travel in clear"
                     .into(),
             );
         }
-        if is_open && !self.api.https {
-            said.push("api.https is off while server.listen is open to other machines".into());
+        if is_https && self.api.trusted_proxies.is_empty() {
+            said.push(
+                "api.public_url says that a proxy stands before the center, and api.trusted_proxies names \
+                 none: all who call count as one address, and share its limits"
+                    .into(),
+            );
         }
         if self.adapters.is_empty() {
             said.push("there are no adapters: nothing can be paid".into());
-        }
-        if self.callers.is_empty() {
-            said.push("there are no callers: nobody can make an order".into());
         }
         for (name, adapter) in &self.adapters {
             let risks = adapter.risks(&format!("adapters.{name}"));
             said.extend(risks.into_iter().map(|risk| risk.to_string()));
         }
         said
+    }
+
+    /// What is wrong with what callers write, in words.
+    fn public_url_problem(&self) -> Option<&'static str> {
+        let url = &self.api.public_url;
+        if url.is_empty() {
+            let is_open = !self.server.listen.ip().is_loopback();
+            return (is_open && !self.server.sandbox).then_some(
+                "is empty while server.listen is open to other machines: write what callers write before \
+                 the path, such as https://pay.example.com (TLS ends at a gateway), or http://HOST:PORT if \
+                 they come without TLS; a place to try things out says server.sandbox = true instead",
+            );
+        }
+        split_url(url).is_none().then_some(
+            "has to be a scheme and a host, such as https://pay.example.com, without a path",
+        )
+    }
+
+    /// Why somebody of the bank may not come by a bearer token.
+    fn person_problem(&self, caller: &CallerConfig) -> Option<String> {
+        if self.server.sandbox || caller.kind != CallerKind::Operator {
+            return None;
+        }
+        let name = caller.name.as_deref().unwrap_or("NAME");
+        let role = caller.role.map_or("ROLE", CallerRole::word);
+        Some(format!(
+            "operator {name} has a bearer token, and those are for a sandbox (server.sandbox = true): take \
+             this entry out and give the person an account, `payhall operator add {name} --role {role}`"
+        ))
+    }
+
+    /// The proxies before the center; the settings were checked when they were read.
+    pub fn trusted_proxies(&self) -> Vec<IpNet> {
+        let proxies = self.api.trusted_proxies.iter();
+        proxies.filter_map(|proxy| parse_network(proxy)).collect()
     }
 
     /// Zone and cut-off; the settings were checked when they were read.
@@ -274,6 +237,12 @@ fn storage_url_problem(url: &str) -> Option<&'static str> {
         );
     }
     None
+}
+
+/// A network, or one address as a network.
+fn parse_network(text: &str) -> Option<IpNet> {
+    let network = text.parse().ok();
+    network.or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }
 
 fn parse_cutoff(text: &str) -> Option<NaiveTime> {

@@ -1,6 +1,7 @@
 //! The settings: one struct is the file, the environment and the flags together. Defaults live in one
 //! commented file, `deploy/payhall.default.toml`, which is compiled in; no default hides in code.
 
+mod bounds;
 mod check;
 mod load;
 mod show;
@@ -29,6 +30,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// The GraphQL edge and its limits.
     pub api: ApiConfig,
+    /// How often somebody may call.
+    pub limits: LimitsConfig,
     /// Zone and cut-off.
     pub center: CenterConfig,
     /// Times of an order.
@@ -65,6 +68,18 @@ pub struct ServerConfig {
     pub drain_s: u64,
     /// Connections at once.
     pub connections_max: usize,
+    /// Connections at once of one address that is no trusted proxy; 0 is no limit.
+    pub connections_per_address: usize,
+    /// WebSockets at once.
+    pub websockets_max: usize,
+    /// WebSockets at once of one address; 0 is no limit.
+    pub websockets_per_address: usize,
+    /// Seconds for the head of a request, and for a connection to idle between two.
+    pub header_timeout_s: u64,
+    /// Seconds for the body of a request.
+    pub body_timeout_s: u64,
+    /// Seconds for an answer to be taken once it does not leave by itself.
+    pub write_timeout_s: u64,
     /// Whether this is a place to try things out, where rules that guard real merchants are loosened.
     pub sandbox: bool,
 }
@@ -73,11 +88,12 @@ pub struct ServerConfig {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ApiConfig {
-    /// Whether browsers reach the API by https.
-    pub https: bool,
     /// What callers write before the path, such as `https://pay.example.com`, where a proxy stands before
-    /// the center; empty: http and the Host header. Signatures cover what the callers wrote.
+    /// the center; empty: http and the Host header. Signatures cover what the callers wrote, and where it is
+    /// https the cookies of sessions are for https alone.
     pub public_url: String,
+    /// The proxies that may say where a request comes from: addresses and networks.
+    pub trusted_proxies: Vec<String>,
     /// Whether there is a playground.
     pub playground: bool,
     /// Whether known callers may ask for the schema.
@@ -90,6 +106,30 @@ pub struct ApiConfig {
     pub complexity_max: usize,
     /// Fields that a document expands to.
     pub expansion_max: usize,
+}
+
+/// `[limits]`: on each replica; 0 is no limit.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitsConfig {
+    /// Requests a second of one address.
+    pub address_per_s: u32,
+    /// Requests at once of one address.
+    pub address_burst: u32,
+    /// Requests a second of one merchant.
+    pub merchant_per_s: u32,
+    /// Requests at once of one merchant.
+    pub merchant_burst: u32,
+    /// Requests a second of one operator.
+    pub operator_per_s: u32,
+    /// Requests at once of one operator.
+    pub operator_burst: u32,
+    /// Refused proofs of one address in a minute.
+    pub refused_per_min: u32,
+    /// Tries to log in from one address in a minute.
+    pub logins_per_address_per_min: u32,
+    /// Tries to log in under one name in a minute.
+    pub logins_per_name_per_min: u32,
 }
 
 /// `[center]`
@@ -217,6 +257,19 @@ pub enum CallerRole {
     Admin,
 }
 
+impl CallerRole {
+    /// The word as it is written in settings and on the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            CallerRole::Viewer => "viewer",
+            CallerRole::Operator => "operator",
+            CallerRole::Reviewer => "reviewer",
+            CallerRole::Auditor => "auditor",
+            CallerRole::Admin => "admin",
+        }
+    }
+}
+
 /// `[[callers]]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -236,5 +289,7 @@ pub struct CallerConfig {
     pub role: Option<CallerRole>,
 }
 
+#[cfg(test)]
+mod limits_tests;
 #[cfg(test)]
 mod tests;

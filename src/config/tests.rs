@@ -5,7 +5,7 @@ use secrecy::ExposeSecret;
 use std::path::Path;
 
 /// Loads a file with an environment and no flags.
-fn loaded(file: &str, environment: &[(&str, &str)]) -> Result<Loaded, String> {
+pub fn loaded(file: &str, environment: &[(&str, &str)]) -> Result<Loaded, String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("payhall.toml");
     std::fs::write(&path, file).unwrap();
@@ -16,7 +16,7 @@ fn loaded(file: &str, environment: &[(&str, &str)]) -> Result<Loaded, String> {
     load(Some(&path), &Environment(pairs), &Flags::default()).map_err(|error| error.to_string())
 }
 
-fn wrong(file: &str) -> String {
+pub fn wrong(file: &str) -> String {
     loaded(file, &[]).err().expect("a mistake is found")
 }
 

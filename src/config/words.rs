@@ -13,6 +13,11 @@ pub(super) fn told(kind: &Kind, path: &str, value: Option<&Value>) -> String {
     let text = value.and_then(Value::as_str).filter(|_| may_repeat(path));
     let text = text.map_or("what stands here".to_owned(), |text| format!("{text:?}"));
     match kind {
+        Kind::UnknownField(..) if path == "api.https" => {
+            "is no setting any more: api.public_url says it. Write api.public_url = \"https://HOST\" where \
+             browsers come by https, and nothing where they come by http to one machine"
+                .to_owned()
+        }
         Kind::UnknownField(_, known) => format!("unknown key; known here: {}", known.join(", ")),
         Kind::MissingField(_) => "is missing".to_owned(),
         Kind::DuplicateField(_) => "stands twice".to_owned(),

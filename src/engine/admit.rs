@@ -124,6 +124,19 @@ impl From<Denied> for AdmitError {
 }
 
 impl Engine {
+    /// Whether the key that somebody was let in by would let them in now, for what outlasts a request.
+    ///
+    /// # Errors
+    /// Storage failed.
+    pub async fn still_admits(&self, admittance: &Admittance) -> Result<bool, EngineError> {
+        let Ok(key_id) = KeyId::try_new(admittance.claim.key_id()) else {
+            return Ok(false);
+        };
+        let key = self.key(&key_id).await?;
+        let counts = key.is_some_and(|key| key.counts(self.now()));
+        Ok(counts && self.kind_of(&admittance.merchant).is_ok())
+    }
+
     /// Tells which merchant signed a request. It is not let in yet: a replayed one is told by
     /// [`Engine::let_in`], or by the verb that takes its pass.
     ///

@@ -10,6 +10,7 @@ use crate::api::types::refusal::UserError;
 use crate::api::types::{invalid, parse};
 use crate::domain::ids::{KeyId, MerchantCode};
 use crate::domain::key::{self, KeyOwner, OVERLAP};
+use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::domain::time::Instant;
 use crate::engine::{Issued, KeyIssueInput as Issue, Scope};
 use crate::storage::keys::Filter;
@@ -286,7 +287,8 @@ impl KeyMutation {
     }
 
     /// Hands a private key out that the center made: once, to whoever has its ticket. A merchant has
-    /// nothing yet to sign with, so the ticket is all that it takes.
+    /// nothing yet to sign with, so it needs no login. Who is known has to have a right to the key
+    /// besides: an operator issues keys or issued this one, a merchant has it as its own.
     #[graphql(complexity = "20 + child_complexity")]
     async fn key_hand_out(
         &self,
@@ -296,11 +298,16 @@ impl KeyMutation {
         let done = async {
             let desk = Desk::open(ctx, Right::KeyHandOut)?;
             let key_id = parse("keyId", &input.key_id)?;
+            check_taker(&desk, &key_id).await?;
             let actor = desk.actor();
-            Ok(desk
-                .engine
-                .key_hand_out(&key_id, &input.ticket, &actor)
-                .await?)
+            let handed_out = desk.engine.key_hand_out(&key_id, &input.ticket, &actor);
+            handed_out.await.map_err(|error| {
+                let problem = Problem::from(error);
+                if problem.is_refused(RefusalCode::KeyTicketInvalid) {
+                    desk.limits.refuse(desk.caller.address);
+                }
+                problem
+            })
         };
         let (done, user_errors) = outcome(done.await)?;
         let (key, private_key) = done.unzip();
@@ -363,6 +370,25 @@ fn check_maker(desk: &Desk<'_>, public_key: Option<&str>) -> Result<(), Problem>
         return Err(invalid("publicKey", "make a pair and hand its public key in").into());
     }
     Ok(())
+}
+
+/// Whether a known caller has a right to a private key beside its ticket. Who is not known has the
+/// ticket alone: that is how a merchant's first key reaches it.
+async fn check_taker(desk: &Desk<'_>, key_id: &KeyId) -> Result<(), Problem> {
+    let has_right = match &*desk.caller.principal {
+        Principal::Anonymous => true,
+        Principal::Merchant { .. } => own_key(desk, key_id).await.map(|_| true)?,
+        Principal::Operator { .. } if desk.may(Right::KeyIssue) => true,
+        Principal::Operator { .. } => {
+            let key = desk.engine.key(key_id).await?;
+            key.is_some_and(|key| key.maker == desk.actor().who)
+        }
+    };
+    if has_right {
+        return Ok(());
+    }
+    let words = "a private key is handed to an operator who may issue keys (KEY_ISSUE), or who                  issued this one";
+    Err(Refusal::new(RefusalCode::NotAllowed, words).into())
 }
 
 /// The key, if the caller may do something to it.

@@ -207,6 +207,7 @@ fn greet(ctx: &Context<'_>, logged_in: &LoggedIn, now: Instant) -> Result<Me, Pr
 
 async fn login(ctx: &Context<'_>, input: OperatorLoginInput) -> Result<Me, Problem> {
     let desk = Desk::open(ctx, Right::Login)?;
+    desk.count_login(&input.name)?;
     let shown = credentials(input.password, input.code);
     let held = desk.caller.visit.as_deref();
     let operators = desk.operators;
@@ -229,10 +230,12 @@ async fn reauthenticate(
     input: OperatorReauthenticateInput,
 ) -> Result<Me, Problem> {
     let desk = Desk::open(ctx, Right::OwnAccount)?;
+    let visit = desk.visit()?;
+    desk.count_login(visit.operator.name.as_str())?;
     let shown = credentials(input.password, input.code);
     let operators = desk.operators;
     let logged_in = operators
-        .reauthenticate(desk.visit()?, &shown, &desk.actor())
+        .reauthenticate(visit, &shown, &desk.actor())
         .await?;
     greet(ctx, &logged_in, operators.now())
 }
@@ -242,10 +245,12 @@ async fn change_password(
     input: OperatorChangePasswordInput,
 ) -> Result<Me, Problem> {
     let desk = Desk::open(ctx, Right::OwnAccount)?;
+    let visit = desk.visit()?;
+    desk.count_login(visit.operator.name.as_str())?;
     let shown = credentials(input.password, input.code);
     let operators = desk.operators;
     let logged_in = operators
-        .change_password(desk.visit()?, &shown, &input.new_password.0, &desk.actor())
+        .change_password(visit, &shown, &input.new_password.0, &desk.actor())
         .await?;
     greet(ctx, &logged_in, operators.now())
 }

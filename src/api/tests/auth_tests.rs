@@ -45,7 +45,7 @@ fn the_table_of_rights() {
         (Right::KeyIssue, "CWoa"),
         (Right::KeyApprove, "ra"),
         (Right::KeyRevoke, "CWora"),
-        (Right::KeyHandOut, "0CWvorau"),
+        (Right::KeyHandOut, "0CWora"),
         (Right::CaseDecide, "oa"),
         (Right::CaseApprove, "ra"),
         (Right::CaseReject, "ra"),

@@ -3,7 +3,9 @@
 
 mod cases;
 mod examples;
+mod hand_out;
 mod http;
+mod limits;
 mod merchants;
 mod operators;
 mod orders;
@@ -13,6 +15,8 @@ mod schema;
 mod secrets;
 mod serve;
 mod signed;
+mod slow;
 mod subscription;
 mod support;
 mod websocket;
+mod websocket_keys;

@@ -17,7 +17,7 @@ pub const OWN_PAGE: &str = "https://pay.example.com";
 /// The server as a browser names it.
 pub const HOST: &str = "pay.example.com";
 
-const LOGIN: &str = "mutation($i: OperatorLoginInput!) { operatorLogin(input: $i) {
+pub const LOGIN: &str = "mutation($i: OperatorLoginInput!) { operatorLogin(input: $i) {
     me { name role rights operator { passwordIsTemporary } session { expiresAt freshUntil } }
     userErrors { code field message retry } } }";
 const AGAIN: &str =
@@ -42,7 +42,7 @@ pub async fn add(world: &World, name: &str, role: Role) {
 
 impl World {
     /// Asks as a browser does: with a cookie, from a page of this server.
-    async fn browse(&self, cookie: Option<&str>, document: &str, variables: Value) -> Answer {
+    pub async fn browse(&self, cookie: Option<&str>, document: &str, variables: Value) -> Answer {
         let mut headers = vec![("origin", OWN_PAGE), ("host", HOST)];
         headers.extend(cookie.map(|cookie| ("cookie", cookie)));
         self.with_headers(&headers, document, variables).await
@@ -75,7 +75,7 @@ impl World {
     }
 }
 
-fn credentials(name: &str, password: &str) -> Value {
+pub fn credentials(name: &str, password: &str) -> Value {
     json!({ "i": { "name": name, "password": password } })
 }
 

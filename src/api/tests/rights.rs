@@ -34,7 +34,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("keyApprove", "rA", "key_approve"),
     ("keyReject", "rA", "key_reject"),
     ("keyRevoke", "abwgorA", "key_revoke"),
-    ("keyHandOut", "0abwgvorAu", "key_hand_out"),
+    ("keyHandOut", "0abwgoA", "key_hand_out"),
     ("orderCreate", "abwg", "order_create"),
     ("orderConfirm", "abwg", "order_confirm"),
     ("orderCancel", "abwgoA", "order_cancel"),

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-async fn listen(world: &World) -> (SocketAddr, JoinHandle<std::io::Result<()>>) {
+pub async fn listen(world: &World) -> (SocketAddr, JoinHandle<std::io::Result<()>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let api = world.api.clone();
@@ -18,7 +18,7 @@ async fn listen(world: &World) -> (SocketAddr, JoinHandle<std::io::Result<()>>) 
 }
 
 /// Sends bytes and gives what comes back until the other end closes.
-async fn talk(address: SocketAddr, bytes: &str) -> String {
+pub async fn talk(address: SocketAddr, bytes: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     // A reset is an end too: the server owes nothing to whom it cuts off.
     let _ = stream.write_all(bytes.as_bytes()).await;
@@ -27,7 +27,7 @@ async fn talk(address: SocketAddr, bytes: &str) -> String {
     String::from_utf8(text).unwrap()
 }
 
-fn post(body: &str, more: &str) -> String {
+pub fn post(body: &str, more: &str) -> String {
     format!(
         "POST /graphql HTTP/1.1\r\nhost: pay\r\ncontent-type: application/json\r\n\
          content-length: {}\r\n{more}\r\n{body}",
@@ -35,7 +35,7 @@ fn post(body: &str, more: &str) -> String {
     )
 }
 
-const INFO: &str = r#"{"query":"{serverInfo{version}}"}"#;
+pub const INFO: &str = r#"{"query":"{serverInfo{version}}"}"#;
 
 #[tokio::test]
 async fn a_request_is_answered_over_a_socket() {

@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 const ME: &str = "{ serverInfo { caller } }";
 
 /// A merchant's key that counts.
-struct Hand {
-    key_id: String,
-    private: PrivateKey,
+pub struct Hand {
+    pub key_id: String,
+    pub private: PrivateKey,
 }
 
 impl Hand {
     /// Issued by one operator and approved by another, over the API.
-    async fn of(world: &World, merchant: &str) -> Self {
+    pub async fn of(world: &World, merchant: &str) -> Self {
         let private = PrivateKey::generate(Algorithm::Ed25519).unwrap();
         let issue = "mutation($i: KeyIssueInput!) { keyIssue(input: $i) { key { keyId } userErrors { code } } }";
         let input = json!({
@@ -57,7 +57,13 @@ impl Hand {
         sign_request(&request, &signer).unwrap()
     }
 
-    async fn ask(&self, world: &World, nonce: &str, document: &str, variables: Value) -> Answer {
+    pub async fn ask(
+        &self,
+        world: &World,
+        nonce: &str,
+        document: &str,
+        variables: Value,
+    ) -> Answer {
         let body = json!({ "query": document, "variables": variables }).to_string();
         let headers = self.sign(world, nonce, &body);
         send(world, &headers, body).await

@@ -2,6 +2,7 @@
 
 use super::support::*;
 use crate::api::desk::Caller;
+use crate::api::limits::CallerAddress;
 use crate::api::request_id::RequestId;
 use crate::domain::ids::OrderNo;
 use crate::domain::order::Order;
@@ -27,6 +28,7 @@ fn watch(world: &World, token: &str, order_no: &str) -> BoxStream<'static, Respo
         principal,
         request_id: RequestId::accept(None),
         pass: None,
+        address: CallerAddress::NOWHERE,
     });
     world.api.0.schema.execute_stream(request).boxed()
 }

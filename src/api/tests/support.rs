@@ -1,6 +1,6 @@
 //! The world that the tests call.
 
-use crate::api::{Api, ApiOptions, ApiParts, Introspection, Principal, Tokens};
+use crate::api::{Api, ApiOptions, ApiParts, Introspection, LimitOptions, Principal, Tokens};
 use crate::cache::{Cache, CacheSettings, Snapshot};
 use crate::domain::bill::{Bill, LookupError};
 use crate::domain::catalogue::CatalogueParts;
@@ -234,6 +234,9 @@ impl World {
         });
         let mut api_options = ApiOptions {
             playground: true,
+            // As behind a gateway; limits are what their own tests are about.
+            https: true,
+            limits: LimitOptions::off(),
             ..ApiOptions::default()
         };
         change(&mut api_options);

@@ -11,16 +11,16 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 /// The client's end of a socket.
-struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
+pub struct Client(pub WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 /// What a client hears.
 #[derive(Debug, PartialEq)]
-enum Heard {
+pub enum Heard {
     Said(Value),
     Closed(u16),
 }
 
-async fn listen(world: &World) -> SocketAddr {
+pub async fn listen(world: &World) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let api = world.api.clone();
@@ -29,7 +29,7 @@ async fn listen(world: &World) -> SocketAddr {
 }
 
 /// Opens a socket with these headers; the status and the code of the refusal where it is refused.
-async fn open(address: SocketAddr, headers: &[(&str, &str)]) -> Result<Client, (u16, String)> {
+pub async fn open(address: SocketAddr, headers: &[(&str, &str)]) -> Result<Client, (u16, String)> {
     let mut request = format!("ws://{address}/graphql")
         .into_client_request()
         .unwrap();
@@ -52,15 +52,15 @@ async fn open(address: SocketAddr, headers: &[(&str, &str)]) -> Result<Client, (
     }
 }
 
-const PROTOCOL: (&str, &str) = ("sec-websocket-protocol", "graphql-transport-ws");
+pub const PROTOCOL: (&str, &str) = ("sec-websocket-protocol", "graphql-transport-ws");
 
 impl Client {
-    async fn say(&mut self, message: Value) {
+    pub async fn say(&mut self, message: Value) {
         let text = Message::text(message.to_string());
         self.0.send(text).await.unwrap();
     }
 
-    async fn hear(&mut self) -> Heard {
+    pub async fn hear(&mut self) -> Heard {
         loop {
             match self.0.next().await {
                 Some(Ok(Message::Text(text))) => {
@@ -73,7 +73,7 @@ impl Client {
         }
     }
 
-    async fn introduced(address: SocketAddr, token: &str) -> Self {
+    pub async fn introduced(address: SocketAddr, token: &str) -> Self {
         let mut client = open(address, &[PROTOCOL])
             .await
             .unwrap_or_else(|error| panic!("{error:?}"));
@@ -88,14 +88,14 @@ impl Client {
         client
     }
 
-    async fn subscribe(&mut self, id: &str, query: &str, order_no: &str) {
+    pub async fn subscribe(&mut self, id: &str, query: &str, order_no: &str) {
         let payload = json!({ "query": query, "variables": { "n": order_no } });
         self.say(json!({ "id": id, "type": "subscribe", "payload": payload }))
             .await;
     }
 
     /// The state in the next message of a subscription.
-    async fn state(&mut self) -> String {
+    pub async fn state(&mut self) -> String {
         let Heard::Said(message) = self.hear().await else {
             panic!("closed");
         };
@@ -104,7 +104,7 @@ impl Client {
     }
 
     /// The code of the error in the next message.
-    async fn refusal(&mut self) -> String {
+    pub async fn refusal(&mut self) -> String {
         let Heard::Said(message) = self.hear().await else {
             panic!("closed");
         };
@@ -113,11 +113,11 @@ impl Client {
     }
 }
 
-fn said(message: Value) -> Heard {
+pub fn said(message: Value) -> Heard {
     Heard::Said(message)
 }
 
-const WATCH: &str = "subscription($n: String!) { orderChanged(orderNo: $n) { state } }";
+pub const WATCH: &str = "subscription($n: String!) { orderChanged(orderNo: $n) { state } }";
 
 #[tokio::test]
 async fn an_order_is_watched_to_its_end() {

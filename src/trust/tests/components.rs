@@ -219,3 +219,32 @@ fn a_response_may_cover_its_request() {
     });
     assert_eq!(keys(Algorithm::Ed25519)[0].algorithm(), Algorithm::Ed25519);
 }
+
+/// What opens a WebSocket: nothing has to be said about a body that is not there, and the rest is asked
+/// for as of every request.
+#[test]
+fn a_request_without_a_body_needs_no_digest_and_everything_else() {
+    let upgrade = |covered: &str| {
+        let mut sent = Sent::usual();
+        sent.method = "GET".to_owned();
+        sent.body = Vec::new();
+        sent.unset("Content-Digest");
+        sent.unset("Content-Type");
+        let said = format!(
+            "({covered});created={NOW_S};nonce=\"n-1\";keyid=\"first\";alg=\"{}\"",
+            Algorithm::Ed25519
+        );
+        sent.sign("sig1", &said, &keys(Algorithm::Ed25519)[0]);
+        sent.verify(keys(Algorithm::Ed25519)[0].public_key())
+    };
+    for covered in [
+        "\"@method\" \"@target-uri\"",
+        "\"@method\" \"@path\" \"@query\"",
+    ] {
+        assert!(upgrade(covered).is_ok(), "{covered}");
+    }
+    for covered in ["\"@method\"", "\"@target-uri\"", "\"@method\" \"@path\""] {
+        let fault = upgrade(covered).unwrap_err();
+        assert_eq!(fault.code(), "SIGNATURE_NOT_COVERED", "{covered}");
+    }
+}

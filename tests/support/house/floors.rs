@@ -61,6 +61,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("tokio_cron_scheduler", &["src/jobs/driver.rs"]),
     ("async_graphql", &["src/api/"]),
     ("poem", &["src/api/"]),
+    ("governor", &["src/api/limits/"]),
+    ("ipnet", &["src/api/", "src/config/"]),
     ("argon2", &["src/engine/operators/passwords.rs"]),
     ("totp_rs", &["src/engine/operators/codes.rs"]),
     // Under poem, for the time-outs that poem does not have.

@@ -1,0 +1,160 @@
+//! How small and how large the numbers among the settings may be.
+
+use super::Config;
+
+/// The longest wait that is no slip of the pen: 366 days.
+const YEAR_S: u64 = 366 * 86_400;
+
+/// A path, the value there, the least and the most.
+pub(super) type Bound = (&'static str, u64, u64, u64);
+
+impl Config {
+    /// Counts and sizes.
+    pub(super) fn bounds(&self) -> Vec<Bound> {
+        let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        vec![
+            (
+                "server.connections_max",
+                wide(self.server.connections_max),
+                1,
+                1_000_000,
+            ),
+            (
+                "api.body_bytes_max",
+                wide(self.api.body_bytes_max),
+                1_024,
+                16 << 20,
+            ),
+            (
+                "server.connections_per_address",
+                wide(self.server.connections_per_address),
+                0,
+                1_000_000,
+            ),
+            (
+                "server.websockets_max",
+                wide(self.server.websockets_max),
+                0,
+                1_000_000,
+            ),
+            (
+                "server.websockets_per_address",
+                wide(self.server.websockets_per_address),
+                0,
+                1_000_000,
+            ),
+            ("api.depth_max", wide(self.api.depth_max), 3, 100),
+            (
+                "api.complexity_max",
+                wide(self.api.complexity_max),
+                10,
+                1_000_000,
+            ),
+            (
+                "api.expansion_max",
+                wide(self.api.expansion_max),
+                10,
+                1_000_000,
+            ),
+            ("polling.batch", u64::from(self.polling.batch), 1, 10_000),
+            ("polling.parallel", wide(self.polling.parallel), 1, 4_096),
+            ("storage.readers", u64::from(self.storage.readers), 1, 1_000),
+            ("storage.writers", u64::from(self.storage.writers), 1, 64),
+            ("storage.batch_max", wide(self.storage.batch_max), 1, 10_000),
+            (
+                "storage.queue_max",
+                wide(self.storage.queue_max),
+                1,
+                10_000_000,
+            ),
+            (
+                "cache.mirror_queue",
+                wide(self.cache.mirror_queue),
+                0,
+                10_000_000,
+            ),
+        ]
+    }
+
+    /// Times, in seconds and milliseconds.
+    pub(super) fn time_bounds(&self) -> Vec<Bound> {
+        vec![
+            ("server.drain_s", self.server.drain_s, 1, 600),
+            (
+                "server.header_timeout_s",
+                self.server.header_timeout_s,
+                1,
+                600,
+            ),
+            ("server.body_timeout_s", self.server.body_timeout_s, 1, 600),
+            (
+                "server.write_timeout_s",
+                self.server.write_timeout_s,
+                1,
+                600,
+            ),
+            ("orders.expiry_s", self.orders.expiry_s, 1, 7 * 86_400),
+            (
+                "orders.answer_within_ms",
+                self.orders.answer_within_ms,
+                100,
+                60_000,
+            ),
+            ("orders.orphan_after_s", self.orders.orphan_after_s, 1, 600),
+            ("polling.lease_s", self.polling.lease_s, 15, 3_600),
+            (
+                "storage.pool_timeout_ms",
+                self.storage.pool_timeout_ms,
+                1,
+                60_000,
+            ),
+            (
+                "storage.statement_timeout_ms",
+                self.storage.statement_timeout_ms,
+                10,
+                3_600_000,
+            ),
+            (
+                "storage.lock_timeout_ms",
+                self.storage.lock_timeout_ms,
+                10,
+                3_600_000,
+            ),
+            ("alarms.warn_s", self.alarms.warn_s, 0, YEAR_S),
+            ("alarms.critical_s", self.alarms.critical_s, 0, YEAR_S),
+            ("alarms.case_due_s", self.alarms.case_due_s, 1, YEAR_S),
+            ("cache.final_ttl_s", self.cache.final_ttl_s, 0, YEAR_S),
+            ("cache.bill_ttl_s", self.cache.bill_ttl_s, 0, YEAR_S),
+            (
+                "cache.command_timeout_ms",
+                self.cache.command_timeout_ms,
+                0,
+                60_000,
+            ),
+        ]
+    }
+
+    /// How often somebody may call. A burst of none would let nobody in.
+    pub(super) fn limit_bounds(&self) -> Vec<Bound> {
+        let limits = &self.limits;
+        let rate = |path, value: u32| (path, u64::from(value), 0, 1_000_000);
+        let burst = |path, value: u32| (path, u64::from(value), 1, 1_000_000);
+        vec![
+            rate("limits.address_per_s", limits.address_per_s),
+            burst("limits.address_burst", limits.address_burst),
+            rate("limits.merchant_per_s", limits.merchant_per_s),
+            burst("limits.merchant_burst", limits.merchant_burst),
+            rate("limits.operator_per_s", limits.operator_per_s),
+            burst("limits.operator_burst", limits.operator_burst),
+            rate("limits.refused_per_min", limits.refused_per_min),
+            rate(
+                "limits.logins_per_address_per_min",
+                limits.logins_per_address_per_min,
+            ),
+            rate(
+                "limits.logins_per_name_per_min",
+                limits.logins_per_name_per_min,
+            ),
+        ]
+    }
+}
