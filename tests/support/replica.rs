@@ -79,6 +79,7 @@ fn engine_options(instance: &str) -> EngineOptions {
         lease: Duration::from_secs(60),
         poll_batch: 50,
         poll_parallel: 4,
+        output: None,
         sandbox: false,
         instance: instance.to_owned(),
     }
