@@ -78,11 +78,23 @@ struct Found {
 }
 
 impl Engine {
-    /// Publishes the heads under the business date that ended last, if that date has none yet.
+    /// Publishes the heads under the business date that ended last, if that date has none yet. That it
+    /// cannot be done is an alarm.
     ///
     /// # Errors
     /// There is no key, the folder cannot be used, or storage failed. It may be done again.
     pub async fn publish_heads(&self, actor: &Actor) -> Result<HeadsReport, PublishError> {
+        let published = self.publish_due(actor).await;
+        if let Err(error) = &published {
+            self.alarm(format!(
+                "the heads of the audit trail could not be published: {error}; until they are, whoever \
+                 holds the database may cut off what came since the last ones"
+            ));
+        }
+        published
+    }
+
+    async fn publish_due(&self, actor: &Actor) -> Result<HeadsReport, PublishError> {
         end_counting(&self.0.store, self.now()).await?;
         let Some(folder) = self.0.options.output.clone() else {
             tracing::warn!("the heads of the audit trail are not published: output.dir is empty");
