@@ -41,8 +41,10 @@ impl Desk {
             role: Role::Operator,
         };
         let password = SecretString::from(PASSWORD);
-        let added = operators.add_with_password(ann, &password, &Actor::system());
-        added.await.unwrap();
+        operators
+            .add_with_password(ann, &password, &Actor::system())
+            .await
+            .unwrap();
         Self {
             operators,
             store,

@@ -2,6 +2,7 @@
 //! named, what was published holds the end of the chains, and an untouched trail verifies clean.
 
 mod center;
+mod command;
 mod heads;
 mod logins;
 mod settings;

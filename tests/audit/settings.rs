@@ -110,7 +110,7 @@ async fn a_daemon_writes_down_what_has_changed_since_its_last_start() {
             assert!(told.contains(&deed.to_owned()), "{told:#?}");
         }
         world.set("polling.batch", 77);
-        world.set("alarms.webhook_url", "http://127.0.0.1:9/other");
+        world.set("alarms.webhook_url", "http://127.0.0.1:9/canary-4711");
         let mut daemon = world.daemon().await;
         daemon.terminate().await;
         let all = rows(&world.database);
@@ -124,7 +124,7 @@ async fn a_daemon_writes_down_what_has_changed_since_its_last_start() {
         );
         assert_eq!(all.len(), first.len() + 3);
         let kept = format!("{all:?}");
-        for secret in [MASTER, "other", crate::support::client::MERCHANT] {
+        for secret in [MASTER, "canary-4711", crate::support::client::MERCHANT] {
             assert!(!kept.contains(secret), "{secret}");
         }
         world.verify_audit();

@@ -5,7 +5,7 @@ use super::report::{TrailFault, TrailFinding};
 use crate::domain::audit_heads::{HeadsFile, Previous, read, read_name, sha256};
 use crate::domain::ids::KeyId;
 use crate::domain::key::{Algorithm, KeyOwner};
-use crate::output::OutputFolder;
+use crate::output::{OutputError, OutputFolder};
 use crate::storage::{StoreError, View, audit, keys};
 use crate::trust::{PublicKey, document_is_signed_by};
 use anyhow::{Context, bail};
@@ -119,12 +119,24 @@ impl Checker {
     }
 }
 
-/// What a folder of heads holds.
+/// A folder of heads, as it was listed.
 pub struct Published {
-    /// What the files tell.
-    pub pins: Pins,
+    folder: OutputFolder,
     /// The files, by the order of their dates.
     pub files: Vec<String>,
+}
+
+impl Published {
+    /// Lists a folder. That comes before the database is looked at: what is published after that look tells
+    /// of rows that it does not see.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn list(folder: OutputFolder) -> Result<Self, OutputError> {
+        let mut files = folder.names(|name| read_name(name).is_some())?;
+        files.sort_by_key(|name| read_name(name));
+        Ok(Self { folder, files })
+    }
 }
 
 /// Reads the files of a folder one after the other, and holds each against its signature, the file before
@@ -134,16 +146,15 @@ pub struct Published {
 /// The folder or the database cannot be read.
 pub fn read_all(
     view: &mut View,
-    folder: &OutputFolder,
+    published: &Published,
     checker: &Checker,
     found: &mut impl FnMut(TrailFinding),
-) -> anyhow::Result<Published> {
-    let mut files = folder.names(|name| read_name(name).is_some())?;
-    files.sort_by_key(|name| read_name(name));
+) -> anyhow::Result<Pins> {
+    let Published { folder, files } = published;
     let mut pins = Pins::default();
     let mut before: Option<Previous> = None;
     let mut hashes = BTreeMap::new();
-    for file in &files {
+    for file in files {
         let bytes = folder.read(file)?;
         let hash = sha256(&bytes);
         match read(&bytes) {
@@ -170,8 +181,8 @@ pub fn read_all(
             sha256: hash,
         });
     }
-    judge_rows(view, &files, &hashes, found)?;
-    Ok(Published { pins, files })
+    judge_rows(view, published, &hashes, found)?;
+    Ok(pins)
 }
 
 fn is_signed(view: &mut View, checker: &Checker, file: &HeadsFile) -> anyhow::Result<bool> {
@@ -246,11 +257,11 @@ fn judge_previous(
 /// have been put away.
 fn judge_rows(
     view: &mut View,
-    files: &[String],
+    published: &Published,
     hashes: &BTreeMap<String, String>,
     found: &mut impl FnMut(TrailFinding),
 ) -> Result<(), StoreError> {
-    let first = files.first().and_then(|name| read_name(name));
+    let first = published.files.first().and_then(|name| read_name(name));
     let mut after = String::new();
     loop {
         let rows = audit::published_heads(view.connection(), &after)?;
@@ -260,9 +271,11 @@ fn judge_rows(
         after.clone_from(last);
         for (file, hash) in rows {
             let is_old = first.is_some() && read_name(&file) < first;
+            // One that was published between the two looks is there by now.
+            let is_new = || read_name(&file).is_some() && published.folder.read(&file).is_ok();
             let told = match hashes.get(&file) {
                 Some(there) if Some(there) == hash.as_ref() => continue,
-                None if is_old => continue,
+                None if is_old || is_new() => continue,
                 Some(there) => {
                     let evidence = format!("{file}: it is {}", short(there));
                     let problem = "a file of heads is not the one that its audit row tells of";

@@ -1,7 +1,7 @@
 //! The whole look at the audit trail, as `payhall audit verify` takes it.
 
 use super::chain::{Listener, Progress, judge_chains};
-use super::heads::{Checker, Pins, read_all};
+use super::heads::{Checker, Pins, Published, read_all};
 use super::report::{TrailFinding, TrailReport};
 use super::told;
 use crate::output::OutputFolder;
@@ -43,6 +43,8 @@ impl VerifyOptions {
 /// error but a finding.
 pub fn verify(options: &VerifyOptions, is_at: impl FnMut(u64, u64)) -> anyhow::Result<TrailReport> {
     let checker = Checker::try_new(options.keys.clone())?;
+    let folder = options.heads.as_ref().map(OutputFolder::new);
+    let published = folder.map(Published::list).transpose()?;
     let mut view = View::open(&options.database_url).context("cannot open the database")?;
     let mut look = Look {
         report: TrailReport::new(),
@@ -50,14 +52,12 @@ pub fn verify(options: &VerifyOptions, is_at: impl FnMut(u64, u64)) -> anyhow::R
         is_at,
     };
     let mut pins = Pins::default();
-    if let Some(folder) = &options.heads {
-        let folder = OutputFolder::new(folder);
-        let published = read_all(&mut view, &folder, &checker, &mut |one| look.found(one))?;
+    if let Some(published) = &published {
+        pins = read_all(&mut view, published, &checker, &mut |one| look.found(one))?;
         let figures = &mut look.report.figures;
         figures.heads_files = u64::try_from(published.files.len()).ok();
         figures.heads_last = published.files.last().cloned();
         figures.heads_key = Some(checker.words());
-        pins = published.pins;
     }
     judge_chains(&mut view, &mut pins, &mut look)?;
     let subjects = told::judge(&mut view, Versioned::ALL, &mut |one| look.found(one))?;
