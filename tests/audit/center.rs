@@ -115,11 +115,6 @@ impl Center {
         rows.into_iter().map(|(_, row)| row.unwrap()).collect()
     }
 
-    /// The number of the last row.
-    pub fn last(&self) -> i64 {
-        self.rows().last().unwrap().seq
-    }
-
     /// The files of heads, oldest first.
     pub fn files(&self) -> Vec<PathBuf> {
         let files = std::fs::read_dir(self.folder.path()).unwrap();
