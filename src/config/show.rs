@@ -27,11 +27,9 @@ pub fn show(loaded: &Loaded) -> String {
 }
 
 /// Goes through all settings, each with its path.
-pub(super) fn walk(
-    figment: &Figment,
-    take: &mut impl FnMut(&str, &Value),
-) -> Result<(), figment::Error> {
-    walk_dict("", &figment.extract::<Dict>()?, take);
+pub(super) fn walk(figment: &Figment, take: &mut impl FnMut(&str, &Value)) -> Result<(), String> {
+    let root = figment.extract::<Dict>();
+    walk_dict("", &root.map_err(|error| error.to_string())?, take);
     Ok(())
 }
 

@@ -276,7 +276,7 @@ async fn look(folder: &OutputFolder, date: BusinessDate) -> Result<Found, Publis
             next_version,
         })
     };
-    Ok(on_disk(look).await?)
+    on_disk(look).await
 }
 
 /// Does something with files, on a thread that may block.
