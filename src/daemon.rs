@@ -18,9 +18,10 @@ use crate::domain::merchant::MerchantKind;
 use crate::domain::operator::Role;
 use crate::engine::{
     Alarms, Clock, Engine, EngineOptions, EngineParts, Hub, Operators, OperatorsParts,
-    PasswordCost, Passwords, SystemClock,
+    PasswordCost, Passwords, SettingInForce, SystemClock, record_settings,
 };
 use crate::jobs::{Driver, JobTable, Metronome};
+use crate::output::OutputFolder;
 use crate::storage::{Committed, StorageOptions, Store, catalogue, exceptions, orders};
 use crate::telemetry::Metrics;
 use crate::trust::Masters;
@@ -132,6 +133,7 @@ impl Daemon {
             .context("the center's own key cannot be used (keys.master)")?;
         let folder = Some(config.jobs.dir.as_path()).filter(|dir| !dir.as_os_str().is_empty());
         let table = JobTable::load(folder).context("the jobs cannot be used")?;
+        record(&store, config, &table, &instance).await?;
         let driver = Driver::new(engine.clone(), table, tasks.clone(), stop.clone());
         let metronome = driver.start().await?;
         keep_fresh(&engine, &tasks, &stop);
@@ -208,6 +210,46 @@ pub fn operators(store: &Store, config: &Config) -> anyhow::Result<Operators> {
             .context("passwords cannot be computed")?,
         seal,
     }))
+}
+
+/// Writes the settings and the job files in force down, where they have changed.
+async fn record(
+    store: &Store,
+    config: &Config,
+    table: &JobTable,
+    instance: &str,
+) -> anyhow::Result<()> {
+    let of_config = config.in_force.iter().map(|one| SettingInForce {
+        path: one.path.clone(),
+        shown: one.shown.clone(),
+        secret: one.secret.clone(),
+    });
+    let of_jobs = table
+        .settings()
+        .into_iter()
+        .map(|(path, shown)| SettingInForce {
+            path,
+            shown,
+            secret: None,
+        });
+    // The setting may name a file: whether another key is in it is told by the key's name.
+    let masters = masters(config)?;
+    let master = SettingInForce {
+        path: "keys.master.name".to_owned(),
+        shown: masters.current().unwrap_or_default().to_owned(),
+        secret: None,
+    };
+    let in_force = of_config.chain(of_jobs).chain([master]).collect();
+    let by = (instance, SystemClock.now());
+    let changed = record_settings(store, &masters, in_force, by).await;
+    let changed = changed.context("the settings cannot be written down")?;
+    if changed > 0 {
+        tracing::info!(
+            changed,
+            "settings are others than at the last start; see the audit trail"
+        );
+    }
+    Ok(())
 }
 
 /// The alarms' address, where the settings name one.
@@ -291,6 +333,7 @@ fn engine_options(config: &Config, instance: &str) -> EngineOptions {
         lease: Duration::from_secs(config.polling.lease_s),
         poll_batch: config.polling.batch,
         poll_parallel: config.polling.parallel,
+        output: config.output.folder().map(OutputFolder::new),
         sandbox: config.server.sandbox,
         instance: instance.to_owned(),
     }

@@ -150,6 +150,7 @@ async fn start(
     };
     let master = key::master_setting(folder)?;
     let places = (claim.addr()?, world.addr);
+    folder.make_output()?;
     folder.write_settings(&settings(places, folder, &tokens, &master))?;
     let file = folder.settings();
     let config = config::load(Some(&file), &Environment::default(), &Flags::default())?.config;
@@ -206,6 +207,8 @@ fn settings(
     } = tokens;
     let pattern = SETTINGS.replace(SIM_ADDRESS, &sim.to_string());
     let database = folder.database_url();
+    let output = folder.output();
+    let output = output.display();
     format!(
         r#"{pattern}
 [server]
@@ -220,6 +223,9 @@ webhook_url = "http://{sim}/webhook"
 
 [keys]
 master = "{master}"
+
+[output]
+dir = "{output}"
 
 [logs]
 filter = "warn"

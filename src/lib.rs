@@ -1,6 +1,7 @@
 //! Payhall: a bill payment center. See `ARCHITECTURE.md` for the house and its floors.
 
 pub mod api;
+pub mod audit_command;
 pub mod cache;
 pub mod check;
 pub mod config;
@@ -10,6 +11,7 @@ pub mod domain;
 pub mod engine;
 pub mod jobs;
 pub mod operator_command;
+pub mod output;
 pub mod sign;
 pub mod sim;
 pub mod storage;

@@ -3,6 +3,7 @@
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, value_parser};
 use payhall::api;
+use payhall::audit_command::{self, AuditCommand};
 use payhall::check::{self, CheckOptions};
 use payhall::config::{self, Config, ConfigError, Environment, Flags, Loaded, Problem};
 use payhall::daemon::{self, Daemon};
@@ -75,6 +76,9 @@ enum Command {
     Config(ConfigCommand),
     /// Compares the database with the simulated world's ledger: exit code 0 fine, 3 findings.
     Check(CheckArgs),
+    /// The audit trail.
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Prints a signed call as a curl command, to paste.
     Sign(SignArgs),
     /// Runs the simulated world: a bank and billers with scripted faults.
@@ -188,6 +192,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Config(ConfigCommand::Template) => say(config::TEMPLATE)?,
         Command::Config(ConfigCommand::Show) => say(config::show(&load(&cli)?))?,
         Command::Config(ConfigCommand::Check) => check_settings(&load(&cli)?.config)?,
+        Command::Audit(AuditCommand::Verify(args)) => {
+            let report = audit_command::run(&load(&cli)?.config, args)?;
+            let json = args.json().then(|| report.to_json()).transpose()?;
+            return judged(json, &report, report.is_clean());
+        }
         Command::Check(_) | Command::Sim(_) | Command::Demo(_) => {
             return runtime.block_on(run_beside(cli));
         }
@@ -296,6 +305,9 @@ fn check_settings(config: &Config) -> anyhow::Result<()> {
     if let Err(error) = daemon::masters(config) {
         found("keys".to_owned(), format!("{error:#}"));
     }
+    if let Some(what) = unusable_output(config) {
+        found("output.dir".to_owned(), what);
+    }
     if let Some(folder) = missing_folder(config.storage.url.expose_secret()) {
         let what = format!("there is no folder {}; make it", folder.display());
         found("storage.url".to_owned(), what);
@@ -307,6 +319,17 @@ fn check_settings(config: &Config) -> anyhow::Result<()> {
         say(format_args!("warning: {warning}\n"))?;
     }
     say("the settings are right\n")
+}
+
+/// Why nothing can be published, where something should be.
+fn unusable_output(config: &Config) -> Option<String> {
+    let folder = config.output.folder()?;
+    if !folder.is_dir() {
+        return Some(format!("there is no folder {}; make it", folder.display()));
+    }
+    let what = "nothing can be signed without keys.master; name one, or empty output.dir";
+    let has_master = !config.keys.master.expose_secret().is_empty();
+    (!has_master).then(|| what.to_owned())
 }
 
 /// The folder of a SQLite file, if it is not there.
@@ -331,12 +354,21 @@ fn check(config: &Config, args: &CheckArgs) -> anyhow::Result<ExitCode> {
         ..CheckOptions::new(url, &args.ledger, engine::SystemClock.now())
     };
     let report = check::run(&options)?;
-    if args.json {
-        say(format_args!("{}\n", report.to_json()?))?;
-    } else {
-        say(format_args!("{report}\n"))?;
+    let json = args.json.then(|| report.to_json()).transpose()?;
+    judged(json, &report, report.is_clean())
+}
+
+/// Says what was found, as JSON where that is wanted; the exit code tells whether that is anything.
+fn judged(
+    json: Option<String>,
+    report: &impl std::fmt::Display,
+    is_clean: bool,
+) -> anyhow::Result<ExitCode> {
+    match json {
+        Some(json) => say(format_args!("{json}\n"))?,
+        None => say(format_args!("{report}\n"))?,
     }
-    Ok(if report.is_clean() {
+    Ok(if is_clean {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(3)
@@ -406,9 +438,12 @@ async fn rewrap(config: &Config) -> anyhow::Result<()> {
     let store = Store::open(&options, Arc::new(|_| ()))?;
     let masters = daemon::masters(config)?;
     let operators = daemon::operators(&store, config)?;
+    let (actor, now) = (Actor::system(), engine::SystemClock.now());
     let done = async {
-        let keys = engine::rewrap_keys(&store, &masters).await?.rewrapped;
-        Ok((keys, operators.rewrap_codes(&Actor::system()).await?))
+        let keys = engine::rewrap_keys(&store, &masters, (&actor, now))
+            .await?
+            .rewrapped;
+        Ok((keys, operators.rewrap_codes(&actor).await?))
     };
     let done = done.await;
     store.close().await;

@@ -193,6 +193,7 @@ async fn survives_kills(database: TestDatabase, redis: Option<PrivateRedis>) {
         daemon.kill_and_restart().await;
         assert_kept(&daemon.merchant(), &load, kill).await;
         world.check();
+        world.verify_audit();
     }
     load.is_over.store(true, Ordering::Relaxed);
     while let Some(ended) = callers.join_next().await {
@@ -217,6 +218,8 @@ async fn finish(world: &World, caller: &Client, load: &Load) {
     );
     assert!(ended > 0, "the load never got through");
     world.check_settled();
+    let verified = world.verify_audit();
+    assert!(verified.contains("no findings"), "{verified}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -440,10 +440,11 @@ async fn a_new_master_key_takes_over_under_load() {
         }
         let store = engine.store();
         let both = Masters::read([FORMER, MASTER]).unwrap();
-        let (first, second) = tokio::join!(rewrap_keys(store, &both), rewrap_keys(store, &both));
+        let rewrap = || rewrap_keys(store, &both, (ann(), now()));
+        let (first, second) = tokio::join!(rewrap(), rewrap());
         let rewrapped = first.unwrap().rewrapped + second.unwrap().rewrapped;
         assert_eq!(rewrapped, 6, "{}: each once", database.kind);
-        assert_eq!(rewrap_keys(store, &both).await.unwrap().rewrapped, 0);
+        assert_eq!(rewrap().await.unwrap().rewrapped, 0);
 
         let only_new = Masters::read([FORMER]).unwrap();
         let other = Replica::start_with(&database, "b", now(), only_new).await;

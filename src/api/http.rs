@@ -355,7 +355,10 @@ fn told_by_head(ending: &Ending) -> (StatusCode, Option<(header::HeaderName, Hea
         ),
         Ending::NotLetIn(_) => (
             StatusCode::UNAUTHORIZED,
-            Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Signature"))),
+            Some((
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Signature"),
+            )),
         ),
         Ending::Limited(limited) => (
             StatusCode::TOO_MANY_REQUESTS,

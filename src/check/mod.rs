@@ -19,8 +19,8 @@ mod account;
 mod attention;
 mod calls;
 mod cases;
-mod chain;
 mod copies;
+mod days;
 mod dossier;
 mod flows;
 mod history;
@@ -29,15 +29,18 @@ mod number;
 mod report;
 mod requests;
 mod tally;
+mod trail;
 mod witness;
 mod words;
 
 pub use report::{CallFigures, Figures, Finding, Invariant, Known, Report, StateFigures};
+pub use trail::{TrailFault, TrailFigures, TrailFinding, TrailReport, VerifyOptions, verify};
 
 use crate::cache::CacheSettings;
 use crate::domain::time::Instant;
 use crate::sim::ledger::LedgerError;
 use crate::storage::View;
+use crate::storage::told::Versioned;
 use anyhow::Context;
 use calls::Calls;
 use copies::Copies;
@@ -47,6 +50,7 @@ use report::Findings;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tally::Tally;
+use trail::Pins;
 use witness::{Reach, Witness};
 
 /// What is checked, and how strictly.
@@ -109,9 +113,9 @@ pub fn run(options: &CheckOptions) -> anyhow::Result<Report> {
     check.judge_orders(&mut view)?;
     check.judge_unclaimed();
     requests::judge_all(&mut view, &mut check.findings)?;
-    let figures = &mut check.tally.figures;
-    chain::judge_chains(&mut view, figures, &mut check.findings)?;
+    check.judge_trail(&mut view)?;
     cases::judge(&mut view, &mut check.findings)?;
+    days::judge(&mut view, &mut check.findings)?;
     let mut figures = check.tally.finish(&check.witness);
     figures.copies = check.copies.map(|copies| copies.judged);
     Ok(check.findings.report(figures))
@@ -144,6 +148,24 @@ fn length(path: &Path) -> anyhow::Result<u64> {
     Ok(data.len())
 }
 
+/// What is found on the audit trail, as findings of this check.
+struct Trail<'a> {
+    figures: &'a mut Figures,
+    findings: &'a mut Findings,
+}
+
+impl trail::Listener for Trail<'_> {
+    fn found(&mut self, finding: TrailFinding) {
+        let (problem, evidence) = (finding.problem, finding.evidence);
+        self.findings.general(Invariant::Audit, problem, evidence);
+    }
+
+    fn is_at(&mut self, progress: trail::Progress) {
+        self.figures.audit_streams = progress.streams;
+        self.figures.audit_rows = progress.rows;
+    }
+}
+
 /// A check under way.
 struct Check<'a> {
     options: &'a CheckOptions,
@@ -164,6 +186,18 @@ impl Check<'_> {
                 copies.judge(&page, &mut self.findings)?;
             }
         }
+        Ok(())
+    }
+
+    /// The other half of I8. Orders and cases are not counted here: their whole lives are replayed.
+    fn judge_trail(&mut self, view: &mut View) -> anyhow::Result<()> {
+        let figures = &mut self.tally.figures;
+        let findings = &mut self.findings;
+        trail::judge_chains(view, &mut Pins::default(), &mut Trail { figures, findings })?;
+        let kinds = [Versioned::Merchant, Versioned::Key, Versioned::Operator];
+        trail::judge_told(view, &kinds, &mut |one| {
+            findings.general(Invariant::Audit, one.problem, one.evidence);
+        })?;
         Ok(())
     }
 

@@ -36,6 +36,8 @@ named_enum! {
         OnePayment = "LAW3",
         /// Two people decide.
         TwoPeople = "LAW8",
+        /// What counts against a merchant's day is what was confirmed on it.
+        DayLimit = "DAY",
         /// No payment is sent twice to a bank that would pay twice.
         Budget = "BUDGET",
     }

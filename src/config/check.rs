@@ -159,6 +159,13 @@ impl Config {
         if self.adapters.is_empty() {
             said.push("there are no adapters: nothing can be paid".into());
         }
+        if self.output.folder().is_none() {
+            said.push(
+                "output.dir is empty: the heads of the audit trail are not published, so whoever holds the \
+                 database may cut off its end"
+                    .into(),
+            );
+        }
         for (name, adapter) in &self.adapters {
             let risks = adapter.risks(&format!("adapters.{name}"));
             said.extend(risks.into_iter().map(|risk| risk.to_string()));

@@ -156,6 +156,8 @@ pub fn load(
             found.push(problem);
         }
         if found.is_empty() {
+            let in_force = super::in_force::settings(&figment);
+            let config = Config { in_force, ..config };
             return Ok(Loaded { config, figment });
         }
     }

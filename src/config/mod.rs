@@ -3,12 +3,14 @@
 
 mod bounds;
 mod check;
+mod in_force;
 mod load;
 mod show;
 mod words;
 
 pub use crate::telemetry::LogFormat;
 pub use check::{Problem, split_url};
+pub use in_force::Setting;
 pub use load::{ConfigError, Environment, Flags, Loaded, TEMPLATE, load};
 pub use show::show;
 
@@ -48,6 +50,8 @@ pub struct Config {
     pub keys: KeysConfig,
     /// The scheduler.
     pub jobs: JobsConfig,
+    /// What is published as files.
+    pub output: OutputConfig,
     /// Logs.
     pub logs: LogsConfig,
     /// Who may call.
@@ -56,6 +60,9 @@ pub struct Config {
     /// The banks and their billers.
     #[serde(default)]
     pub adapters: BTreeMap<AdapterName, AdapterSettings>,
+    /// All of them as they were read, one by one, for the audit trail.
+    #[serde(skip)]
+    pub in_force: Vec<Setting>,
 }
 
 /// `[server]`
@@ -219,6 +226,21 @@ pub struct KeysConfig {
 pub struct JobsConfig {
     /// A folder of job files in place of the compiled-in ones; empty for those.
     pub dir: PathBuf,
+}
+
+/// `[output]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutputConfig {
+    /// The folder that files are published into; empty: nothing is published.
+    pub dir: PathBuf,
+}
+
+impl OutputConfig {
+    /// The folder, where there is one.
+    pub fn folder(&self) -> Option<PathBuf> {
+        Some(self.dir.clone()).filter(|dir| !dir.as_os_str().is_empty())
+    }
 }
 
 /// `[logs]`

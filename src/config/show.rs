@@ -13,43 +13,55 @@ pub(super) fn is_secret(path: &str) -> bool {
 
 /// The settings in force, a line each: path, value, source.
 pub fn show(loaded: &Loaded) -> String {
+    let figment = &loaded.figment;
     let mut lines = Vec::new();
-    match loaded.figment.extract::<Dict>() {
-        Ok(root) => walk(&loaded.figment, "", &root, &mut lines),
-        Err(error) => lines.push(format!("# {error}")),
+    let walked = walk(figment, &mut |path, value| {
+        let source = figment.get_metadata(value.tag());
+        let source = source.map_or("", |metadata| metadata.name.as_ref());
+        lines.push(format!("{path} = {}    # {source}", shown(path, value)));
+    });
+    if let Err(error) = walked {
+        lines.push(format!("# {error}"));
     }
     lines.join("\n") + "\n"
 }
 
-fn walk(figment: &Figment, above: &str, dict: &Dict, lines: &mut Vec<String>) {
+/// Goes through all settings, each with its path.
+pub(super) fn walk(figment: &Figment, take: &mut impl FnMut(&str, &Value)) -> Result<(), String> {
+    let root = figment.extract::<Dict>();
+    walk_dict("", &root.map_err(|error| error.to_string())?, take);
+    Ok(())
+}
+
+fn walk_dict(above: &str, dict: &Dict, take: &mut impl FnMut(&str, &Value)) {
     for (key, value) in dict {
         let path = if above.is_empty() {
             key.clone()
         } else {
             format!("{above}.{key}")
         };
-        leaf_or_walk(figment, &path, value, lines);
+        leaf_or_walk(&path, value, take);
     }
 }
 
-fn leaf_or_walk(figment: &Figment, path: &str, value: &Value, lines: &mut Vec<String>) {
+fn leaf_or_walk(path: &str, value: &Value, take: &mut impl FnMut(&str, &Value)) {
     match value {
-        Value::Dict(_, dict) => walk(figment, path, dict, lines),
+        Value::Dict(_, dict) => walk_dict(path, dict, take),
         Value::Array(_, items) if items.iter().any(|item| item.as_dict().is_some()) => {
             for (place, item) in items.iter().enumerate() {
-                leaf_or_walk(figment, &format!("{path}.{place}"), item, lines);
+                leaf_or_walk(&format!("{path}.{place}"), item, take);
             }
         }
-        value => {
-            let source = figment.get_metadata(value.tag());
-            let source = source.map_or("", |metadata| metadata.name.as_ref());
-            let shown = if is_secret(path) {
-                redacted(value)
-            } else {
-                plain(value)
-            };
-            lines.push(format!("{path} = {shown}    # {source}"));
-        }
+        value => take(path, value),
+    }
+}
+
+/// What may be shown of a value.
+pub(super) fn shown(path: &str, value: &Value) -> String {
+    if is_secret(path) {
+        redacted(value)
+    } else {
+        plain(value)
     }
 }
 

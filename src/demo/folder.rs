@@ -52,6 +52,18 @@ impl Folder {
         format!("sqlite:{}", self.path.join("payhall.db").display())
     }
 
+    /// Its folder of published files.
+    pub fn output(&self) -> PathBuf {
+        self.path.join("output")
+    }
+
+    /// Makes the folder of published files, where it is not there.
+    pub fn make_output(&self) -> anyhow::Result<()> {
+        let output = self.output();
+        let made = std::fs::create_dir_all(&output);
+        made.with_context(|| format!("cannot make the folder {}", output.display()))
+    }
+
     /// Its settings file.
     pub fn settings(&self) -> PathBuf {
         self.path.join(SETTINGS)

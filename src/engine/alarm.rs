@@ -23,6 +23,8 @@ pub enum AlarmKind {
     Job,
     /// A key's life ends soon.
     KeyEnding,
+    /// The audit trail, or what was published of it, is not what it should be.
+    AuditTrail,
 }
 
 /// An alarm.

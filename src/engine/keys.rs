@@ -11,8 +11,8 @@ use crate::domain::key::{
 use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::domain::time::Instant;
 use crate::storage::keys::{self, Filter, KeySecret};
-use crate::storage::{Store, StoreError, Tx};
-use crate::trust::{KeyFault, Masters, PrivateKey, PublicKey, SealError, Sealed};
+use crate::storage::{StoreError, Tx};
+use crate::trust::{KeyFault, PrivateKey, PublicKey, SealError, Sealed};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
@@ -453,13 +453,13 @@ fn new_ticket() -> SecretString {
 }
 
 /// What a private part is bound to, so that it opens for nothing else.
-fn belongs_to(key: &Key) -> Vec<u8> {
+pub(super) fn belongs_to(key: &Key) -> Vec<u8> {
     let (key_id, owner) = (&key.key_id, &key.owner);
     let (algorithm, thumbprint) = (key.algorithm, &key.thumbprint);
     format!("private key\n{key_id}\n{owner}\n{algorithm}\n{thumbprint}").into_bytes()
 }
 
-fn to_row(key_id: &KeyId, sealed: Sealed, ticket_hash: Option<Vec<u8>>) -> KeySecret {
+pub(super) fn to_row(key_id: &KeyId, sealed: Sealed, ticket_hash: Option<Vec<u8>>) -> KeySecret {
     KeySecret {
         key_id: key_id.to_string(),
         master: sealed.master,
@@ -469,7 +469,7 @@ fn to_row(key_id: &KeyId, sealed: Sealed, ticket_hash: Option<Vec<u8>>) -> KeySe
     }
 }
 
-fn of_row(row: &KeySecret) -> Sealed {
+pub(super) fn of_row(row: &KeySecret) -> Sealed {
     Sealed {
         master: row.master.clone(),
         wrapped_key: row.wrapped_key.clone(),
@@ -522,7 +522,7 @@ fn key_fault(error: KeyFault) -> Refusal {
 }
 
 /// Why private parts cannot be kept or opened, which a caller cannot help.
-fn fault(error: SealError) -> EngineError {
+pub(super) fn fault(error: SealError) -> EngineError {
     match error {
         SealError::NoMaster => {
             let message = "this center keeps no private keys: it has no master key \
@@ -538,63 +538,4 @@ fn fault(error: SealError) -> EngineError {
         }
         .into(),
     }
-}
-
-/// What became of a change of the master key.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RewrapReport {
-    /// Private parts that the current master key wraps now and did not before.
-    pub rewrapped: usize,
-}
-
-/// Wraps every private part's data key with the current master key: under load, in small steps, as
-/// often as it is asked for. The private parts themselves are not touched.
-///
-/// # Errors
-/// There is no master key; a private part is wrapped by one that is not among ours, or was altered
-/// (its key is named); storage failed.
-pub async fn rewrap_keys(store: &Store, masters: &Masters) -> Result<RewrapReport, EngineError> {
-    let current = masters
-        .current()
-        .ok_or(SealError::NoMaster)
-        .map_err(fault)?;
-    let mut report = RewrapReport::default();
-    loop {
-        let name = current.to_owned();
-        let old = store.read(move |c| keys::wrapped_by_others(c, &name, REWRAPPED_AT_ONCE));
-        let old = old.await?;
-        if old.is_empty() {
-            return Ok(report);
-        }
-        for before in old {
-            report.rewrapped += usize::from(rewrap_one(store, masters, before).await?);
-        }
-    }
-}
-
-/// How many private parts are read at once.
-const REWRAPPED_AT_ONCE: i64 = 100;
-
-async fn rewrap_one(
-    store: &Store,
-    masters: &Masters,
-    before: KeySecret,
-) -> Result<bool, EngineError> {
-    let corrupt = |why: String| StoreError::Corrupt {
-        table: "key_secrets",
-        key: before.key_id.clone(),
-        why,
-    };
-    let key_id = before.key_id.parse::<KeyId>();
-    let key_id = key_id.map_err(|error| corrupt(error.to_string()))?;
-    let key = store.read(move |c| keys::find(c, &key_id)).await?;
-    let key = key.ok_or_else(|| corrupt("its key is missing".to_owned()))?;
-    let sealed = masters.rewrap(&belongs_to(&key), &of_row(&before));
-    let Some(sealed) = sealed.map_err(|error| corrupt(error.to_string()))? else {
-        return Ok(false);
-    };
-    let after = to_row(&key.key_id, sealed, before.ticket_hash.clone());
-    // Somebody else may have wrapped it, or handed it out, in the meantime: then it is not ours to do.
-    let write = move |tx: &mut Tx<'_>| tx.rewrap_key_secret(&before, &after);
-    Ok(store.solo(write).await?)
 }

@@ -23,7 +23,10 @@ mod numbers;
 mod onboard;
 mod operators;
 mod poll;
+mod publish_heads;
+mod record_settings;
 mod reverse;
+mod rewrap;
 pub mod samples;
 mod settle;
 mod tend_keys;
@@ -39,7 +42,7 @@ pub use create::CreateInput;
 pub use find::{Listing, Scope};
 pub use hub::Hub;
 pub use import::{ImportError, ImportFile, ImportProblem, ImportReport, import, read_catalogue};
-pub use keys::{Issued, KeyIssueInput, RewrapReport, key_not_found, rewrap_keys};
+pub use keys::{Issued, KeyIssueInput, key_not_found};
 pub use lookup::LookedUp;
 pub use onboard::Onboarding;
 pub use operators::{
@@ -47,6 +50,9 @@ pub use operators::{
     Passwords, Seal, Temporary, Visit,
 };
 pub use poll::{ExpireReport, PollReport};
+pub use publish_heads::{HeadsReport, PublishError};
+pub use record_settings::{SettingInForce, record_settings};
+pub use rewrap::{RewrapReport, rewrap_keys};
 pub use tend_keys::KeysReport;
 pub use timeline::{NextStep, Timeline, TimelineEntry, TimelineKind};
 
@@ -56,6 +62,7 @@ use crate::domain::catalogue::Catalogue;
 use crate::domain::exception::AlarmAges;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::{BusinessDay, Instant};
+use crate::output::OutputFolder;
 use crate::storage::{Denied, Store, StoreError, catalogue};
 use crate::trust::Masters;
 use crate::upstream::Upstreams;
@@ -87,6 +94,8 @@ pub struct EngineOptions {
     pub poll_batch: u32,
     /// How many exceptions are worked on at once.
     pub poll_parallel: usize,
+    /// The folder that files are published into; none where nothing is published.
+    pub output: Option<OutputFolder>,
     /// Whether this is a sandbox, where merchants may be notified over plain http.
     pub sandbox: bool,
     /// The name of this run of the program: owner of its leases.

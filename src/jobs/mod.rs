@@ -26,12 +26,14 @@ mod table;
 mod expire_keys;
 mod expire_orders;
 mod poll_exceptions;
+mod publish_audit_heads;
 
 pub use driver::{Driver, Metronome, MetronomeError, RunByHand, RunByHandError, Ticked};
 pub use expire_keys::ExpireKeys;
 pub use expire_orders::ExpireOrders;
 pub use plan::{CatchUp, FileProblem, Plan};
 pub use poll_exceptions::PollExceptions;
+pub use publish_audit_heads::PublishAuditHeads;
 pub use schedule::{BadSchedule, Schedule};
 pub use table::{JobFilesError, JobInfo, JobTable, NoSuchJob};
 

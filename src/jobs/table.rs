@@ -35,6 +35,7 @@ fn built_in() -> Vec<BuiltIn> {
         expire_keys::ExpireKeys,
         expire_orders::ExpireOrders,
         poll_exceptions::PollExceptions,
+        publish_audit_heads::PublishAuditHeads,
     ]
 }
 
@@ -186,6 +187,35 @@ impl JobTable {
         self.entries.values().map(info).collect()
     }
 
+    /// What the jobs' files set, as settings: path and value.
+    pub fn settings(&self) -> Vec<(String, String)> {
+        let seconds = |span: Duration| span.as_secs().to_string();
+        let of_job = |entry: &Arc<Entry>| {
+            // Without `..`, so that a new line of the files cannot be forgotten here.
+            let Plan {
+                schedule,
+                catch_up,
+                on_time,
+                lease,
+                timeout,
+                keep_quiet,
+                why: _,
+            } = &entry.plan;
+            let keep_quiet = keep_quiet.map_or("for ever".to_owned(), seconds);
+            [
+                ("schedule", schedule.expression().to_owned()),
+                ("zone", schedule.zone().to_string()),
+                ("catch_up", catch_up.to_string()),
+                ("on_time_s", seconds(*on_time)),
+                ("lease_s", seconds(*lease)),
+                ("timeout_s", seconds(*timeout)),
+                ("keep_quiet_s", keep_quiet),
+            ]
+            .map(|(key, value)| (format!("job {}.{key}", entry.name), value))
+        };
+        self.entries.values().flat_map(of_job).collect()
+    }
+
     /// The next due times of a job, at most so many.
     ///
     /// # Errors
@@ -291,7 +321,9 @@ mod tests {
             [
                 ("expire_keys", 27),
                 ("expire_orders", 57),
-                ("poll_exceptions", 7)
+                ("poll_exceptions", 7),
+                // 04:00:03 UTC is noon in Shanghai.
+                ("publish_audit_heads", 44_997)
             ]
         );
         let due = table.next("poll_exceptions", now, 3).unwrap();
@@ -300,7 +332,8 @@ mod tests {
         let unknown = table.next("close_day", now, 3).unwrap_err();
         assert_eq!(
             unknown.to_string(),
-            "there is no job \"close_day\"; there are expire_keys, expire_orders, poll_exceptions"
+            "there is no job \"close_day\"; there are expire_keys, expire_orders, \
+             poll_exceptions, publish_audit_heads"
         );
     }
 
@@ -316,7 +349,16 @@ mod tests {
             .into_iter()
             .map(|job| job.schedule)
             .collect();
-        assert_eq!(schedules, ["30 * * * * *", "0 * * * * *", "*/30 * * * * *"]);
+        let schedules: Vec<&str> = schedules.iter().map(String::as_str).collect();
+        assert_eq!(
+            schedules,
+            [
+                "30 * * * * *",
+                "0 * * * * *",
+                "*/30 * * * * *",
+                "0 30 0-8 * * *"
+            ]
+        );
     }
 
     #[test]
@@ -334,7 +376,7 @@ mod tests {
             format!(
                 "{path}/poll_exceptions.toml:2: invalid type: integer `1`, expected a string\n\
                  {path}/pol_exceptions.toml:1: there is no job \"pol_exceptions\"; there are \
-                 expire_keys, expire_orders, poll_exceptions"
+                 expire_keys, expire_orders, poll_exceptions, publish_audit_heads"
             )
         );
         let missing = folder.path().join("missing");

@@ -5,10 +5,23 @@ use super::error::StoreError;
 use super::row::{RowOf, micros};
 use super::schema::audit;
 use crate::domain::audit::{AuditEntry, AuditRow, ChainHead};
+use diesel::dsl::min;
 use diesel::prelude::*;
 
 /// The kinds of things that audit rows are about.
-pub const SUBJECT_KINDS: [&str; 5] = ["ORDER", "CASE", "CATALOGUE", "MERCHANT", "OPERATOR"];
+pub const SUBJECT_KINDS: [&str; 8] = [
+    "ORDER",
+    "CASE",
+    "CATALOGUE",
+    "MERCHANT",
+    "KEY",
+    "OPERATOR",
+    "SETTING",
+    "AUDIT",
+];
+
+/// The action of a row about a file of heads that was published.
+pub const HEADS_PUBLISHED: &str = "HEADS_PUBLISHED";
 
 /// A row of `audit`.
 #[derive(Clone, Debug, Queryable, Insertable)]
@@ -91,12 +104,53 @@ pub fn about(c: &mut AnyConnection, subject: &str) -> Result<Vec<AuditRow>, Stor
     rows.into_iter().map(AuditRow::try_from).collect()
 }
 
+/// The name of the chain after another, in the order of the database; of the first, without one. Whoever
+/// goes through all chains asks for one after the other, and each answer is one look into the index,
+/// however long the chains are.
+pub fn next_stream(
+    c: &mut AnyConnection,
+    after: Option<&str>,
+) -> Result<Option<String>, StoreError> {
+    let mut query = audit::table.select(min(audit::stream)).into_boxed();
+    if let Some(after) = after {
+        query = query.filter(audit::stream.gt(after.to_owned()));
+    }
+    Ok(query.first(c)?)
+}
+
 /// The names of all chains.
 pub fn streams(c: &mut AnyConnection) -> Result<Vec<String>, StoreError> {
+    let mut streams: Vec<String> = Vec::new();
+    while let Some(next) = next_stream(c, streams.last().map(String::as_str))? {
+        streams.push(next);
+    }
+    Ok(streams)
+}
+
+/// The ends of all chains.
+pub fn ends(c: &mut AnyConnection) -> Result<Vec<ChainHead>, StoreError> {
+    let streams = streams(c)?.into_iter();
+    Ok(streams
+        .map(|stream| head(c, &stream))
+        .collect::<QueryResult<_>>()?)
+}
+
+/// How many rows about published heads are handed out at once.
+const PUBLISHED_AT_ONCE: i64 = 1_000;
+
+/// Files of heads that were published, after a name, each with the hash that its audit row tells.
+pub fn published_heads(
+    c: &mut AnyConnection,
+    after: &str,
+) -> Result<Vec<(String, Option<String>)>, StoreError> {
     Ok(audit::table
-        .select(audit::stream)
-        .distinct()
-        .order(audit::stream)
+        .filter(audit::subject_kind.eq("AUDIT"))
+        .filter(audit::action.eq(HEADS_PUBLISHED))
+        .filter(audit::subject.gt(after))
+        .filter(audit::subject.like("audit-heads-%"))
+        .order(audit::subject)
+        .limit(PUBLISHED_AT_ONCE)
+        .select((audit::subject, audit::after_state))
         .load(c)?)
 }
 

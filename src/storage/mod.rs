@@ -12,6 +12,8 @@ pub mod merchant_days;
 pub mod merchants;
 pub mod operators;
 pub mod orders;
+pub mod settings;
+pub mod told;
 pub mod walk;
 
 mod apply;
@@ -23,6 +25,7 @@ mod finder;
 mod migrate;
 mod nonces;
 mod redact;
+mod refused_tries;
 mod row;
 mod schema;
 mod view;
@@ -34,6 +37,7 @@ pub use change::{
 };
 pub use connection::AnyConnection;
 pub use error::StoreError;
+pub use refused_tries::Counted;
 pub use view::View;
 
 use crate::domain::audit::{AuditEntry, ChainHead};

@@ -324,6 +324,31 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    settings_in_force (path) {
+        path -> Text,
+        shown -> Text,
+        master -> Nullable<Text>,
+        mark -> Nullable<Binary>,
+    }
+}
+
+diesel::table! {
+    settings_version (id) {
+        id -> Integer,
+        version -> BigInt,
+    }
+}
+
+diesel::table! {
+    refused_tries (id) {
+        id -> Integer,
+        begun_at -> BigInt,
+        told -> Integer,
+        only_count -> BigInt,
+    }
+}
+
 // What belongs to orders is listed by its orders.
 diesel::allow_tables_to_appear_in_same_query!(orders, exceptions);
 diesel::allow_tables_to_appear_in_same_query!(orders, cases);

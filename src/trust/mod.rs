@@ -22,6 +22,7 @@ mod base;
 mod claim;
 mod component;
 mod content_digest;
+mod detached;
 mod fault;
 mod message;
 mod pem;
@@ -33,6 +34,7 @@ mod sign;
 mod tests;
 
 pub use claim::{Claim, NONCE_LENGTH_MAX, WINDOW_S};
+pub use detached::{document_is_signed_by, sign_document};
 pub use fault::{KeyFault, SignatureFault};
 pub use message::{Header, Request, Response};
 pub use private_key::PrivateKey;

@@ -8,6 +8,7 @@
 //! How one could break it: by a master key in the database's backup; by logging what `open` gives.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, MAX_TAG_LEN, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
@@ -15,6 +16,9 @@ use zeroize::Zeroizing;
 
 /// How many bytes a master key and a data key have.
 const KEY_LENGTH: usize = 32;
+
+/// How many bytes a mark has.
+pub const MARK_LENGTH: usize = 32;
 
 /// A secret as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +58,8 @@ struct Master {
     /// The beginning of its hash, which tells nothing of the key.
     name: String,
     key: RandomizedNonceKey,
+    /// Derived from it, for marks.
+    marks: hmac::Key,
 }
 
 /// The master keys: the first wraps what is sealed from now on, all of them open. The default is none.
@@ -128,6 +134,23 @@ impl Masters {
         }))
     }
 
+    /// A mark of a text for what it belongs to, by each master key, the current one first: its name and
+    /// the mark. Equal texts have equal marks, and without the master key a mark tells nothing of its
+    /// text, not even to whoever tries every text that comes to mind.
+    pub fn marks(&self, belongs_to: &str, text: &[u8]) -> Vec<(&str, [u8; MARK_LENGTH])> {
+        let mark = |master: &Master| {
+            let mut context = hmac::Context::with_key(&master.marks);
+            context.update(&u64::try_from(belongs_to.len()).unwrap_or(0).to_be_bytes());
+            context.update(belongs_to.as_bytes());
+            context.update(text);
+            let mut mark = [0; MARK_LENGTH];
+            mark.copy_from_slice(&context.sign().as_ref()[..MARK_LENGTH]);
+            mark
+        };
+        let masters = self.0.iter();
+        masters.map(|one| (one.name.as_str(), mark(one))).collect()
+    }
+
     fn data_key(
         &self,
         belongs_to: &[u8],
@@ -156,9 +179,11 @@ impl Master {
         hash.update(b"payhall master key");
         hash.update(key);
         let name = crate::domain::audit::hex(&hash.finalize()[..6]);
+        let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), b"payhall marks");
         Ok(Self {
             name,
             key: cipher(key)?,
+            marks: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()),
         })
     }
 }
@@ -218,6 +243,18 @@ mod tests {
     }
 
     const SECRET: &[u8] = b"canary: a private key";
+
+    #[test]
+    fn a_mark_tells_texts_apart_and_holds_nothing_of_them() {
+        let (ours, both, theirs) = (masters(&[1]), masters(&[2, 1]), masters(&[3]));
+        let mark = ours.marks("cache.url", b"a")[0];
+        assert_eq!(mark, ours.marks("cache.url", b"a")[0]);
+        assert_ne!(mark.1, ours.marks("cache.url", b"b")[0].1);
+        assert_ne!(mark.1, ours.marks("cache.ur", b"la")[0].1);
+        assert_ne!(mark.1, theirs.marks("cache.url", b"a")[0].1);
+        assert_eq!(mark, both.marks("cache.url", b"a")[1], "the one before");
+        assert!(Masters::default().marks("cache.url", b"a").is_empty());
+    }
 
     #[test]
     fn what_is_sealed_opens_for_what_it_belongs_to() {

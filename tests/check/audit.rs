@@ -140,7 +140,7 @@ async fn two_exchanged_rows_are_found() {
         pair.sql(&[set(one, 9_999), set(two, one), set(9_999, two)].concat());
         let report = pair.check().to_string();
         for seq in [one, two] {
-            let words = format!("an audit row was changed (audit row {CHAIN} {seq} ");
+            let words = format!("in another's place (audit row {CHAIN} {seq} ");
             assert!(report.contains(&words), "{report}");
             let words = format!("the one before it (audit row {CHAIN} {seq} ");
             assert!(report.contains(&words), "{report}");

@@ -2,6 +2,7 @@
 
 mod audit;
 mod copies;
+mod days;
 mod money;
 mod numbers;
 mod pair;

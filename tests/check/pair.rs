@@ -10,7 +10,7 @@ use payhall::domain::exception::{Exception, Phase};
 use payhall::domain::flow::{Flow, FlowKind, FlowState};
 use payhall::domain::ids::{CaseNo, FlowNo};
 use payhall::domain::order::{Order, OrderState};
-use payhall::storage::{CaseMove, ExceptionMove, Move, Moved, NewOrder, Store};
+use payhall::storage::{CaseMove, ExceptionMove, Move, Moved, NewOrder, Store, StoreError};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -75,6 +75,7 @@ impl Pair {
             lines: &mut pair.lines,
         };
         lives.all().await;
+        store.solo(tell_of_merchant).await.unwrap();
         store.close().await;
         pair
     }
@@ -143,6 +144,24 @@ impl Pair {
             );
         }
     }
+}
+
+/// The audit rows of the merchant that [`given::merchant`] has written.
+fn tell_of_merchant(tx: &mut payhall::storage::Tx<'_>) -> Result<(), StoreError> {
+    for version in 0..=given::MERCHANT_VERSION {
+        tx.audit(AuditEntry {
+            at: given::at(i64::from(version)),
+            actor: "operator:ann".to_owned(),
+            action: "MERCHANT_EDIT".to_owned(),
+            subject_kind: "MERCHANT",
+            subject: "portal".to_owned(),
+            before: None,
+            after: None,
+            detail: None,
+            request_id: None,
+        })?;
+    }
+    Ok(())
 }
 
 /// Runs a test on every kind of database that is there.

@@ -207,6 +207,7 @@ fn options_of_the_house() -> EngineOptions {
         lease: Duration::from_secs(60),
         poll_batch: 100,
         poll_parallel: 16,
+        output: None,
         sandbox: false,
         instance: "center".to_owned(),
     }

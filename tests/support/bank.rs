@@ -305,6 +305,7 @@ fn engine_options(instance: String) -> EngineOptions {
         lease: LEASE,
         poll_batch: 100,
         poll_parallel: 8,
+        output: None,
         sandbox: false,
         instance,
     }

@@ -6,6 +6,7 @@ use payhall::cache::{Cache, CacheSettings};
 use payhall::domain::exception::AlarmAges;
 use payhall::domain::time::{BusinessDay, Instant};
 use payhall::engine::{Alarms, Engine, EngineOptions, EngineParts, Hub, ManualClock};
+use payhall::output::OutputFolder;
 use payhall::storage::Store;
 use payhall::trust::Masters;
 use payhall::upstream::Upstreams;
@@ -16,6 +17,15 @@ use tokio_util::task::TaskTracker;
 
 /// The master key of the tests.
 pub const MASTER: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
+
+/// How a replica is made.
+pub struct Manner {
+    pub masters: Masters,
+    /// How many threads commit, each in a chain of its own.
+    pub writers: u32,
+    /// Where files are published.
+    pub output: Option<OutputFolder>,
+}
 
 /// A replica without its jobs and its API.
 pub struct Replica {
@@ -39,7 +49,23 @@ impl Replica {
         now: Instant,
         masters: Masters,
     ) -> Self {
-        let options = database.options(instance);
+        let manner = Manner {
+            masters,
+            writers: 2,
+            output: None,
+        };
+        Self::start_as(database, instance, now, manner).await
+    }
+
+    /// Starts one in a manner of its own.
+    pub async fn start_as(
+        database: &TestDatabase,
+        instance: &str,
+        now: Instant,
+        manner: Manner,
+    ) -> Self {
+        let mut options = database.options(instance);
+        options.writers = manner.writers;
         Store::migrate(&options).unwrap();
         let clock = ManualClock::new(now);
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
@@ -52,8 +78,11 @@ impl Replica {
             alarms: Alarms::new(None, tasks.clone()),
             tasks: tasks.clone(),
             stop: stop.clone(),
-            masters,
-            options: engine_options(instance),
+            masters: manner.masters,
+            options: EngineOptions {
+                output: manner.output,
+                ..engine_options(instance)
+            },
             random: 7,
         });
         Self {
@@ -79,6 +108,7 @@ fn engine_options(instance: &str) -> EngineOptions {
         lease: Duration::from_secs(60),
         poll_batch: 50,
         poll_parallel: 4,
+        output: None,
         sandbox: false,
         instance: instance.to_owned(),
     }

@@ -277,6 +277,13 @@ impl World {
         self.run_check(&["--settled"])
     }
 
+    /// Looks at the audit trail by itself: nothing may be found. The report is given.
+    pub fn verify_audit(&self) -> String {
+        let settings = self.write_settings("verify", ([127, 0, 0, 1], 1).into());
+        let arguments = ["--config", &settings, "audit", "verify"].map(str::to_owned);
+        self.run_clean(&arguments)
+    }
+
     fn run_check(&self, flags: &[&str]) -> String {
         let ledger = self.sim.ledger.display().to_string();
         let settings = self.write_settings("check", ([127, 0, 0, 1], 1).into());
@@ -284,12 +291,16 @@ impl World {
             .map(str::to_owned)
             .to_vec();
         arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
-        let checked = run(&arguments);
+        self.run_clean(&arguments)
+    }
+
+    fn run_clean(&self, arguments: &[String]) -> String {
+        let checked = run(arguments);
         let said = String::from_utf8_lossy(&checked.stdout).into_owned();
         let cried = String::from_utf8_lossy(&checked.stderr);
         assert!(
             checked.status.code() == Some(0),
-            "payhall check on {}: {:?}\n{said}\n{cried}",
+            "payhall {arguments:?} on {}: {:?}\n{said}\n{cried}",
             self.database.kind,
             checked.status
         );

@@ -393,6 +393,7 @@ fn engine_options() -> EngineOptions {
         lease: Duration::from_secs(60),
         poll_batch: 10,
         poll_parallel: 2,
+        output: None,
         sandbox: false,
         instance: "test".into(),
     }

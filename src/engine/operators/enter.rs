@@ -14,6 +14,7 @@ use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::domain::time::Instant;
 use crate::engine::{Actor, EngineError};
 use crate::storage::{StoreError, Tx, operators};
+use chrono::TimeDelta;
 use secrecy::{ExposeSecret, SecretString};
 
 /// What somebody shows.
@@ -268,7 +269,7 @@ impl Try {
         let Some(operator) = operator else {
             // What was typed as a name may be a password.
             let audit = self.refusal("unknown", NotLetIn::UnknownName);
-            tx.audit(audit)?;
+            self.tell_or_count(tx, audit)?;
             return Ok(Err(NotLetIn::UnknownName));
         };
         if self.computed.against != Some(secrets(&operator)) {
@@ -334,7 +335,8 @@ impl Try {
         after: &Operator,
         why: NotLetIn,
     ) -> Result<Result<Visit, NotLetIn>, StoreError> {
-        if before != after {
+        let changes = before != after;
+        if changes {
             tx.replace_operator(after)?;
         }
         let (was, is) = (before.state(self.now), after.state(self.now));
@@ -344,8 +346,25 @@ impl Try {
         let mut audit = self.refusal(after.name.as_str(), why);
         audit.before = Some(was.to_string());
         audit.after = Some(is.to_string());
-        tx.audit(audit)?;
+        // A try that changes the account is bounded by the lock that it brings nearer.
+        match changes {
+            true => tx.audit(audit)?,
+            false => self.tell_or_count(tx, audit)?,
+        }
         Ok(Err(why))
+    }
+
+    /// A refused try that changed nothing: the first ones of a minute have an audit row each, the others
+    /// are counted, and their number has one row when the minute is over.
+    fn tell_or_count(&self, tx: &mut Tx<'_>, audit: AuditEntry) -> Result<(), StoreError> {
+        let counted = tx.count_refused_try(self.now, STRETCH, TOLD_MOST)?;
+        if let Some(left_over) = only_counted(self.now, counted.left_over) {
+            tx.audit(left_over)?;
+        }
+        if counted.is_told {
+            tx.audit(audit)?;
+        }
+        Ok(())
     }
 
     fn refusal(&self, subject: &str, why: NotLetIn) -> AuditEntry {
@@ -354,6 +373,20 @@ impl Try {
         audit.detail = Some(why.to_string());
         audit
     }
+}
+
+/// How long refused tries that changed nothing are counted together.
+pub(super) const STRETCH: TimeDelta = TimeDelta::minutes(1);
+/// How many of them have an audit row of their own: at the worst some 12 MB a day.
+pub(super) const TOLD_MOST: i32 = 20;
+
+/// The audit row of tries that were only counted; none where there were none.
+pub(super) fn only_counted(now: Instant, count: i64) -> Option<AuditEntry> {
+    let mut audit = entry(now, &Actor::system(), "LOGIN_REFUSED", "several");
+    let words = "further tries that changed nothing, of unknown names and of accounts that are locked or \
+                 off, have no rows of their own";
+    audit.detail = Some(format!("{count} {words}"));
+    (count > 0).then_some(audit)
 }
 
 /// No password is longer than the rule allows, and nobody makes us compute more: what is longer is

@@ -5,6 +5,10 @@
 //! refused as well. A password's hash is computed before the transaction; inside it the account is
 //! read again and judged as it then stands, so that many tries at once are counted one by one.
 //!
+//! A refused try that changes nothing, because nobody has the name or the account is locked or off, has
+//! its row as well, but only so many in a minute: the others are counted (`enter.rs`). Whoever is let
+//! knock for ever fills no disk, and learns nothing from the clock: each try writes.
+//!
 //! How one could break this: by telling somebody who is not in yet *why*; by judging an account that
 //! was read before the transaction; by writing a name that nobody has into an audit row, because a
 //! person in a hurry types the password there.
@@ -27,7 +31,7 @@ use crate::domain::audit::{AuditEntry, hex};
 use crate::domain::ids::OperatorName;
 use crate::domain::operator::{Operator, Session};
 use crate::domain::time::Instant;
-use crate::storage::{Store, StoreError, operators};
+use crate::storage::{Store, StoreError, Tx, operators};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -113,6 +117,18 @@ impl Operators {
     pub async fn list(&self) -> Result<Vec<Operator>, EngineError> {
         Ok(self.0.store.browse(operators::list).await?)
     }
+}
+
+/// Ends the counting of refused tries whose minute is over: their number is written down.
+pub(super) async fn end_counting(store: &Store, now: Instant) -> Result<(), StoreError> {
+    let ended = move |tx: &mut Tx<'_>| {
+        let left_over = tx.end_refused_tries(now, enter::STRETCH)?;
+        match enter::only_counted(now, left_over) {
+            Some(audit) => tx.audit(audit),
+            None => Ok(()),
+        }
+    };
+    store.solo(ended).await
 }
 
 /// The name that a session's secret has in the database.

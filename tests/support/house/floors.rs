@@ -10,31 +10,38 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("storage", &["domain"]),
     ("cache", &["domain"]),
     ("upstream", &["domain"]),
+    // The folder that files are published into.
+    ("output", &["domain"]),
     // Signatures and keys: plain functions, for all who sign or check.
     ("trust", &["domain"]),
     (
         "engine",
-        &["domain", "storage", "cache", "upstream", "trust"],
+        &["domain", "storage", "cache", "upstream", "trust", "output"],
     ),
     ("jobs", &["domain", "storage", "engine"]),
     ("api", &["domain", "storage", "engine", "trust"]),
     // The simulated world shares nothing with the engine, so that it cannot share its mistakes.
     ("sim", &[]),
-    // The checker compares what the sides say, and the cache: it knows neither the engine nor how
-    // the world works.
-    ("check", &["domain", "storage", "cache", "sim"]),
+    // The checker compares what the sides say, the cache, and what was published: it knows neither the
+    // engine nor how the world works.
+    (
+        "check",
+        &["domain", "storage", "cache", "trust", "output", "sim"],
+    ),
     // Settings: what the rooms below can be told.
     ("config", &["domain", "cache", "upstream", "telemetry"]),
     ("telemetry", &[]),
     // The roof, which no room knows.
     ("daemon", &[]),
     ("demo", &["domain", "engine", "trust"]),
+    ("audit_command", &[]),
     ("operator_command", &[]),
     ("sign", &[]),
 ];
 
 /// Files at the top of `src` that put the rooms together.
 const ROOF: &[&str] = &[
+    "audit_command.rs",
     "lib.rs",
     "main.rs",
     "daemon.rs",
