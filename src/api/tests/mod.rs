@@ -4,6 +4,7 @@
 mod cases;
 mod examples;
 mod http;
+mod matrix;
 mod merchants;
 mod operators;
 mod orders;
@@ -15,4 +16,5 @@ mod serve;
 mod signed;
 mod subscription;
 mod support;
+mod two_people;
 mod websocket;
