@@ -43,7 +43,7 @@ fn leaf_or_walk(figment: &Figment, path: &str, value: &Value, lines: &mut Vec<St
         value => {
             let source = figment.get_metadata(value.tag());
             let source = source.map_or("", |metadata| metadata.name.as_ref());
-            let shown = if is_secret(path) {
+            let shown = if is_secret(path) || may_hold_password(value) {
                 redacted(value)
             } else {
                 plain(value)
@@ -51,6 +51,14 @@ fn leaf_or_walk(figment: &Figment, path: &str, value: &Value, lines: &mut Vec<St
             lines.push(format!("{path} = {shown}    # {source}"));
         }
     }
+}
+
+/// Whether a value may be a URL with a password in it, where none belongs: the check of settings refuses
+/// that, and whoever looks for the mistake here is not to find the password on the screen.
+fn may_hold_password(value: &Value) -> bool {
+    let text = value.as_str().unwrap_or_default();
+    text.split_once("://")
+        .is_some_and(|(_, rest)| rest.contains('@'))
 }
 
 /// A URL without what stands before its host and after it; other secrets not at all. A password with

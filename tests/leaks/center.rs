@@ -53,6 +53,11 @@ impl Caller {
         }
     }
 
+    /// The origin of a page of this center.
+    pub fn page(&self) -> (&'static str, String) {
+        ("origin", self.url.clone())
+    }
+
     /// Everything that was heard, with its headers, but for what was told in confidence.
     pub fn heard(&self) -> String {
         self.heard.lock().unwrap().clone()
