@@ -24,17 +24,19 @@ const ADMINISTRATOR: Who = CALLERS[8];
 async fn no_field_is_without_a_rule_and_no_rule_without_a_field() {
     let center = Center::new().await;
     let (there, known) = (center.shape.names(), center.rules.names());
-    for field in there.difference(&known) {
+    let missing = there.difference(&known).map(|field| {
         let line = match field.split_once('.') {
             Some(("Query" | "Subscription", _)) => "RIGHT own ARGUMENTS",
             Some(("Mutation", _)) => "RIGHT own INPUT=VALUE",
             _ => "with",
         };
-        panic!("{field} has no rule: add a line like `{field} {line}` to {FILE}");
-    }
-    for field in known.difference(&there) {
-        panic!("{FILE} has a rule for {field}, which is not in the schema: take the line out");
-    }
+        format!("{field} has no rule: add a line like `{field} {line}` to {FILE}")
+    });
+    let idle = known.difference(&there).map(|field| {
+        format!("{FILE} has a rule for {field}, which is not in the schema: take the line out")
+    });
+    let wrong: Vec<String> = missing.chain(idle).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 /// The rights of the table are those of the program: who has them, and what a session needs for them.
