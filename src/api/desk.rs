@@ -24,6 +24,27 @@ pub(super) struct Caller {
     pub address: CallerAddress,
 }
 
+impl Caller {
+    /// The caller of a request, whatever it may do.
+    ///
+    /// # Errors
+    /// A fault where the edge forgot to say who calls.
+    pub fn of<'a>(ctx: &Context<'a>) -> Result<&'a Caller, Problem> {
+        ctx.data_opt::<Caller>().ok_or(Problem::NotWired)
+    }
+
+    /// Who did something, as the caller may read it: the names of operators are for operators.
+    pub fn reads<'a>(&self, actor: &'a str) -> &'a str {
+        if matches!(*self.principal, Principal::Operator { .. }) {
+            return actor;
+        }
+        match actor.split_once(':') {
+            Some(("operator", _)) => "operator",
+            _ => actor,
+        }
+    }
+}
+
 /// A caller that may do what it asks for, and the engine to do it.
 pub(super) struct Desk<'a> {
     /// Who calls.
@@ -43,7 +64,7 @@ impl<'a> Desk<'a> {
     /// `Unauthenticated` for a caller that nobody knows, `Forbidden` for one without the right; a refusal
     /// where the session has to do something else first.
     pub fn open(ctx: &Context<'a>, right: Right) -> Result<Self, Problem> {
-        let caller = ctx.data_opt::<Caller>().ok_or(Problem::NotWired)?;
+        let caller = Caller::of(ctx)?;
         let engine = ctx.data_opt::<Engine>().ok_or(Problem::NotWired)?;
         let operators = ctx.data_opt::<Operators>().ok_or(Problem::NotWired)?;
         let limits = ctx.data_opt::<CallLimits>().ok_or(Problem::NotWired)?;

@@ -58,11 +58,19 @@ fn leaf_or_walk(path: &str, value: &Value, take: &mut impl FnMut(&str, &Value)) 
 
 /// What may be shown of a value.
 pub(super) fn shown(path: &str, value: &Value) -> String {
-    if is_secret(path) {
+    if is_secret(path) || may_hold_password(value) {
         redacted(value)
     } else {
         plain(value)
     }
+}
+
+/// Whether a value may be a URL with a password in it, where none belongs: the check of settings refuses
+/// that, and whoever looks for the mistake here is not to find the password on the screen.
+fn may_hold_password(value: &Value) -> bool {
+    let text = value.as_str().unwrap_or_default();
+    text.split_once("://")
+        .is_some_and(|(_, rest)| rest.contains('@'))
 }
 
 /// A URL without what stands before its host and after it; other secrets not at all. A password with

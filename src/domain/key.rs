@@ -196,14 +196,20 @@ impl Key {
         retires_at.min(self.expires_at)
     }
 
-    /// Another person approves it: it counts from now on.
-    pub fn approve(&self, checker: &str, now: Instant) -> Result<Key, KeyError> {
-        self.expect(&[KeyState::Pending], "approved")?;
+    /// Whether somebody may decide about it: it waits for that, and was issued by another person.
+    pub fn check_by(&self, checker: &str, step: &'static str) -> Result<(), KeyError> {
+        self.expect(&[KeyState::Pending], step)?;
         if self.maker == checker {
             return Err(KeyError::MakerIsChecker {
                 who: checker.to_owned(),
             });
         }
+        Ok(())
+    }
+
+    /// Another person approves it: it counts from now on.
+    pub fn approve(&self, checker: &str, now: Instant) -> Result<Key, KeyError> {
+        self.check_by(checker, "approved")?;
         if now >= self.expires_at {
             return Err(KeyError::Expired);
         }

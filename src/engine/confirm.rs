@@ -114,7 +114,10 @@ impl Engine {
             Settled::AlreadyThere(order) | Settled::NotAllowed(order) => {
                 return standing(order).map(Some);
             }
-            Settled::OpenPayment(first) => return Err(in_progress(&input.order_no, first).into()),
+            Settled::OpenPayment(first) => {
+                let is_seen = self.order_stored(&first, scope).await?.is_some();
+                return Err(in_progress(&input.order_no, Some(first).filter(|_| is_seen)).into());
+            }
             Settled::Stale => return Ok(None),
             Settled::DayIsFull => {
                 let limits = allowance.limits;
@@ -479,13 +482,25 @@ fn standing(order: Order) -> Result<Confirmed, EngineError> {
     })
 }
 
-fn in_progress(order_no: &OrderNo, first: OrderNo) -> Refusal {
-    let message = format!(
-        "order {order_no} was not paid: order {first} is paying the same bill; ask about that one"
-    );
-    Refusal::new(RefusalCode::PaymentInProgress, message)
-        .on("orderNo")
-        .see(first)
+/// The refusal of a second payment of a bill. The first one is named to whom it belongs: that another
+/// merchant is paying is said, which of its orders does it is not.
+fn in_progress(order_no: &OrderNo, first: Option<OrderNo>) -> Refusal {
+    let refusal = |why: String| {
+        let message = format!("order {order_no} was not paid: {why}");
+        Refusal::new(RefusalCode::PaymentInProgress, message).on("orderNo")
+    };
+    match first {
+        Some(first) => refusal(format!(
+            "order {first} is paying the same bill; ask about that one"
+        ))
+        .see(first),
+        None => refusal(
+            "the same bill is being paid elsewhere; look the bill up later, and confirm again if it \
+             is still due"
+                .to_owned(),
+        )
+        .later(),
+    }
 }
 
 pub(super) fn not_found(order_no: &OrderNo) -> Refusal {

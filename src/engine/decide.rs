@@ -69,6 +69,24 @@ impl Engine {
         version: i32,
         checker: &Actor,
     ) -> Result<(Case, Order), EngineError> {
+        let done = self.approve_as_read(case_no, version, checker).await;
+        if let Err(EngineError::Refused(refusal)) = &done
+            && refusal.code == RefusalCode::DecisionDoesNotFit
+        {
+            // Of two checkers at once the first has moved the order. The second is told of the first,
+            // not that the decision does not fit the order which it has just made.
+            let (case, _) = self.case_and_order(case_no).await?;
+            check_version(&case, version)?;
+        }
+        done
+    }
+
+    async fn approve_as_read(
+        &self,
+        case_no: &CaseNo,
+        version: i32,
+        checker: &Actor,
+    ) -> Result<(Case, Order), EngineError> {
         let (case, order) = self.case_and_order(case_no).await?;
         check_version(&case, version)?;
         let (closed, decision) = case.approve(&checker.who, self.now()).map_err(refusal)?;

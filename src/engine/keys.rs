@@ -173,7 +173,8 @@ impl Engine {
     /// Refuses a key that waits for its approval.
     ///
     /// # Errors
-    /// A refusal when the key has changed since, is not pending, or the reason is missing.
+    /// A refusal when the key has changed since, is not pending, was issued by the same person, or the
+    /// reason is missing.
     pub async fn key_reject(
         &self,
         key_id: &KeyId,
@@ -183,16 +184,7 @@ impl Engine {
     ) -> Result<Key, EngineError> {
         let key = self.stored_key(key_id).await?;
         check_version(&key, version)?;
-        if key.state != KeyState::Pending {
-            let step = "rejected";
-            let (key_id, state) = (key.key_id, key.state);
-            let error = KeyError::State {
-                key_id,
-                state,
-                step,
-            };
-            return Err(refusal(error).into());
-        }
+        key.check_by(&checker.who, "rejected").map_err(refusal)?;
         self.end(key, reason, "REJECTED", checker).await
     }
 

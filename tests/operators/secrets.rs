@@ -2,7 +2,6 @@
 //! error.
 
 use super::*;
-use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl};
 use std::io::Write;
 use std::sync::Mutex;
 use tracing_subscriber::fmt::MakeWriter;
@@ -27,31 +26,6 @@ impl<'a> MakeWriter<'a> for Log {
     fn make_writer(&'a self) -> Log {
         self.clone()
     }
-}
-
-#[derive(QueryableByName)]
-struct Line {
-    #[diesel(sql_type = diesel::sql_types::Text)]
-    line: String,
-}
-
-/// Everything that a database holds: of SQLite the bytes of its files, of PostgreSQL every row as text,
-/// in which bytes are hexadecimal digits.
-fn dump(database: &TestDatabase) -> Vec<u8> {
-    if let Some(path) = database.url.strip_prefix("sqlite:") {
-        let files = ["", "-wal"].map(|end| std::fs::read(format!("{path}{end}")).unwrap());
-        return files.concat();
-    }
-    let mut connection = PgConnection::establish(&database.url).unwrap();
-    let mut ask = |question: &str| -> Vec<String> {
-        let lines: Vec<Line> = diesel::sql_query(question).load(&mut connection).unwrap();
-        lines.into_iter().map(|line| line.line).collect()
-    };
-    let tables = ask("SELECT tablename::text AS line FROM pg_tables WHERE schemaname = 'public'");
-    let rows = tables
-        .iter()
-        .flat_map(|table| ask(&format!("SELECT t::text AS line FROM {table} t")));
-    rows.collect::<Vec<_>>().join("\n").into_bytes()
 }
 
 fn holds(text: &[u8], secret: &[u8]) -> bool {
@@ -105,7 +79,7 @@ async fn no_secret_is_found_anywhere() {
             let secret = totp_rs::Secret::Encoded(base32.to_owned());
             secret.to_bytes().unwrap()
         };
-        let database = dump(&center.database);
+        let database = center.database.dump();
         assert!(
             holds(&database, b"argon2id"),
             "{}: it is a dump",

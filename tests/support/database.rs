@@ -2,7 +2,7 @@
 //! server (`make test` starts a private one). With `CI=true` a missing server fails the test.
 
 use diesel::connection::SimpleConnection;
-use diesel::{Connection, PgConnection};
+use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl};
 use payhall::storage::StorageOptions;
 use std::io::Write;
 use std::sync::Once;
@@ -111,6 +111,36 @@ impl TestDatabase {
                 .batch_execute(statements)
                 .map_err(|error| error.to_string()),
         }
+    }
+}
+
+#[derive(QueryableByName)]
+struct Line {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    line: String,
+}
+
+impl TestDatabase {
+    /// Everything that the database holds: of SQLite the bytes of its files, of PostgreSQL every row of
+    /// every table as text, in which bytes are hexadecimal digits.
+    pub fn dump(&self) -> Vec<u8> {
+        if let Some(path) = self.url.strip_prefix("sqlite:") {
+            let log = std::fs::read(format!("{path}-wal")).unwrap_or_default();
+            return [std::fs::read(path).expect("the file"), log].concat();
+        }
+        let mut connection = PgConnection::establish(&self.url).expect("the database answers");
+        let mut ask = |question: &str| -> Vec<String> {
+            let lines: Vec<Line> = diesel::sql_query(question)
+                .load(&mut connection)
+                .expect("rows");
+            lines.into_iter().map(|line| line.line).collect()
+        };
+        let tables =
+            ask("SELECT tablename::text AS line FROM pg_tables WHERE schemaname = 'public'");
+        let rows = tables
+            .iter()
+            .flat_map(|table| ask(&format!("SELECT t::text AS line FROM {table} t")));
+        rows.collect::<Vec<_>>().join("\n").into_bytes()
     }
 }
 

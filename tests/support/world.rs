@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::process::{ExitStatus, Output};
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -256,6 +256,19 @@ impl World {
         let address = free_address();
         let file = self.write_settings(&name, address);
         Daemon::launch(name, address, file, self.folder.path().to_owned())
+    }
+
+    /// Runs another command of the program with the settings as they stand, some of them exchanged.
+    pub fn command(&self, exchanged: &[(&str, &str)], arguments: &[&str]) -> Output {
+        let mut settings = self.settings.clone();
+        for (path, value) in exchanged {
+            set(&mut settings, path, (*value).into());
+        }
+        let file = self.folder.path().join("command.toml");
+        std::fs::write(&file, settings.to_string()).expect("a settings file");
+        let first = ["--config".to_owned(), file.display().to_string()];
+        let rest = arguments.iter().map(|argument| (*argument).to_owned());
+        run(&first.into_iter().chain(rest).collect::<Vec<_>>())
     }
 
     fn write_settings(&self, name: &str, address: SocketAddr) -> String {

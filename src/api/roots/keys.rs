@@ -239,7 +239,7 @@ impl KeyMutation {
         })
     }
 
-    /// Rejects a key that waits for its approval.
+    /// Rejects a key that waits for its approval. Not by its maker, who may revoke it.
     #[graphql(complexity = "10 + child_complexity")]
     async fn key_reject(
         &self,

@@ -75,6 +75,11 @@ impl World {
     }
 }
 
+/// Asks with a cookie, from a page of this server.
+pub async fn browse_as(world: &World, cookie: &str, document: &str, variables: Value) -> Answer {
+    world.browse(Some(cookie), document, variables).await
+}
+
 pub fn credentials(name: &str, password: &str) -> Value {
     json!({ "i": { "name": name, "password": password } })
 }

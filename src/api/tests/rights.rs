@@ -1,162 +1,9 @@
-//! Every field at the root, asked by every kind of caller. A field that is in the schema and not in
-//! this table fails the test: a new one cannot come without its rule.
+//! What a merchant sees of its own orders, and what of them stays the center's affair. Who may use which
+//! field at all is held by the table in `matrix/rules.txt`.
 
 use super::support::*;
-use crate::api::playground::EXAMPLES;
+use crate::domain::outcome::{Cause, Reply};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
-
-/// A field, who may use it, and the example that asks for it. A letter for each caller.
-const TABLE: &[(&str, &str, &str)] = &[
-    ("regions", "0abwgvorAu", "regions"),
-    ("region", "0abwgvorAu", "region"),
-    ("payableItems", "0abwgvorAu", "payable_items"),
-    ("item", "0abwgvorAu", "item"),
-    ("billers", "0abwgvorAu", "billers"),
-    ("serverInfo", "0abwgvorAu", "server_info"),
-    ("bill", "abwgvorAu", "bill"),
-    ("order", "abwgvorAu", "order"),
-    ("orderByRequest", "abwgvorAu", "order_by_request"),
-    ("orders", "abwgvorAu", "orders"),
-    ("flow", "abwgvorAu", "flow"),
-    ("flows", "abwgvorAu", "flows"),
-    ("orderTimeline", "abwgvorAu", "order_timeline"),
-    ("exceptions", "vorAu", "exceptions"),
-    ("case", "vorAu", "case"),
-    ("cases", "vorAu", "cases"),
-    ("merchant", "abwgvorAu", "merchant"),
-    ("merchants", "vorAu", "merchants"),
-    ("jobRuns", "vorAu", "job_runs"),
-    ("key", "abwgvorAu", "key"),
-    ("keys", "abwgvorAu", "keys"),
-    ("keyIssue", "abwgoA", "key_issue"),
-    ("keyRotate", "abwgoA", "key_rotate"),
-    ("keyApprove", "rA", "key_approve"),
-    ("keyReject", "rA", "key_reject"),
-    ("keyRevoke", "abwgorA", "key_revoke"),
-    ("keyHandOut", "0abwgoA", "key_hand_out"),
-    ("orderCreate", "abwg", "order_create"),
-    ("orderConfirm", "abwg", "order_confirm"),
-    ("orderCancel", "abwgoA", "order_cancel"),
-    ("caseDecide", "oA", "case_decide"),
-    ("caseApprove", "rA", "case_approve"),
-    ("caseReject", "rA", "case_reject"),
-    ("me", "vorAu", "me"),
-    ("operators", "Au", "operators"),
-    ("operatorLogin", "0vorAu", "operator_login"),
-    ("operatorLogout", "vorAu", "operator_logout"),
-    ("operatorReauthenticate", "vorAu", "operator_reauthenticate"),
-    (
-        "operatorChangePassword",
-        "vorAu",
-        "operator_change_password",
-    ),
-    ("operatorTotpBegin", "vorAu", "operator_totp_begin"),
-    ("operatorTotpConfirm", "vorAu", "operator_totp_confirm"),
-    ("operatorAdd", "A", "operator_add"),
-    ("operatorSetRole", "A", "operator_set_role"),
-    ("operatorResetPassword", "A", "operator_reset_password"),
-    ("operatorDisable", "A", "operator_disable"),
-    ("operatorEnable", "A", "operator_enable"),
-    ("merchantRegister", "oA", "merchant_register"),
-    ("merchantUpdate", "oA", "merchant_update"),
-    ("merchantSubmit", "oA", "merchant_submit"),
-    ("merchantCheck", "rA", "merchant_check"),
-    ("merchantApprove", "rA", "merchant_approve"),
-    ("merchantReject", "rA", "merchant_reject"),
-    ("merchantActivate", "rA", "merchant_activate"),
-    ("merchantSuspend", "orA", "merchant_suspend"),
-    ("merchantResume", "rA", "merchant_resume"),
-    ("merchantClose", "rA", "merchant_close"),
-];
-
-const CALLERS: [(char, Option<&str>); 10] = [
-    ('0', None),
-    ('a', Some(ALPHA)),
-    ('b', Some(BETA)),
-    ('w', Some(APP)),
-    ('g', Some(GONE)),
-    ('v', Some(VIEWER)),
-    ('o', Some(OPERATOR)),
-    ('r', Some(REVIEWER)),
-    ('A', Some(ADMIN)),
-    ('u', Some(AUDITOR)),
-];
-
-/// The variables of an example with numbers that nobody has.
-fn variables(text: &str) -> Value {
-    let number = "202001010000000000000000";
-    let filled = text
-        .replace("{{requestNo}}", "R-RIGHTS")
-        .replace("{{orderNo}}", number)
-        .replace("{{flowNo}}", number)
-        .replace("{{caseNo}}", number)
-        .replace("{{caseVersion}}", "0");
-    serde_json::from_str(&filled).unwrap()
-}
-
-#[tokio::test]
-async fn every_root_field_asks_for_its_right() {
-    let world = World::new().await;
-    for (field, allowed, example) in TABLE {
-        let example = EXAMPLES.iter().find(|one| one.name == *example).unwrap();
-        for (letter, token) in CALLERS {
-            let answer = world
-                .ask(token, example.document, variables(example.variables))
-                .await;
-            let was_allowed = !answer.text.contains("UNAUTHENTICATED")
-                && !answer.text.contains("FORBIDDEN")
-                && !answer.text.contains("NOT_ALLOWED");
-            assert_eq!(
-                was_allowed,
-                allowed.contains(letter),
-                "{field} by {letter}: {}",
-                answer.text
-            );
-            if was_allowed {
-                continue;
-            }
-            let is_mutation = example.document.starts_with("mutation");
-            match (token, is_mutation) {
-                (None, _) => {
-                    assert_eq!(answer.status.as_u16(), 401);
-                    assert_eq!(answer.code(), "UNAUTHENTICATED");
-                }
-                (Some(_), true) => {
-                    let payload = &answer.data()[*field];
-                    assert_eq!(payload["userErrors"][0]["code"], "NOT_ALLOWED");
-                    assert_eq!(payload["userErrors"][0]["retry"], "NEVER");
-                }
-                (Some(_), false) => {
-                    assert_eq!(answer.status.as_u16(), 200);
-                    assert_eq!(answer.code(), "FORBIDDEN");
-                    assert!(
-                        answer.json()["data"].is_null() || answer.json()["data"][*field].is_null()
-                    );
-                }
-            }
-        }
-    }
-}
-
-#[tokio::test]
-async fn no_root_field_is_without_a_rule() {
-    let world = World::open().await;
-    let question = "{__schema{queryType{fields{name}} mutationType{fields{name}}}}";
-    let schema = world.ask(None, question, json!({})).await.data()["__schema"].clone();
-    let names = |kind: &str| -> BTreeSet<String> {
-        let fields = schema[kind]["fields"].as_array().unwrap();
-        let name = |field: &Value| field["name"].as_str().unwrap().to_owned();
-        fields.iter().map(name).collect()
-    };
-    let mut found = names("queryType");
-    found.extend(names("mutationType"));
-    let known: BTreeSet<String> = TABLE
-        .iter()
-        .map(|(field, ..)| (*field).to_owned())
-        .collect();
-    assert_eq!(found, known);
-}
 
 /// What alpha has, beta cannot see, by whatever way it asks.
 #[tokio::test]
@@ -292,4 +139,23 @@ async fn a_merchant_s_timeline_keeps_the_center_s_affairs_to_itself() {
     let seen = world.field(VIEWER, inner, json!({ "n": order_no })).await;
     assert_eq!(seen["cases"][0]["state"], "CLOSED");
     assert_eq!(seen["exceptions"][0]["phase"], "QUERY");
+}
+
+/// Another merchant's payment of the same bill is in the way, and is not named.
+#[tokio::test]
+async fn who_else_pays_a_bill_is_not_told() {
+    let world = World::new().await;
+    let first = world.order(ALPHA, "R-1", "13800000001").await;
+    let second = world.order(BETA, "R-2", "13800000001").await;
+    world.bank.will_pay(Reply::Unknown(Cause::TimedOut));
+    world.confirm(ALPHA, &first).await;
+    let refused = world.confirm(BETA, &second).await;
+    let error = &refused["userErrors"][0];
+    assert_eq!(error["code"], "PAYMENT_IN_PROGRESS");
+    assert_eq!(error["retry"], "LATER");
+    assert!(!refused.to_string().contains(&first), "{refused}");
+    let own = world.order(ALPHA, "R-3", "13800000001").await;
+    let refused = world.confirm(ALPHA, &own).await;
+    assert_eq!(refused["userErrors"][0]["orderNo"], json!(first));
+    assert_eq!(refused["userErrors"][0]["retry"], "ASK_ORDER");
 }

@@ -1,9 +1,10 @@
 //! Keys.
 
+use crate::api::desk::Caller;
 use crate::domain::key;
 use crate::domain::time::Instant;
 use crate::trust::PublicKey;
-use async_graphql::{Description, Enum, Object};
+use async_graphql::{Context, Description, Enum, Object, Result};
 
 /// How a signature is made: the names of RFC 9421 in capitals.
 #[derive(Clone, Copy, Debug, Enum, Eq, PartialEq)]
@@ -99,14 +100,15 @@ impl Key {
         self.0.replaces.as_ref().map(|key_id| key_id.as_str())
     }
 
-    /// Who issued it.
-    async fn maker(&self) -> &str {
-        &self.0.maker
+    /// Who issued it. Only operators are told the names of operators.
+    async fn maker(&self, ctx: &Context<'_>) -> Result<&str> {
+        Ok(Caller::of(ctx)?.reads(&self.0.maker))
     }
 
-    /// Who approved it.
-    async fn checker(&self) -> Option<&str> {
-        self.0.checker.as_deref()
+    /// Who approved it. Only operators are told the names of operators.
+    async fn checker(&self, ctx: &Context<'_>) -> Result<Option<&str>> {
+        let caller = Caller::of(ctx)?;
+        Ok(self.0.checker.as_deref().map(|actor| caller.reads(actor)))
     }
 
     /// When it was issued.

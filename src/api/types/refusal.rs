@@ -72,7 +72,7 @@ pub enum RefusalCode {
     OrderClosed,
     /// The order's state does not allow it.
     OrderStateConflict,
-    /// Another payment of the same bill is open; `orderNo` names its order.
+    /// Another payment of the same bill is open; `orderNo` names its order, where it is the caller's.
     PaymentInProgress,
     /// The item's way to the bank is not set up.
     AdapterMissing,

@@ -4,8 +4,8 @@ use super::case::Case;
 use super::exception::Exception;
 use super::flow::Attempt;
 use super::order::Order;
-use crate::api::auth::{Principal, Right};
-use crate::api::desk::Desk;
+use crate::api::auth::Right;
+use crate::api::desk::{Caller, Desk};
 use crate::api::errors::Problem;
 use crate::domain::time::Instant;
 use crate::engine;
@@ -54,15 +54,8 @@ impl TimelineEntry {
 
     /// Who did it, where somebody did. A merchant is not told the names of operators.
     async fn actor(&self, ctx: &Context<'_>) -> Result<Option<&str>> {
-        let desk = Desk::open(ctx, Right::OrderRead)?;
-        let actor = self.0.actor.as_deref();
-        if matches!(*desk.caller.principal, Principal::Operator { .. }) {
-            return Ok(actor);
-        }
-        Ok(actor.map(|actor| match actor.split_once(':') {
-            Some(("operator", _)) => "operator",
-            _ => actor,
-        }))
+        let caller = Caller::of(ctx)?;
+        Ok(self.0.actor.as_deref().map(|actor| caller.reads(actor)))
     }
 }
 

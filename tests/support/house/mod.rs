@@ -3,6 +3,7 @@
 
 pub mod floors;
 pub mod habits;
+pub mod promises;
 pub mod text;
 
 use std::path::{Path, PathBuf};
