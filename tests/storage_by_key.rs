@@ -36,6 +36,7 @@ fn to(order: &Order, state: OrderState) -> Move {
         attempts: Vec::new(),
         exception: ExceptionMove::Keep,
         case: CaseMove::Keep,
+        notify: None,
     }
 }
 

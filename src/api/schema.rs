@@ -19,6 +19,7 @@ const RECURSION_MAX: usize = 64;
 pub(super) fn build(engine: Engine, operators: Operators, options: &ApiOptions) -> Schema {
     let schema = bare()
         .data(loaders::flows(engine.clone()))
+        .data(loaders::tries(engine.clone()))
         .data(engine)
         .data(operators)
         .data(CookieRule {

@@ -1,7 +1,7 @@
 //! What no type can say about the settings: bounds, pairs that belong together, and combinations that
 //! work but are unwise.
 
-use super::{CallerConfig, CallerKind, Config};
+use super::{CallerConfig, CallerKind, Config, NotificationsConfig};
 use crate::domain::exception::AlarmAges;
 use crate::domain::time::BusinessDay;
 use crate::upstream::check_webhook_url;
@@ -77,6 +77,9 @@ impl Config {
                 add(path, format!("is {value}, and has to be {least} to {most}"));
             }
         }
+        if let Some((path, what)) = self.notifications.problem() {
+            add(path, what);
+        }
         if self.alarms.warn_s > self.alarms.critical_s {
             add(
                 "alarms.warn_s",
@@ -142,6 +145,24 @@ impl Config {
             ),
             ("polling.batch", u64::from(self.polling.batch), 1, 10_000),
             ("polling.parallel", wide(self.polling.parallel), 1, 4_096),
+            (
+                "notifications.parallel",
+                wide(self.notifications.parallel),
+                1,
+                10_000,
+            ),
+            (
+                "notifications.parallel_per_merchant",
+                wide(self.notifications.parallel_per_merchant),
+                1,
+                10_000,
+            ),
+            (
+                "notifications.jitter_percent",
+                u64::from(self.notifications.jitter_percent),
+                0,
+                50,
+            ),
             ("storage.readers", u64::from(self.storage.readers), 1, 1_000),
             ("storage.writers", u64::from(self.storage.writers), 1, 64),
             ("storage.batch_max", wide(self.storage.batch_max), 1, 10_000),
@@ -173,6 +194,18 @@ impl Config {
             ),
             ("orders.orphan_after_s", self.orders.orphan_after_s, 1, 600),
             ("polling.lease_s", self.polling.lease_s, 15, 3_600),
+            (
+                "notifications.timeout_ms",
+                self.notifications.timeout_ms,
+                100,
+                60_000,
+            ),
+            (
+                "notifications.lease_s",
+                self.notifications.lease_s,
+                5,
+                3_600,
+            ),
             (
                 "storage.pool_timeout_ms",
                 self.storage.pool_timeout_ms,
@@ -278,6 +311,29 @@ fn storage_url_problem(url: &str) -> Option<&'static str> {
 
 fn parse_cutoff(text: &str) -> Option<NaiveTime> {
     NaiveTime::parse_from_str(text, "%H:%M").ok()
+}
+
+impl NotificationsConfig {
+    /// Waits that are none, or a lease that ends before the try does.
+    fn problem(&self) -> Option<(&'static str, String)> {
+        if self.waits_s.len() > 100
+            || self
+                .waits_s
+                .iter()
+                .any(|wait| !(1..=7 * 86_400).contains(wait))
+        {
+            let what = "has to be at most 100 waits of 1 s to 7 days".to_owned();
+            return Some(("notifications.waits_s", what));
+        }
+        let try_s = self.timeout_ms.div_ceil(1_000);
+        (self.lease_s < 2 * try_s).then(|| {
+            let what = format!(
+                "has to be at least twice notifications.timeout_ms ({} s)",
+                2 * try_s
+            );
+            ("notifications.lease_s", what)
+        })
+    }
 }
 
 impl CallerConfig {

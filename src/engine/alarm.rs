@@ -23,6 +23,8 @@ pub enum AlarmKind {
     Job,
     /// A key's life ends soon.
     KeyEnding,
+    /// A merchant could not be notified.
+    NotificationGivenUp,
 }
 
 /// An alarm.

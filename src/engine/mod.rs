@@ -19,10 +19,12 @@ mod hub;
 mod import;
 mod keys;
 mod lookup;
+mod notify;
 mod numbers;
 mod onboard;
 mod operators;
 mod poll;
+mod resend;
 mod reverse;
 pub mod samples;
 mod settle;
@@ -41,12 +43,14 @@ pub use hub::Hub;
 pub use import::{ImportError, ImportFile, ImportProblem, ImportReport, import, read_catalogue};
 pub use keys::{Issued, KeyIssueInput, RewrapReport, key_not_found, rewrap_keys};
 pub use lookup::LookedUp;
+pub use notify::{NotifyOptions, NotifyReport};
 pub use onboard::Onboarding;
 pub use operators::{
     CodesBegun, Credentials, LoggedIn, NewOperator, Operators, OperatorsParts, PasswordCost,
     Passwords, Seal, Temporary, Visit,
 };
 pub use poll::{ExpireReport, PollReport};
+pub use resend::ManyResent;
 pub use tend_keys::KeysReport;
 pub use timeline::{NextStep, Timeline, TimelineEntry, TimelineKind};
 
@@ -58,8 +62,9 @@ use crate::domain::refusal::Refusal;
 use crate::domain::time::{BusinessDay, Instant};
 use crate::storage::{Store, StoreError, catalogue};
 use crate::trust::Masters;
-use crate::upstream::Upstreams;
+use crate::upstream::{Notifier, Upstreams};
 use admit::HeldKeys;
+use notify::Lanes;
 use numbers::Numbers;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -89,6 +94,8 @@ pub struct EngineOptions {
     pub poll_parallel: usize,
     /// Whether this is a sandbox, where merchants may be notified over plain http.
     pub sandbox: bool,
+    /// How merchants are notified.
+    pub notify: NotifyOptions,
     /// The name of this run of the program: owner of its leases.
     pub instance: String,
 }
@@ -101,6 +108,8 @@ pub struct EngineParts {
     pub cache: Cache,
     /// The far side.
     pub upstreams: Upstreams,
+    /// Who brings notifications to merchants.
+    pub notifier: Arc<dyn Notifier>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Where moves are announced; the store's listener feeds it.
@@ -127,6 +136,8 @@ struct Inner {
     store: Store,
     cache: Cache,
     upstreams: Upstreams,
+    notifier: Arc<dyn Notifier>,
+    lanes: Lanes,
     clock: Arc<dyn Clock>,
     hub: Hub,
     alarms: Alarms,
@@ -189,6 +200,8 @@ impl Engine {
             store: parts.store,
             cache: parts.cache,
             upstreams: parts.upstreams,
+            notifier: parts.notifier,
+            lanes: Lanes::default(),
             clock: parts.clock,
             hub: parts.hub,
             alarms: parts.alarms,

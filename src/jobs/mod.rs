@@ -26,6 +26,7 @@ mod table;
 mod expire_keys;
 mod expire_orders;
 mod poll_exceptions;
+mod send_notifications;
 
 pub use driver::{Driver, Metronome, MetronomeError, RunByHand, RunByHandError, Ticked};
 pub use expire_keys::ExpireKeys;
@@ -33,6 +34,7 @@ pub use expire_orders::ExpireOrders;
 pub use plan::{CatchUp, FileProblem, Plan};
 pub use poll_exceptions::PollExceptions;
 pub use schedule::{BadSchedule, Schedule};
+pub use send_notifications::SendNotifications;
 pub use table::{JobFilesError, JobInfo, JobTable, NoSuchJob};
 
 use crate::domain::job::JobRun;

@@ -35,6 +35,7 @@ fn built_in() -> Vec<BuiltIn> {
         expire_keys::ExpireKeys,
         expire_orders::ExpireOrders,
         poll_exceptions::PollExceptions,
+        send_notifications::SendNotifications,
     ]
 }
 
@@ -291,7 +292,8 @@ mod tests {
             [
                 ("expire_keys", 27),
                 ("expire_orders", 57),
-                ("poll_exceptions", 7)
+                ("poll_exceptions", 7),
+                ("send_notifications", 2)
             ]
         );
         let due = table.next("poll_exceptions", now, 3).unwrap();
@@ -300,7 +302,8 @@ mod tests {
         let unknown = table.next("close_day", now, 3).unwrap_err();
         assert_eq!(
             unknown.to_string(),
-            "there is no job \"close_day\"; there are expire_keys, expire_orders, poll_exceptions"
+            "there is no job \"close_day\"; there are expire_keys, expire_orders, \
+             poll_exceptions, send_notifications"
         );
     }
 
@@ -316,7 +319,15 @@ mod tests {
             .into_iter()
             .map(|job| job.schedule)
             .collect();
-        assert_eq!(schedules, ["30 * * * * *", "0 * * * * *", "*/30 * * * * *"]);
+        assert_eq!(
+            schedules,
+            [
+                "30 * * * * *",
+                "0 * * * * *",
+                "*/30 * * * * *",
+                "*/5 * * * * *"
+            ]
+        );
     }
 
     #[test]
@@ -334,7 +345,7 @@ mod tests {
             format!(
                 "{path}/poll_exceptions.toml:2: invalid type: integer `1`, expected a string\n\
                  {path}/pol_exceptions.toml:1: there is no job \"pol_exceptions\"; there are \
-                 expire_keys, expire_orders, poll_exceptions"
+                 expire_keys, expire_orders, poll_exceptions, send_notifications"
             )
         );
         let missing = folder.path().join("missing");

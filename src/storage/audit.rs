@@ -8,7 +8,15 @@ use crate::domain::audit::{AuditEntry, AuditRow, ChainHead};
 use diesel::prelude::*;
 
 /// The kinds of things that audit rows are about.
-pub const SUBJECT_KINDS: [&str; 5] = ["ORDER", "CASE", "CATALOGUE", "MERCHANT", "OPERATOR"];
+pub const SUBJECT_KINDS: [&str; 7] = [
+    "ORDER",
+    "CASE",
+    "CATALOGUE",
+    "MERCHANT",
+    "OPERATOR",
+    "KEY",
+    "NOTIFICATION",
+];
 
 /// A row of `audit`.
 #[derive(Clone, Debug, Queryable, Insertable)]

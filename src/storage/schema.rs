@@ -324,6 +324,41 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    notifications (notification_id) {
+        notification_id -> Text,
+        order_no -> Text,
+        order_version -> Integer,
+        merchant -> Text,
+        order_state -> Text,
+        order_reason -> Nullable<Text>,
+        state -> Text,
+        reason -> Nullable<Text>,
+        series -> Integer,
+        tries -> Integer,
+        next_at -> BigInt,
+        lease_owner -> Nullable<Text>,
+        fence -> BigInt,
+        created_at -> BigInt,
+        concluded_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    notification_tries (try_id) {
+        try_id -> Text,
+        notification_id -> Text,
+        series -> Integer,
+        number -> Integer,
+        started_at -> BigInt,
+        ended_at -> Nullable<BigInt>,
+        outcome -> Text,
+        http_status -> Nullable<Integer>,
+        host -> Nullable<Text>,
+        cause -> Nullable<Text>,
+    }
+}
+
 // What belongs to orders is listed by its orders.
 diesel::allow_tables_to_appear_in_same_query!(orders, exceptions);
 diesel::allow_tables_to_appear_in_same_query!(orders, cases);

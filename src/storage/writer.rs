@@ -11,11 +11,11 @@
 
 use super::apply::{self, Failure};
 use super::change::{
-    Admission, Admitted, Created, ExceptionMove, Move, Moved, NewOrder, Touch, Touched,
+    Admission, Admitted, Created, ExceptionMove, Move, Moved, NewOrder, Tell, Told, Touch, Touched,
 };
 use super::connection::{self, AnyConnection, Opener};
 use super::error::StoreError;
-use super::{Committed, audit, batch, nonces};
+use super::{Committed, audit, batch, nonces, notifications};
 use crate::domain::audit::ChainHead;
 use diesel::r2d2::ManageConnection;
 use std::collections::HashSet;
@@ -30,6 +30,7 @@ pub(super) enum Work {
     Create(Box<NewOrder>),
     Move(Arc<Move>),
     Touch(Box<Touch>),
+    Tell(Box<Tell>),
     Admit(Box<Admission>),
 }
 
@@ -39,6 +40,7 @@ pub(super) enum Outcome {
     Created(Box<Created>),
     Moved(Moved),
     Touched(Touched),
+    Told(Told),
     Admitted(Admitted),
 }
 
@@ -163,6 +165,7 @@ impl Writer {
                     committed
                         .flows
                         .extend(step.start.iter().chain(&step.conclude).cloned());
+                    committed.notifications += usize::from(step.notify.is_some());
                 }
                 _ => {}
             }
@@ -340,6 +343,7 @@ fn run_group(
                 .ok_or(Failure::Void),
             Work::Move(_) => moved.next().map(Outcome::Moved).ok_or(Failure::Void),
             Work::Touch(touch) => apply::touch(c, touch).map(Outcome::Touched),
+            Work::Tell(tell) => Ok(Outcome::Told(notifications::tell(c, tell)?)),
             Work::Admit(_) => admitted.next().map(Outcome::Admitted).ok_or(Failure::Void),
         })
         .collect::<Result<Vec<Outcome>, Failure>>()?;
@@ -352,6 +356,7 @@ fn run_one(c: &mut AnyConnection, chain: &mut ChainHead, work: &Work) -> Result<
         Work::Create(new) => Outcome::Created(Box::new(apply::create(c, chain, new)?)),
         Work::Move(step) => Outcome::Moved(apply::move_order(c, chain, step)?),
         Work::Touch(touch) => Outcome::Touched(apply::touch(c, touch)?),
+        Work::Tell(tell) => Outcome::Told(notifications::tell(c, tell)?),
         Work::Admit(admission) => Outcome::Admitted(nonces::admit(c, admission)?),
     })
 }
@@ -360,21 +365,21 @@ impl Work {
     fn as_create(&self) -> Option<&NewOrder> {
         match self {
             Work::Create(new) => Some(new),
-            Work::Move(_) | Work::Touch(_) | Work::Admit(_) => None,
+            Work::Move(_) | Work::Touch(_) | Work::Tell(_) | Work::Admit(_) => None,
         }
     }
 
     fn as_move(&self) -> Option<&Move> {
         match self {
             Work::Move(step) => Some(step),
-            Work::Create(_) | Work::Touch(_) | Work::Admit(_) => None,
+            Work::Create(_) | Work::Touch(_) | Work::Tell(_) | Work::Admit(_) => None,
         }
     }
 
     fn as_admit(&self) -> Option<&Admission> {
         match self {
             Work::Admit(admission) => Some(admission),
-            Work::Create(_) | Work::Move(_) | Work::Touch(_) => None,
+            Work::Create(_) | Work::Move(_) | Work::Touch(_) | Work::Tell(_) => None,
         }
     }
 
@@ -398,6 +403,7 @@ impl Work {
                 format!("o {}", touch.exception.order_no),
                 format!("e {}", touch.exception.exception_id),
             ],
+            Work::Tell(tell) => vec![format!("t {}", tell.notification.notification_id)],
             Work::Admit(one) => vec![format!("n {} {}", one.key_id, one.nonce)],
         }
     }
@@ -421,7 +427,9 @@ fn answer_failure(group: Vec<Shared>, failure: Failure) {
     for (work, reply) in group {
         let answer = match work {
             Work::Move(_) if is_void => Ok(Outcome::Moved(Moved::Lost)),
-            Work::Create(_) | Work::Move(_) | Work::Touch(_) | Work::Admit(_) => Err(error.again()),
+            Work::Create(_) | Work::Move(_) | Work::Touch(_) | Work::Tell(_) | Work::Admit(_) => {
+                Err(error.again())
+            }
         };
         let _ = reply.send(answer);
     }

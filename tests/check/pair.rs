@@ -203,6 +203,7 @@ pub fn step(order: &Order, action: &str, state: OrderState, at_s: i64) -> Move {
         attempts: Vec::new(),
         exception: ExceptionMove::Keep,
         case: CaseMove::Keep,
+        notify: None,
     }
 }
 

@@ -5,10 +5,12 @@ use super::database::TestDatabase;
 use payhall::cache::{Cache, CacheSettings};
 use payhall::domain::exception::AlarmAges;
 use payhall::domain::time::{BusinessDay, Instant};
-use payhall::engine::{Alarms, Engine, EngineOptions, EngineParts, Hub, ManualClock};
+use payhall::engine::{
+    Alarms, Engine, EngineOptions, EngineParts, Hub, ManualClock, NotifyOptions,
+};
 use payhall::storage::Store;
 use payhall::trust::Masters;
-use payhall::upstream::Upstreams;
+use payhall::upstream::{HttpNotifier, Notifier, Reach, SystemNames, Upstreams};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -39,6 +41,16 @@ impl Replica {
         now: Instant,
         masters: Masters,
     ) -> Self {
+        Self::start_on(database, instance, now, (masters, notifier())).await
+    }
+
+    /// Starts one with another way to merchants.
+    pub async fn start_on(
+        database: &TestDatabase,
+        instance: &str,
+        now: Instant,
+        (masters, notifier): (Masters, Arc<dyn Notifier>),
+    ) -> Self {
         let options = database.options(instance);
         Store::migrate(&options).unwrap();
         let clock = ManualClock::new(now);
@@ -47,6 +59,7 @@ impl Replica {
             store: Store::open(&options, Arc::new(|_| ())).unwrap(),
             cache: Cache::open(&CacheSettings::default(), now).unwrap(),
             upstreams: Upstreams::default(),
+            notifier: notifier,
             clock: Arc::new(clock.clone()),
             hub: Hub::default(),
             alarms: Alarms::new(None, tasks.clone()),
@@ -65,6 +78,12 @@ impl Replica {
     }
 }
 
+/// The way to merchants over HTTP, as in a sandbox.
+pub fn notifier() -> Arc<dyn Notifier> {
+    let timeout = Duration::from_secs(5);
+    Arc::new(HttpNotifier::try_new(Reach::Sandbox, timeout, Arc::new(SystemNames)).unwrap())
+}
+
 fn engine_options(instance: &str) -> EngineOptions {
     EngineOptions {
         day: BusinessDay::SHANGHAI,
@@ -80,6 +99,7 @@ fn engine_options(instance: &str) -> EngineOptions {
         poll_batch: 50,
         poll_parallel: 4,
         sandbox: false,
+        notify: NotifyOptions::default(),
         instance: instance.to_owned(),
     }
 }
