@@ -8,7 +8,7 @@ use payhall::domain::time::{BusinessDay, Instant};
 use payhall::engine::{
     Alarms, Engine, EngineOptions, EngineParts, Hub, ManualClock, NotifyOptions,
 };
-use payhall::storage::Store;
+use payhall::storage::{Committed, Store};
 use payhall::trust::Masters;
 use payhall::upstream::{HttpNotifier, Notifier, Reach, SystemNames, Upstreams};
 use std::sync::Arc;
@@ -55,13 +55,20 @@ impl Replica {
         Store::migrate(&options).unwrap();
         let clock = ManualClock::new(now);
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let hub = Hub::default();
+        let heard = hub.clone();
+        let listener = move |committed: Committed| {
+            if committed.notifications > 0 {
+                heard.announce_notifications();
+            }
+        };
         let engine = Engine::start(EngineParts {
-            store: Store::open(&options, Arc::new(|_| ())).unwrap(),
+            store: Store::open(&options, Arc::new(listener)).unwrap(),
             cache: Cache::open(&CacheSettings::default(), now).unwrap(),
             upstreams: Upstreams::default(),
             notifier: notifier,
             clock: Arc::new(clock.clone()),
-            hub: Hub::default(),
+            hub,
             alarms: Alarms::new(None, tasks.clone()),
             tasks: tasks.clone(),
             stop: stop.clone(),

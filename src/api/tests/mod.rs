@@ -5,6 +5,7 @@ mod cases;
 mod examples;
 mod http;
 mod merchants;
+mod notifications;
 mod operators;
 mod orders;
 mod reading;
