@@ -148,7 +148,10 @@ impl Engine {
                 () = self.0.hub.notified() => {}
                 Some(_) = under_way.next(), if !under_way.is_empty() => {}
             }
-            self.0.clock.sleep(SHARED_LOOK).await;
+            tokio::select! {
+                () = self.0.stop.cancelled() => break,
+                () = self.0.clock.sleep(SHARED_LOOK) => {}
+            }
             while let Some(Some(_)) = under_way.next().now_or_never() {}
         }
     }

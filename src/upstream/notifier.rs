@@ -14,7 +14,7 @@ use super::address::{Reach, objection};
 use crate::domain::notification::{Heard, TryOutcome};
 use async_trait::async_trait;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::{Client, Response, Url, redirect, retry, tls};
+use reqwest::{Client, ClientBuilder, Response, Url, redirect, retry, tls};
 use std::error::Error as _;
 use std::fmt;
 use std::io;
@@ -143,32 +143,45 @@ pub struct HttpNotifier {
 }
 
 impl HttpNotifier {
-    /// Builds the client. Sends nothing.
+    /// Builds the client. Sends nothing. On a machine without a certificate store it believes no server:
+    /// each https try then fails and says why, and nothing else of the center is held up.
     ///
     /// # Errors
-    /// There is no certificate store on this machine.
+    /// The HTTP client cannot be built.
     pub fn try_new(
         reach: Reach,
         timeout: Duration,
         names: Arc<dyn Names>,
     ) -> Result<Self, reqwest::Error> {
-        let client = Client::builder()
-            .user_agent(concat!("payhall/", env!("CARGO_PKG_VERSION")))
-            .http1_only()
-            .redirect(redirect::Policy::none())
-            .referer(false)
-            .retry(retry::never())
-            .no_proxy()
-            .tcp_nodelay(true)
-            .timeout(timeout)
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(IDLE_MAX)
-            .tls_backend_rustls()
-            .tls_version_min(tls::Version::TLS_1_2)
-            .dns_resolver(Arc::new(Judged { names, reach }))
-            .build()?;
-        Ok(Self { client, reach })
+        let client = client(reach, timeout, names.clone()).build().or_else(|error| {
+            tracing::warn!(
+                error = %error.without_url(),
+                "merchants cannot be notified over https: this machine has no certificates to believe"
+            );
+            client(reach, timeout, names).tls_certs_only([]).build()
+        });
+        Ok(Self {
+            client: client?,
+            reach,
+        })
     }
+}
+
+fn client(reach: Reach, timeout: Duration, names: Arc<dyn Names>) -> ClientBuilder {
+    Client::builder()
+        .user_agent(concat!("payhall/", env!("CARGO_PKG_VERSION")))
+        .http1_only()
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        .retry(retry::never())
+        .no_proxy()
+        .tcp_nodelay(true)
+        .timeout(timeout)
+        .pool_idle_timeout(IDLE)
+        .pool_max_idle_per_host(IDLE_MAX)
+        .tls_backend_rustls()
+        .tls_version_min(tls::Version::TLS_1_2)
+        .dns_resolver(Arc::new(Judged { names, reach }))
 }
 
 #[async_trait]

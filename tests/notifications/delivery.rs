@@ -230,15 +230,11 @@ async fn the_timeline_tells_of_it() {
         let told = only(&center, &order.order_no).await;
         go_to(&center, told.next_at);
         center.engine.send_notifications().await.unwrap();
-        let again = center.engine.notification_resend(
-            told.notification_id,
-            &Scope::Merchant(code("portal")),
-            &actor("portal"),
-        );
-        again.await.unwrap();
-        let own = Scope::Merchant(code("portal"));
-        let timeline = center.engine.timeline(&order.order_no, &own).await.unwrap();
+        let (own, who) = (Scope::Merchant(code("portal")), actor("portal"));
         let id = told.notification_id;
+        let again = center.engine.notification_resend(id, &own, &who);
+        again.await.unwrap();
+        let timeline = center.engine.timeline(&order.order_no, &own).await.unwrap();
         let entries = timeline.entries.iter();
         let about = entries.filter(|entry| entry.kind == TimelineKind::Notification);
         let mut words: Vec<_> = about.map(|entry| entry.text.as_str()).collect();

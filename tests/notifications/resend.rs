@@ -126,12 +126,11 @@ async fn many_are_sent_again_as_the_filter_says_and_no_others() {
             ..given_up.clone()
         };
         let engine = &center.engine;
-        let foreign =
-            engine.notifications_resend(of("portal"), 100, &own("citylife"), samples_ann());
+        let (portal, citylife, who) = (own("portal"), own("citylife"), actor("portal"));
+        let foreign = engine.notifications_resend(of("portal"), 100, &citylife, samples_ann());
         let foreign = foreign.await.unwrap();
         assert_eq!((foreign.count, foreign.has_more), (0, false));
-        let some =
-            engine.notifications_resend(given_up.clone(), 5, &own("portal"), &actor("portal"));
+        let some = engine.notifications_resend(given_up.clone(), 5, &portal, &who);
         let some = some.await.unwrap();
         assert_eq!((some.count, some.has_more), (5, true), "{}", database.kind);
         let rest = engine.notifications_resend(given_up.clone(), 100, &Scope::All, samples_ann());
