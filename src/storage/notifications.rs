@@ -41,9 +41,11 @@ pub(super) struct NotificationRow {
     pub concluded_at: Option<i64>,
 }
 
-/// A row of `notification_tries`.
+/// A row of `notification_tries`. Every column is named when rows are inserted, so that SQLite takes many
+/// in one statement; else Diesel would begin a transaction of its own around them.
 #[derive(Clone, Debug, Queryable, Insertable, AsChangeset)]
 #[diesel(table_name = notification_tries, treat_none_as_null = true)]
+#[diesel(treat_none_as_default_value = false)]
 struct TryRow {
     try_id: String,
     notification_id: String,

@@ -184,7 +184,8 @@ async fn the_url_in_force_counts_and_a_suspended_merchant_is_told() {
         let desk = center.engine.onboarding();
         let verb = payhall::domain::merchant::MerchantVerb::Suspend;
         let checker = samples::person(samples::CHECKER);
-        let suspended = desk.switch(&code("portal"), verb, "it has not paid", &checker);
+        let portal = code("portal");
+        let suspended = desk.switch(&portal, verb, "it has not paid", &checker);
         suspended.await.unwrap();
         center.engine.send_notifications().await.unwrap();
         let arrived = town.arrived();

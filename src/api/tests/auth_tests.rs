@@ -41,6 +41,8 @@ fn the_table_of_rights() {
         (Right::MerchantReview, "ra"),
         (Right::MerchantSuspend, "ora"),
         (Right::MerchantOperate, "ra"),
+        (Right::NotificationRead, "CWvorau"),
+        (Right::NotificationResend, "CWoa"),
         (Right::KeyRead, "CWvorau"),
         (Right::KeyIssue, "CWoa"),
         (Right::KeyApprove, "ra"),
