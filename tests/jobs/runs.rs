@@ -160,7 +160,7 @@ async fn the_jobs_of_the_program_run() {
         let store = replica.engine.store();
         let last = store.read(job_runs::last_success).await.unwrap();
         let names: Vec<&str> = last.iter().map(|(job, _)| job.as_str()).collect();
-        assert_eq!(names.len(), 3, "{names:?}");
+        assert_eq!(names.len(), 4, "{names:?}");
     }
 }
 

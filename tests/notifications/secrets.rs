@@ -42,7 +42,7 @@ async fn a_secret_in_the_url_is_in_no_row_and_no_log() {
             format!("http://portal.example.com/{CANARY}"),
             format!("https://10.0.0.1/{CANARY}"),
             format!("https://{CANARY}:{CANARY}@portal.example.com/"),
-            format!("{CANARY}"),
+            CANARY.to_owned(),
         ] {
             let change = format!(
                 "UPDATE merchant_revisions SET notify_url = '{url}' WHERE merchant = 'portal'"

@@ -54,8 +54,9 @@ impl Town {
     /// Tells a merchant's server what to do from now on; whoever hangs there is let go.
     pub fn set(&self, merchant: &str, mood: Mood) {
         let host = format!("{merchant}.example.com");
-        self.moods
-            .send_modify(|moods| drop(moods.insert(host, mood)));
+        self.moods.send_modify(|moods| {
+            moods.insert(host, mood);
+        });
     }
 
     /// Everything that arrived, in the order of arrival.

@@ -66,7 +66,7 @@ impl Replica {
             store: Store::open(&options, Arc::new(listener)).unwrap(),
             cache: Cache::open(&CacheSettings::default(), now).unwrap(),
             upstreams: Upstreams::default(),
-            notifier: notifier,
+            notifier,
             clock: Arc::new(clock.clone()),
             hub,
             alarms: Alarms::new(None, tasks.clone()),
