@@ -15,17 +15,20 @@ use crate::api::{
 use crate::cache::{Cache, Snapshot};
 use crate::config::{CallerConfig, CallerRole, Config, LimitsConfig};
 use crate::domain::merchant::MerchantKind;
+use crate::domain::notification::Retries;
 use crate::domain::operator::Role;
 use crate::engine::{
-    Alarms, Clock, Engine, EngineOptions, EngineParts, Hub, Operators, OperatorsParts,
-    PasswordCost, Passwords, SettingInForce, SystemClock, record_settings,
+    Alarms, Clock, Engine, EngineOptions, EngineParts, Hub, NotifyOptions, Operators,
+    OperatorsParts, PasswordCost, Passwords, SettingInForce, SystemClock, record_settings,
 };
 use crate::jobs::{Driver, JobTable, Metronome};
 use crate::output::OutputFolder;
-use crate::storage::{Committed, StorageOptions, Store, catalogue, exceptions, orders};
+use crate::storage::{
+    Committed, StorageOptions, Store, catalogue, exceptions, notifications, orders,
+};
 use crate::telemetry::Metrics;
 use crate::trust::Masters;
-use crate::upstream::{Upstreams, Webhook};
+use crate::upstream::{HttpNotifier, Reach, SystemNames, Upstreams, Webhook};
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
 use std::net::SocketAddr;
@@ -115,6 +118,7 @@ impl Daemon {
             cache: cache.clone(),
             upstreams: Upstreams::from_settings(&config.adapters)
                 .context("an adapter cannot be used")?,
+            notifier: Arc::new(notifier(config)?),
             clock: Arc::new(SystemClock),
             hub,
             alarms: Alarms::new(webhook(config)?, tasks.clone()),
@@ -137,6 +141,7 @@ impl Daemon {
         let driver = Driver::new(engine.clone(), table, tasks.clone(), stop.clone());
         let metronome = driver.start().await?;
         keep_fresh(&engine, &tasks, &stop);
+        tasks.spawn(engine.clone().keep_notifying());
         tasks.spawn(
             stop.clone()
                 .run_until_cancelled_owned(metrics.clone().keep()),
@@ -252,6 +257,32 @@ async fn record(
     Ok(())
 }
 
+/// Who brings notifications to merchants.
+fn notifier(config: &Config) -> anyhow::Result<HttpNotifier> {
+    let reach = if config.server.sandbox {
+        Reach::Sandbox
+    } else {
+        Reach::Public
+    };
+    let timeout = Duration::from_millis(config.notifications.timeout_ms);
+    HttpNotifier::try_new(reach, timeout, Arc::new(SystemNames))
+        .context("merchants cannot be notified from this machine")
+}
+
+fn notify_options(config: &Config) -> NotifyOptions {
+    let settings = &config.notifications;
+    let waits = settings.waits_s.iter().copied();
+    NotifyOptions {
+        parallel: settings.parallel,
+        parallel_per_merchant: settings.parallel_per_merchant,
+        lease: Duration::from_secs(settings.lease_s),
+        retries: Retries {
+            waits: waits.map(Duration::from_secs).collect(),
+            jitter_percent: settings.jitter_percent,
+        },
+    }
+}
+
 /// The alarms' address, where the settings name one.
 fn webhook(config: &Config) -> anyhow::Result<Option<Webhook>> {
     match config.alarms.webhook_url.expose_secret() {
@@ -314,9 +345,12 @@ pub fn masters(config: &Config) -> anyhow::Result<Masters> {
     Ok(Masters::read(texts.iter().map(|text| text.as_str()))?)
 }
 
-/// After a commit: the hub's listeners and the cache hear of it.
+/// After a commit: the hub's listeners, the cache and the sender of notifications hear of it.
 fn announce(cache: &Cache, hub: &Hub, committed: Committed) {
     hub.announce(&committed.orders);
+    if committed.notifications > 0 {
+        hub.announce_notifications();
+    }
     let orders = committed.orders.into_iter().map(Snapshot::Order);
     let flows = committed.flows.into_iter().map(Snapshot::Flow);
     cache.mirror(orders.chain(flows).collect());
@@ -335,6 +369,7 @@ fn engine_options(config: &Config, instance: &str) -> EngineOptions {
         poll_parallel: config.polling.parallel,
         output: config.output.folder().map(OutputFolder::new),
         sandbox: config.server.sandbox,
+        notify: notify_options(config),
         instance: instance.to_owned(),
     }
 }
@@ -453,13 +488,19 @@ fn keep_fresh(engine: &Engine, tasks: &TaskTracker, stop: &CancellationToken) {
     }));
 }
 
-/// Open exceptions with their oldest age, and open payments by state, as gauges.
+/// Open exceptions with their oldest age, open payments by state, and what is due to merchants, as gauges.
 async fn read_figures(engine: &Engine) -> Result<(), crate::storage::StoreError> {
     use crate::domain::exception::Phase;
     use crate::domain::order::OrderState;
-    let (open, states) = engine
+    let (open, states, due) = engine
         .store()
-        .read(|c| Ok((exceptions::open_figures(c)?, orders::count_by_state(c)?)))
+        .read(|c| {
+            Ok((
+                exceptions::open_figures(c)?,
+                orders::count_by_state(c)?,
+                notifications::pending_figures(c)?,
+            ))
+        })
         .await?;
     let now = engine.clock().now();
     for phase in Phase::ALL {
@@ -472,6 +513,9 @@ async fn read_figures(engine: &Engine) -> Result<(), crate::storage::StoreError>
         gauge("payhall_exceptions_oldest_age_seconds").set(figure(age));
         gauge("payhall_exceptions_ladder_depth").set(figure(depth));
     }
+    let age = due.oldest.map_or(0, |at| (now - at).num_seconds().max(0));
+    metrics::gauge!("payhall_notifications_pending").set(figure(due.count));
+    metrics::gauge!("payhall_notifications_oldest_age_seconds").set(figure(age));
     for state in OrderState::OPEN_PAYMENT {
         let count = states
             .iter()

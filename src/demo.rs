@@ -7,11 +7,14 @@
 use crate::config::{self, Config, Environment, Flags};
 use crate::daemon::{Claim, Daemon};
 use crate::domain::ids::{BillNo, ItemCode, MerchantCode, OrderNo, RequestNo};
+use crate::domain::merchant::Profile;
 use crate::domain::money::{Currency, Money};
 use crate::domain::order::{Order, OrderState};
-use crate::engine::{self, Actor, Clock, ConfirmInput, CreateInput, Engine, ImportFile, Scope};
+use crate::engine::{
+    self, Actor, Clock, ConfirmInput, CreateInput, Engine, ImportFile, Onboarding, Scope, samples,
+};
 use crate::sign::{self, SignArgs};
-use crate::storage::{Store, catalogue};
+use crate::storage::{Store, catalogue, merchants};
 use crate::telemetry::Metrics;
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
@@ -154,7 +157,7 @@ async fn start(
     folder.write_settings(&settings(places, folder, &tokens, &master))?;
     let file = folder.settings();
     let config = config::load(Some(&file), &Environment::default(), &Flags::default())?.config;
-    import_catalogue(&config).await?;
+    import_catalogue(&config, world.addr).await?;
     let daemon = Daemon::start_with(&config, metrics, claim).await?;
     let portal = MerchantCode::try_new("portal")?;
     let key = key::bring_in(daemon.engine(), folder, &portal).await?;
@@ -309,7 +312,7 @@ impl Drop for World {
     }
 }
 
-async fn import_catalogue(config: &Config) -> anyhow::Result<()> {
+async fn import_catalogue(config: &Config, sim: SocketAddr) -> anyhow::Result<()> {
     let options = crate::daemon::storage_options(config, &crate::daemon::instance_name());
     let files = CATALOGUE.map(|(name, text)| ImportFile {
         name: name.to_owned(),
@@ -324,8 +327,35 @@ async fn import_catalogue(config: &Config) -> anyhow::Result<()> {
     let known = store.read(catalogue::load).await?;
     let parts = engine::read_catalogue(files.into(), &known, &adapters)?;
     engine::import(&store, parts, &Actor::system(), engine::SystemClock.now()).await?;
-    engine::samples::bring_all_in(&store).await?;
+    samples::bring_all_in(&store).await?;
+    tell_portal_at(&store, &format!("http://{sim}/inbox/portal")).await?;
     store.close().await;
+    Ok(())
+}
+
+/// Gives the merchant of the demo a notify URL, by two people like any change of a profile. A proposal that
+/// somebody left open is theirs, and stays.
+async fn tell_portal_at(store: &Store, url: &str) -> anyhow::Result<()> {
+    let desk = Onboarding::new(store.clone(), Arc::new(engine::SystemClock), true);
+    let code = MerchantCode::try_new("portal")?;
+    let wanted = code.clone();
+    let found = store.read(move |c| merchants::find(c, &wanted)).await?;
+    let Some(dossier) = found.filter(|dossier| dossier.proposed.is_none()) else {
+        return Ok(());
+    };
+    let Some(approved) = &dossier.approved else {
+        return Ok(());
+    };
+    if approved.profile.notify_url.as_deref() == Some(url) {
+        return Ok(());
+    }
+    let profile = Profile {
+        notify_url: Some(url.to_owned()),
+        ..approved.profile.clone()
+    };
+    let maker = samples::person(samples::MAKER);
+    let edited = desk.edit(&code, dossier.version, profile, &maker).await?;
+    samples::approve(&desk, edited).await?;
     Ok(())
 }
 
@@ -367,6 +397,7 @@ Payhall is running.
   GraphQL           http://{address}/graphql
   Metrics           http://{address}/metrics
   Simulated world   http://{sim}   (bank, billers; POST /admin/faults scripts its moods)
+  Notifications     http://{sim}/admin/inbox   (what merchant `portal` was told, signed)
   Folder            {folder}
 
 Tokens (authorization: Bearer ...)

@@ -208,6 +208,31 @@ const METRICS: &[(&str, Kind, &str)] = &[
         "Operators' tries to log in or to prove again who they are, by outcome.",
     ),
     (
+        "payhall_notification_seconds",
+        Kind::Seconds,
+        "How long tries to notify merchants took.",
+    ),
+    (
+        "payhall_notification_tries_total",
+        Kind::Counter,
+        "Tries to notify merchants, by outcome.",
+    ),
+    (
+        "payhall_notifications_oldest_age_seconds",
+        Kind::Gauge,
+        "How long the oldest pending notification has been pending.",
+    ),
+    (
+        "payhall_notifications_pending",
+        Kind::Gauge,
+        "Notifications that are to be sent, or sent again.",
+    ),
+    (
+        "payhall_notifications_total",
+        Kind::Counter,
+        "Notifications that were delivered or given up, by state.",
+    ),
+    (
         "payhall_orders_open",
         Kind::Gauge,
         "Orders with an open payment, by state.",

@@ -12,6 +12,7 @@ use payhall::domain::item::{AmountRuleKind, ItemMode};
 use payhall::domain::job::JobRunState;
 use payhall::domain::key::{Algorithm, KeyOrigin, KeyState};
 use payhall::domain::merchant::{CheckItem, MerchantKind, MerchantState, Stage};
+use payhall::domain::notification::{GiveUpReason, NotificationState, TryOutcome};
 use payhall::domain::operator::Role;
 use payhall::domain::order::OrderState;
 use payhall::domain::region::RegionLevel;
@@ -334,7 +335,13 @@ fn words_in_a_check_are_the_words_of_the_domain() {
         "keys"."origin": KeyOrigin,
         "keys"."state": KeyState,
         "operators"."role": Role,
+        "notifications"."state": NotificationState,
+        "notifications"."reason": GiveUpReason,
+        "notification_tries"."outcome": TryOutcome,
     };
+    let at_rest = OrderState::TERMINAL.map(OrderState::as_str).to_vec();
+    let mut domain = domain.to_vec();
+    domain.push((("notifications", "order_state"), at_rest));
     for database in TestDatabase::all() {
         let kind = database.kind;
         let tables = describe(&migrated(database));

@@ -37,6 +37,7 @@ fn to(order: &Order, state: OrderState) -> Move {
         exception: ExceptionMove::Keep,
         case: CaseMove::Keep,
         admission: None,
+        notify: None,
     }
 }
 

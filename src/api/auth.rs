@@ -44,6 +44,10 @@ named_enum! {
         MerchantSuspend = "MERCHANT_SUSPEND",
         /// Take merchants into operation, resume and close them.
         MerchantOperate = "MERCHANT_OPERATE",
+        /// Read notifications, within the caller's scope.
+        NotificationRead = "NOTIFICATION_READ",
+        /// Order notifications sent again, within the caller's scope.
+        NotificationResend = "NOTIFICATION_RESEND",
         /// Look at keys: a merchant at its own.
         KeyRead = "KEY_READ",
         /// Issue and rotate keys.
@@ -83,6 +87,7 @@ impl Right {
             R::OrderCancel | R::Oversee | R::CaseReject => false,
             R::Login | R::OwnAccount | R::OperatorRead => false,
             R::MerchantRead | R::MerchantPrivate | R::MerchantEdit | R::MerchantSuspend => false,
+            R::NotificationRead | R::NotificationResend => false,
             R::KeyRead | R::KeyIssue | R::KeyRevoke | R::KeyHandOut => false,
             R::KeyApprove | R::MerchantReview | R::MerchantOperate => true,
             R::CaseDecide | R::CaseApprove | R::OwnCodes | R::OperatorManage => true,
@@ -151,6 +156,7 @@ impl Principal {
                 R::OrderCreate | R::OrderConfirm | R::OrderCancel | R::MerchantRead => true,
                 R::MerchantPrivate | R::MerchantEdit | R::MerchantReview => false,
                 R::MerchantSuspend | R::MerchantOperate => false,
+                R::NotificationRead | R::NotificationResend => true,
                 R::KeyRead | R::KeyIssue | R::KeyRevoke | R::KeyHandOut => true,
                 R::KeyApprove => false,
                 R::Oversee | R::CaseDecide | R::CaseApprove | R::CaseReject => false,
@@ -166,6 +172,8 @@ impl Principal {
                 R::OperatorRead => matches!(role, Role::Auditor | Role::Admin),
                 R::OperatorManage => matches!(role, Role::Admin),
                 R::MerchantRead | R::KeyRead => true,
+                R::NotificationRead => true,
+                R::NotificationResend => matches!(role, Role::Operator | Role::Admin),
                 R::MerchantPrivate => *role != Role::Viewer,
                 R::MerchantSuspend => !matches!(role, Role::Viewer | Role::Auditor),
                 R::KeyIssue => matches!(role, Role::Operator | Role::Admin),

@@ -4,12 +4,14 @@
 use super::errors::Problem;
 use crate::domain::flow::Flow;
 use crate::domain::ids::OrderNo;
+use crate::domain::notification::NotificationTry;
 use crate::engine::Engine;
 use async_graphql::dataloader::{DataLoader, Loader};
 use std::collections::HashMap;
 use std::time::Duration;
+use uuid::Uuid;
 
-/// At most so many orders share a statement.
+/// At most so many orders, or notifications, share a statement.
 const BATCH_MAX: usize = 200;
 
 /// The flows of orders, by order number.
@@ -35,6 +37,32 @@ impl Loader<OrderNo> for FlowsOfOrders {
 /// The loader of an engine.
 pub(super) fn flows(engine: Engine) -> Flows {
     DataLoader::new(FlowsOfOrders(engine), tokio::spawn)
+        .delay(Duration::from_millis(1))
+        .max_batch_size(BATCH_MAX)
+}
+
+/// The tries of notifications, by the notification's id.
+pub(super) type Tries = DataLoader<TriesOfNotifications>;
+
+/// Reads the tries of many notifications, for whoever has been shown the notifications.
+pub(super) struct TriesOfNotifications(Engine);
+
+impl Loader<Uuid> for TriesOfNotifications {
+    type Value = Vec<NotificationTry>;
+    type Error = Problem;
+
+    async fn load(&self, keys: &[Uuid]) -> Result<HashMap<Uuid, Vec<NotificationTry>>, Problem> {
+        let mut found: HashMap<Uuid, Vec<NotificationTry>> = HashMap::with_capacity(keys.len());
+        for one in self.0.notification_tries(keys.to_vec()).await? {
+            found.entry(one.notification_id).or_default().push(one);
+        }
+        Ok(found)
+    }
+}
+
+/// The loader of an engine.
+pub(super) fn tries(engine: Engine) -> Tries {
+    DataLoader::new(TriesOfNotifications(engine), tokio::spawn)
         .delay(Duration::from_millis(1))
         .max_batch_size(BATCH_MAX)
 }

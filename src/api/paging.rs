@@ -9,6 +9,7 @@ use super::types::invalid;
 use super::types::job_run::JobRun;
 use super::types::key::Key;
 use super::types::merchant::Merchant;
+use super::types::notification::Notification;
 use super::types::order::Order;
 use crate::domain::ids::{KeyId, MerchantCode};
 use crate::domain::refusal::Refusal;
@@ -101,6 +102,8 @@ pub(super) enum Kind {
     Merchant,
     /// Keys.
     Key,
+    /// Notifications.
+    Notification,
 }
 
 impl Kind {
@@ -113,6 +116,7 @@ impl Kind {
             Kind::JobRun => 'j',
             Kind::Merchant => 'm',
             Kind::Key => 'k',
+            Kind::Notification => 'n',
         }
     }
 
@@ -143,7 +147,9 @@ impl Kind {
                 number.len() == crate::domain::ids::NUMBER_DIGITS
                     && number.bytes().all(|b| b.is_ascii_digit())
             }
-            Kind::Exception | Kind::JobRun => uuid::Uuid::try_parse(number).is_ok(),
+            Kind::Exception | Kind::JobRun | Kind::Notification => {
+                uuid::Uuid::try_parse(number).is_ok()
+            }
             Kind::Merchant => MerchantCode::try_new(number).is_ok(),
             Kind::Key => KeyId::try_new(number).is_ok(),
         }
@@ -217,6 +223,7 @@ node! {
     JobRun: crate::domain::job::JobRun,
     Merchant: crate::domain::merchant::Dossier,
     Key: crate::domain::key::Key,
+    Notification: crate::domain::notification::Notification,
 }
 
 connection!(
@@ -276,6 +283,15 @@ connection!(
     |key| key.key_id.to_string(),
     "A page of keys, newest first.",
     "A key in a listing."
+);
+
+connection!(
+    Notification,
+    NotificationConnection,
+    NotificationEdge,
+    |notification| notification.notification_id.to_string(),
+    "A page of notifications, newest first.",
+    "A notification in a listing."
 );
 
 /// `has_more` is about the direction of the page; in the other one there is more if a cursor was

@@ -74,6 +74,10 @@ examples! {
     "merchant_suspend", "商户暂停", "Suspend a merchant";
     "merchant_resume", "商户恢复", "Resume a merchant";
     "merchant_close", "商户注销", "Close a merchant";
+    "notifications", "商户通知", "Notifications to merchants";
+    "notification", "查询通知及各次尝试", "One notification and its tries";
+    "notification_resend", "重发通知", "Send a notification again";
+    "notifications_resend", "批量重发通知", "Send many notifications again";
     "keys", "密钥", "Keys";
     "key", "查询密钥", "One key";
     "key_issue", "经办：发放密钥", "Maker: issue a key";

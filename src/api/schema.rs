@@ -25,6 +25,7 @@ pub(super) fn build(
 ) -> Schema {
     let schema = bare()
         .data(loaders::flows(engine.clone()))
+        .data(loaders::tries(engine.clone()))
         .data(engine.clone())
         .data(operators.clone())
         .data(limits.clone())

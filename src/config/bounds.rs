@@ -58,6 +58,24 @@ impl Config {
             ),
             ("polling.batch", u64::from(self.polling.batch), 1, 10_000),
             ("polling.parallel", wide(self.polling.parallel), 1, 4_096),
+            (
+                "notifications.parallel",
+                wide(self.notifications.parallel),
+                1,
+                10_000,
+            ),
+            (
+                "notifications.parallel_per_merchant",
+                wide(self.notifications.parallel_per_merchant),
+                1,
+                10_000,
+            ),
+            (
+                "notifications.jitter_percent",
+                u64::from(self.notifications.jitter_percent),
+                0,
+                50,
+            ),
             ("storage.readers", u64::from(self.storage.readers), 1, 1_000),
             ("storage.writers", u64::from(self.storage.writers), 1, 64),
             ("storage.batch_max", wide(self.storage.batch_max), 1, 10_000),
@@ -102,6 +120,18 @@ impl Config {
             ),
             ("orders.orphan_after_s", self.orders.orphan_after_s, 1, 600),
             ("polling.lease_s", self.polling.lease_s, 15, 3_600),
+            (
+                "notifications.timeout_ms",
+                self.notifications.timeout_ms,
+                100,
+                60_000,
+            ),
+            (
+                "notifications.lease_s",
+                self.notifications.lease_s,
+                5,
+                3_600,
+            ),
             (
                 "storage.pool_timeout_ms",
                 self.storage.pool_timeout_ms,

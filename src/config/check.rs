@@ -1,7 +1,7 @@
 //! What no type can say about the settings: bounds, pairs that belong together, and combinations that
 //! work but are unwise.
 
-use super::{CallerConfig, CallerKind, CallerRole, Config};
+use super::{CallerConfig, CallerKind, CallerRole, Config, NotificationsConfig};
 use crate::domain::exception::AlarmAges;
 use crate::domain::time::BusinessDay;
 use crate::upstream::check_webhook_url;
@@ -81,6 +81,9 @@ impl Config {
             if value < least || value > most {
                 add(path, format!("is {value}, and has to be {least} to {most}"));
             }
+        }
+        if let Some((path, what)) = self.notifications.problem() {
+            add(path, what);
         }
         if self.alarms.warn_s > self.alarms.critical_s {
             add(
@@ -254,6 +257,29 @@ fn parse_network(text: &str) -> Option<IpNet> {
 
 fn parse_cutoff(text: &str) -> Option<NaiveTime> {
     NaiveTime::parse_from_str(text, "%H:%M").ok()
+}
+
+impl NotificationsConfig {
+    /// Waits that are none, or a lease that ends before the try does.
+    fn problem(&self) -> Option<(&'static str, String)> {
+        if self.waits_s.len() > 100
+            || self
+                .waits_s
+                .iter()
+                .any(|wait| !(1..=7 * 86_400).contains(wait))
+        {
+            let what = "has to be at most 100 waits of 1 s to 7 days".to_owned();
+            return Some(("notifications.waits_s", what));
+        }
+        let try_s = self.timeout_ms.div_ceil(1_000);
+        (self.lease_s < 2 * try_s).then(|| {
+            let what = format!(
+                "has to be at least twice notifications.timeout_ms ({} s)",
+                2 * try_s
+            );
+            ("notifications.lease_s", what)
+        })
+    }
 }
 
 impl CallerConfig {

@@ -46,6 +46,8 @@ pub struct Config {
     pub cache: CacheSettings,
     /// When and where to call for help.
     pub alarms: AlarmsConfig,
+    /// How merchants are told.
+    pub notifications: NotificationsConfig,
     /// Where private keys are kept.
     pub keys: KeysConfig,
     /// The scheduler.
@@ -207,6 +209,24 @@ pub struct AlarmsConfig {
     pub case_due_s: u64,
     /// Where alarms are posted; may hold a secret.
     pub webhook_url: SecretString,
+}
+
+/// `[notifications]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NotificationsConfig {
+    /// How many are on their way at once.
+    pub parallel: usize,
+    /// How many of one merchant are.
+    pub parallel_per_merchant: usize,
+    /// Milliseconds that a merchant's server may take, connecting included.
+    pub timeout_ms: u64,
+    /// Seconds of a lease.
+    pub lease_s: u64,
+    /// Seconds between one try and the next.
+    pub waits_s: Vec<u64>,
+    /// By how many percent a wait may differ.
+    pub jitter_percent: u32,
 }
 
 /// `[keys]`

@@ -17,6 +17,7 @@ pub mod job;
 pub mod key;
 pub mod merchant;
 pub mod money;
+pub mod notification;
 pub mod operator;
 pub mod order;
 pub mod outcome;

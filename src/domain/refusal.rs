@@ -90,6 +90,8 @@ named_enum! {
         EvidenceInvalid = "EVIDENCE_INVALID",
         /// The decision does not fit the order's state.
         DecisionDoesNotFit = "DECISION_DOES_NOT_FIT",
+        /// No such notification, or not the caller's.
+        NotificationNotFound = "NOTIFICATION_NOT_FOUND",
         /// No such key, or not the caller's.
         KeyNotFound = "KEY_NOT_FOUND",
         /// It is no key that can be used here.

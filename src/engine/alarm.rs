@@ -25,6 +25,8 @@ pub enum AlarmKind {
     KeyEnding,
     /// The audit trail, or what was published of it, is not what it should be.
     AuditTrail,
+    /// A merchant could not be notified.
+    NotificationGivenUp,
 }
 
 /// An alarm.

@@ -1,4 +1,4 @@
-//! Reads orders, flows, exceptions, cases, merchants and job runs for whoever may see them: the cache first,
+//! Reads orders, flows, exceptions, cases, notifications, merchants and job runs for whoever may see them: the cache first,
 //! then the database. Nothing here decides about money.
 
 use super::{Engine, EngineError};
@@ -9,9 +9,10 @@ use crate::domain::flow::{Attempt, Flow};
 use crate::domain::ids::{CaseNo, FlowNo, MerchantCode, OrderNo};
 use crate::domain::job::JobRun;
 use crate::domain::merchant::Dossier;
+use crate::domain::notification::{Notification, NotificationTry};
 use crate::domain::order::Order;
 use crate::storage::orders::{Filter, Page};
-use crate::storage::{cases, exceptions, flows, job_runs, merchants, orders};
+use crate::storage::{cases, exceptions, flows, job_runs, merchants, notifications, orders};
 use uuid::Uuid;
 
 /// Whose things a caller may see.
@@ -29,6 +30,23 @@ impl Scope {
         match self {
             Scope::All => true,
             Scope::Merchant(own) => own == merchant,
+        }
+    }
+
+    /// A filter of notifications narrowed to what may be seen; none where nothing is left.
+    pub(super) fn narrow_notifications(
+        &self,
+        filter: notifications::Filter,
+    ) -> Option<notifications::Filter> {
+        match self {
+            Scope::All => Some(filter),
+            Scope::Merchant(own) => match &filter.merchant {
+                Some(asked) if asked != own => None,
+                _ => Some(notifications::Filter {
+                    merchant: Some(own.clone()),
+                    ..filter
+                }),
+            },
         }
     }
 
@@ -240,6 +258,40 @@ impl Engine {
     ) -> Result<Listing<Case>, EngineError> {
         let read = move |c: &mut _| cases::list(c, &filter, after.as_ref(), limit + 1);
         Ok(Listing::cut(self.0.store.browse(read).await?, limit, false))
+    }
+
+    /// One notification.
+    pub async fn notification(
+        &self,
+        id: Uuid,
+        scope: &Scope,
+    ) -> Result<Option<Notification>, EngineError> {
+        let found = self.0.store.read(move |c| notifications::find(c, id));
+        Ok(found.await?.filter(|found| scope.sees(&found.merchant)))
+    }
+
+    /// A page of notifications, newest first.
+    pub async fn notifications(
+        &self,
+        filter: notifications::Filter,
+        after: Option<Uuid>,
+        limit: i64,
+        scope: &Scope,
+    ) -> Result<Listing<Notification>, EngineError> {
+        let Some(filter) = scope.narrow_notifications(filter) else {
+            return Ok(Listing::cut(vec![], 0, false));
+        };
+        let read = move |c: &mut _| notifications::list(c, &filter, after, limit + 1);
+        Ok(Listing::cut(self.0.store.browse(read).await?, limit, false))
+    }
+
+    /// The tries of notifications, in the order in which they began.
+    pub async fn notification_tries(
+        &self,
+        of: Vec<Uuid>,
+    ) -> Result<Vec<NotificationTry>, EngineError> {
+        let read = move |c: &mut _| notifications::tries_of(c, &of);
+        Ok(self.0.store.read(read).await?)
     }
 
     /// A merchant with everything about it, from the database.

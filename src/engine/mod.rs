@@ -19,12 +19,14 @@ mod hub;
 mod import;
 mod keys;
 mod lookup;
+mod notify;
 mod numbers;
 mod onboard;
 mod operators;
 mod poll;
 mod publish_heads;
 mod record_settings;
+mod resend;
 mod reverse;
 mod rewrap;
 pub mod samples;
@@ -44,6 +46,7 @@ pub use hub::Hub;
 pub use import::{ImportError, ImportFile, ImportProblem, ImportReport, import, read_catalogue};
 pub use keys::{Issued, KeyIssueInput, key_not_found};
 pub use lookup::LookedUp;
+pub use notify::{NotifyOptions, NotifyReport};
 pub use onboard::Onboarding;
 pub use operators::{
     CodesBegun, Credentials, LoggedIn, NewOperator, Operators, OperatorsParts, PasswordCost,
@@ -52,6 +55,7 @@ pub use operators::{
 pub use poll::{ExpireReport, PollReport};
 pub use publish_heads::{HeadsReport, PublishError};
 pub use record_settings::{SettingInForce, record_settings};
+pub use resend::ManyResent;
 pub use rewrap::{RewrapReport, rewrap_keys};
 pub use tend_keys::KeysReport;
 pub use timeline::{NextStep, Timeline, TimelineEntry, TimelineKind};
@@ -65,8 +69,9 @@ use crate::domain::time::{BusinessDay, Instant};
 use crate::output::OutputFolder;
 use crate::storage::{Denied, Store, StoreError, catalogue};
 use crate::trust::Masters;
-use crate::upstream::Upstreams;
+use crate::upstream::{Notifier, Upstreams};
 use admit::HeldKeys;
+use notify::Lanes;
 use numbers::Numbers;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -98,6 +103,8 @@ pub struct EngineOptions {
     pub output: Option<OutputFolder>,
     /// Whether this is a sandbox, where merchants may be notified over plain http.
     pub sandbox: bool,
+    /// How merchants are notified.
+    pub notify: NotifyOptions,
     /// The name of this run of the program: owner of its leases.
     pub instance: String,
 }
@@ -110,6 +117,8 @@ pub struct EngineParts {
     pub cache: Cache,
     /// The far side.
     pub upstreams: Upstreams,
+    /// Who brings notifications to merchants.
+    pub notifier: Arc<dyn Notifier>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Where moves are announced; the store's listener feeds it.
@@ -136,6 +145,8 @@ struct Inner {
     store: Store,
     cache: Cache,
     upstreams: Upstreams,
+    notifier: Arc<dyn Notifier>,
+    lanes: Lanes,
     clock: Arc<dyn Clock>,
     hub: Hub,
     alarms: Alarms,
@@ -201,6 +212,8 @@ impl Engine {
             store: parts.store,
             cache: parts.cache,
             upstreams: parts.upstreams,
+            notifier: parts.notifier,
+            lanes: Lanes::default(),
             clock: parts.clock,
             hub: parts.hub,
             alarms: parts.alarms,

@@ -1,5 +1,5 @@
-//! The one place where an order's money state moves: order, flows, exception, case and audit row in
-//! one transaction, by compare-and-set on state and version.
+//! The one place where an order's money state moves: order, flows, exception, case, the merchant's
+//! notification and audit row in one transaction, by compare-and-set on state and version.
 //!
 //! A caller says what is known now; the state machine says what that does. A lost race is answered
 //! by reading the order again and asking the state machine once more, never by writing over it.
@@ -230,6 +230,7 @@ impl Engine {
             }
             other => other.clone(),
         };
+        let notify = self.notification_of(&after);
         Ok(Move {
             conclude: flows
                 .iter()
@@ -242,6 +243,7 @@ impl Engine {
             attempts: step.attempts.clone(),
             exception,
             case,
+            notify,
             audits,
             admission: None,
         })

@@ -1,5 +1,5 @@
 //! Why an order is where it is, and what happens next, when: everything that was done about it, in
-//! order, from the audit rows, the calls, the decisions and the job runs.
+//! order, from the audit rows, the calls, the decisions, the notifications and the job runs.
 
 use super::confirm::not_found;
 use super::{Engine, EngineError, Scope};
@@ -10,9 +10,12 @@ use crate::domain::flow::{Attempt, Flow};
 use crate::domain::ids::OrderNo;
 use crate::domain::job::JobRun;
 use crate::domain::named_enum;
+use crate::domain::notification::{Notification, NotificationTry, TryOutcome};
 use crate::domain::order::{Order, OrderState};
 use crate::domain::time::Instant;
-use crate::storage::{StoreError, audit, cases, exceptions, flows, job_runs, orders};
+use crate::storage::{
+    StoreError, audit, cases, exceptions, flows, job_runs, notifications, orders,
+};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
@@ -31,6 +34,8 @@ named_enum! {
         Exception = "EXCEPTION",
         /// Something was done about a case.
         Decision = "DECISION",
+        /// Something about telling the merchant: made, tried, delivered, given up, sent again.
+        Notification = "NOTIFICATION",
         /// A job's run that worked on the order.
         JobRun = "JOB_RUN",
     }
@@ -77,6 +82,8 @@ struct Sources {
     attempts: Vec<Attempt>,
     exceptions: Vec<Exception>,
     cases: Vec<Case>,
+    notifications: Vec<Notification>,
+    tries: Vec<NotificationTry>,
     runs: Vec<JobRun>,
 }
 
@@ -122,7 +129,15 @@ fn read(
     for case in &cases {
         audit.extend(audit::about(c, case.case_no.as_str())?);
     }
+    let notifications = notifications::of_order(c, order_no)?;
+    for notification in &notifications {
+        let id = notification.notification_id.to_string();
+        audit.extend(audit::about(c, &id)?);
+    }
+    let ids: Vec<Uuid> = notifications.iter().map(|n| n.notification_id).collect();
     Ok(Some(Sources {
+        tries: notifications::tries_of(c, &ids)?,
+        notifications,
         flows: flows::of_orders(c, std::slice::from_ref(order_no))?,
         exceptions: exceptions::of_order(c, order_no)?,
         runs: job_runs::find_many(c, &runs)?,
@@ -143,6 +158,10 @@ fn entries(sources: &Sources) -> Vec<TimelineEntry> {
     for exception in &sources.exceptions {
         all.extend(exception_entries(exception));
     }
+    for notification in &sources.notifications {
+        all.extend(notification_entries(notification));
+    }
+    all.extend(sources.tries.iter().filter_map(notification_try));
     all.extend(sources.runs.iter().map(run));
     // Things of one instant keep the sequence in which cause comes before effect.
     all.sort_by_key(|entry| entry.at);
@@ -160,6 +179,10 @@ fn transition(row: &AuditRow) -> TimelineEntry {
         .unwrap_or_default();
     let (kind, subject) = match entry.subject_kind {
         "CASE" => (TimelineKind::Decision, format!("case {} ", entry.subject)),
+        "NOTIFICATION" => (
+            TimelineKind::Notification,
+            format!("notification {} ", entry.subject),
+        ),
         _ => (TimelineKind::Transition, String::new()),
     };
     TimelineEntry {
@@ -241,6 +264,52 @@ fn exception_entries(exception: &Exception) -> Vec<TimelineEntry> {
         entry(at, text)
     });
     std::iter::once(opened).chain(closed).collect()
+}
+
+fn notification_entries(of: &Notification) -> Vec<TimelineEntry> {
+    let entry = |at, text: String| TimelineEntry {
+        at,
+        kind: TimelineKind::Notification,
+        text,
+        actor: None,
+    };
+    let name = format!("notification {}", of.notification_id);
+    let made = entry(
+        of.created_at,
+        format!(
+            "{name} of {} at version {} was made",
+            of.order_state, of.order_version
+        ),
+    );
+    let concluded = of.concluded_at.map(|at| {
+        let reason = of.reason.map(|reason| format!(" ({reason})"));
+        let reason = reason.unwrap_or_default();
+        let text = format!("{name} is {}{reason} after {} tries", of.state, of.tries);
+        entry(at, text)
+    });
+    std::iter::once(made).chain(concluded).collect()
+}
+
+/// A try that ended. Which address was called is for who reads the tries themselves.
+fn notification_try(of: &NotificationTry) -> Option<TimelineEntry> {
+    if of.outcome == TryOutcome::Started {
+        return None;
+    }
+    let status = of.http_status.map(|status| format!(", status {status}"));
+    let cause = of.cause.as_ref().map(|cause| format!(": {cause}"));
+    Some(TimelineEntry {
+        at: of.ended_at.unwrap_or(of.started_at),
+        kind: TimelineKind::Notification,
+        text: format!(
+            "try {} of notification {} brought {}{}{}",
+            of.number,
+            of.notification_id,
+            of.outcome,
+            status.unwrap_or_default(),
+            cause.unwrap_or_default()
+        ),
+        actor: None,
+    })
 }
 
 fn run(run: &JobRun) -> TimelineEntry {

@@ -27,6 +27,7 @@ mod expire_keys;
 mod expire_orders;
 mod poll_exceptions;
 mod publish_audit_heads;
+mod send_notifications;
 
 pub use driver::{Driver, Metronome, MetronomeError, RunByHand, RunByHandError, Ticked};
 pub use expire_keys::ExpireKeys;
@@ -35,6 +36,7 @@ pub use plan::{CatchUp, FileProblem, Plan};
 pub use poll_exceptions::PollExceptions;
 pub use publish_audit_heads::PublishAuditHeads;
 pub use schedule::{BadSchedule, Schedule};
+pub use send_notifications::SendNotifications;
 pub use table::{JobFilesError, JobInfo, JobTable, NoSuchJob};
 
 use crate::domain::job::JobRun;

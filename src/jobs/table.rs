@@ -36,6 +36,7 @@ fn built_in() -> Vec<BuiltIn> {
         expire_orders::ExpireOrders,
         poll_exceptions::PollExceptions,
         publish_audit_heads::PublishAuditHeads,
+        send_notifications::SendNotifications,
     ]
 }
 
@@ -323,7 +324,8 @@ mod tests {
                 ("expire_orders", 57),
                 ("poll_exceptions", 7),
                 // 04:00:03 UTC is noon in Shanghai.
-                ("publish_audit_heads", 44_997)
+                ("publish_audit_heads", 44_997),
+                ("send_notifications", 2)
             ]
         );
         let due = table.next("poll_exceptions", now, 3).unwrap();
@@ -333,7 +335,7 @@ mod tests {
         assert_eq!(
             unknown.to_string(),
             "there is no job \"close_day\"; there are expire_keys, expire_orders, \
-             poll_exceptions, publish_audit_heads"
+             poll_exceptions, publish_audit_heads, send_notifications"
         );
     }
 
@@ -356,7 +358,8 @@ mod tests {
                 "30 * * * * *",
                 "0 * * * * *",
                 "*/30 * * * * *",
-                "0 30 0-8 * * *"
+                "0 30 0-8 * * *",
+                "*/5 * * * * *"
             ]
         );
     }
@@ -376,7 +379,8 @@ mod tests {
             format!(
                 "{path}/poll_exceptions.toml:2: invalid type: integer `1`, expected a string\n\
                  {path}/pol_exceptions.toml:1: there is no job \"pol_exceptions\"; there are \
-                 expire_keys, expire_orders, poll_exceptions, publish_audit_heads"
+                 expire_keys, expire_orders, poll_exceptions, publish_audit_heads, \
+                 send_notifications"
             )
         );
         let missing = folder.path().join("missing");

@@ -10,6 +10,9 @@
 //! | `GET /admin/flows/{flow_no}` | what the banks know of a number |
 //! | `GET /admin/stats` | counters |
 //! | `POST /webhook`, `GET /admin/webhooks` | takes in any JSON; the last 1000 |
+//! | `POST /inbox/{merchant}` | a merchant's server: keeps what it is told, see [`super::inbox`] |
+//! | `GET /admin/inbox`, `DELETE /admin/inbox` | shows what merchants were told; forgets it |
+//! | `POST /admin/inbox/fail {"times", "status"}` | refuses so many of the next with a status |
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,6 +26,7 @@ use serde_json::{Value, json};
 use super::bank::State;
 use super::body::SimBody;
 use super::faults::FaultSpec;
+use super::inbox::Failing;
 use super::ledger::BankName;
 use super::now;
 use super::reply::{encode, json_response, problem};
@@ -110,6 +114,20 @@ fn route(shared: &Arc<Shared>, head: &Parts, body: &[u8]) -> Result<Value, Probl
             world
                 .webhooks
                 .push_back(json!({ "at": now(), "body": notice }));
+            Ok(json!({}))
+        }
+        (&Method::POST, ["inbox", merchant]) => match world.inbox.take_in(merchant, head, body) {
+            None => Ok(json!({})),
+            Some(refused) => Err(Problem(refused, "told to refuse".to_owned())),
+        },
+        (&Method::GET, ["admin", "inbox"]) => Ok(world.inbox.show()),
+        (&Method::DELETE, ["admin", "inbox"]) => {
+            world.inbox.forget();
+            Ok(json!({}))
+        }
+        (&Method::POST, ["admin", "inbox", "fail"]) => {
+            let failing: Failing = decode(body)?;
+            world.inbox.fail(failing).map_err(Problem::bad_request)?;
             Ok(json!({}))
         }
         (&Method::GET, ["admin", "webhooks"]) => Ok(json!({ "webhooks": world.webhooks })),

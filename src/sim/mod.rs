@@ -29,6 +29,7 @@ mod books;
 mod decode;
 mod endings;
 mod faults;
+mod inbox;
 mod late;
 pub mod ledger;
 mod options;

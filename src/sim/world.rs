@@ -19,6 +19,7 @@ use super::bank::{Bank, State};
 use super::books::Books;
 use super::endings::{Ending, Scene};
 use super::faults::{Answer, Effect, Faults, Plan};
+use super::inbox::Inbox;
 use super::late::{Late, LateEffect, Promises, after};
 use super::ledger::file::Ledger;
 use super::ledger::{BankName, Called, Fact, LedgerError, Movement, Op};
@@ -33,6 +34,8 @@ pub(super) struct World {
     pub calls: Calls,
     /// The last notices that were posted to the alarm sink.
     pub webhooks: VecDeque<Value>,
+    /// What merchants were told.
+    pub inbox: Inbox,
     pub healed: bool,
     ledger: Ledger,
     ledger_calls: bool,
@@ -93,6 +96,7 @@ impl World {
             faults: Faults::new(options.seed),
             calls: Calls::default(),
             webhooks: VecDeque::new(),
+            inbox: Inbox::default(),
             healed: false,
             ledger,
             ledger_calls: options.ledger_calls,

@@ -8,7 +8,7 @@ use super::flows::{FlowRow, insert_attempt};
 use super::orders::OrderRow;
 use super::row::micros;
 use super::schema::{flows, orders};
-use super::{audit, cases, exceptions, merchant_days, merchants};
+use super::{audit, cases, exceptions, merchant_days, merchants, notifications};
 use crate::domain::audit::ChainHead;
 use crate::domain::flow::Flow;
 use crate::domain::ids::OrderNo;
@@ -132,6 +132,9 @@ pub(super) fn move_order(
     for flow in &step.conclude {
         conclude_flow(c, flow)?;
     }
+    if let Some(notification) = &step.notify {
+        notifications::insert(c, notification)?;
+    }
     apply_rest(c, step)?;
     for entry in &step.audits {
         audit::append(c, chain, entry.clone())?;
@@ -139,7 +142,7 @@ pub(super) fn move_order(
     Ok(Moved::Done)
 }
 
-/// What a move brings besides order, flows and audit row: rare enough to be done row by row.
+/// What a move brings besides order, flows, notification and audit row: rare enough to be done row by row.
 pub(super) fn apply_rest(c: &mut AnyConnection, step: &Move) -> Result<(), Failure> {
     for attempt in &step.attempts {
         insert_attempt(c, attempt)?;

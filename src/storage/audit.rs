@@ -9,13 +9,14 @@ use diesel::dsl::min;
 use diesel::prelude::*;
 
 /// The kinds of things that audit rows are about.
-pub const SUBJECT_KINDS: [&str; 8] = [
+pub const SUBJECT_KINDS: [&str; 9] = [
     "ORDER",
     "CASE",
     "CATALOGUE",
     "MERCHANT",
     "KEY",
     "OPERATOR",
+    "NOTIFICATION",
     "SETTING",
     "AUDIT",
 ];

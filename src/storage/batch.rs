@@ -12,6 +12,7 @@ use super::change::{Admission, Admitted, Created, Move, Moved, NewOrder};
 use super::connection::AnyConnection;
 use super::flows::FlowRow;
 use super::nonces;
+use super::notifications::NotificationRow;
 use super::orders::OrderRow;
 use super::row::micros;
 use crate::domain::audit::{AuditEntry, ChainHead};
@@ -137,6 +138,18 @@ array_statement! {
      WHERE f.flow_no = v.flow_no AND f.version = v.version - 1"
 }
 
+// What a new notification has not yet (reason, lease, end) is left to the columns' NULL.
+array_statement! {
+    InsertNotifications {
+        notification_id: String => Text, order_no: String => Text, order_version: i32 => Integer,
+        merchant: String => Text, order_state: String => Text,
+        order_reason: Option<String> => Nullable<Text>, state: String => Text,
+        series: i32 => Integer, tries: i32 => Integer, next_at: i64 => BigInt,
+        fence: i64 => BigInt, created_at: i64 => BigInt,
+    }
+    insert "notifications", ")"
+}
+
 array_statement! {
     InsertAudit {
         stream: String => Text, seq: i64 => BigInt, at: i64 => BigInt, actor: String => Text,
@@ -224,6 +237,7 @@ pub(super) fn move_orders(
     let done = |step: &&&Move| moved.contains(step.after.order_no.as_str());
     insert_flows(c, steps.iter().filter(done))?;
     conclude_flows(c, steps.iter().filter(done))?;
+    insert_notifications(c, steps.iter().filter(done))?;
     let mut results = vec![Moved::Done; steps.len()];
     let mut singly = Vec::new();
     for (place, step) in steps.iter().enumerate() {
@@ -293,6 +307,18 @@ fn conclude_flows<'a>(
         rows.version.push(flow.version);
     }
     let count = rows.flow_no.len();
+    postgres(c)?.run(rows, count)
+}
+
+fn insert_notifications<'a>(
+    c: &mut AnyConnection,
+    steps: impl Iterator<Item = &'a &'a Move>,
+) -> Result<(), Failure> {
+    let mut rows = InsertNotifications::default();
+    for notification in steps.filter_map(|step| step.notify.as_ref()) {
+        rows.push(notification.into());
+    }
+    let count = rows.notification_id.len();
     postgres(c)?.run(rows, count)
 }
 
@@ -387,6 +413,23 @@ impl InsertFlows {
         self.started_at.push(row.started_at);
         self.concluded_at.push(row.concluded_at);
         self.version.push(row.version);
+    }
+}
+
+impl InsertNotifications {
+    fn push(&mut self, row: NotificationRow) {
+        self.notification_id.push(row.notification_id);
+        self.order_no.push(row.order_no);
+        self.order_version.push(row.order_version);
+        self.merchant.push(row.merchant);
+        self.order_state.push(row.order_state);
+        self.order_reason.push(row.order_reason);
+        self.state.push(row.state);
+        self.series.push(row.series);
+        self.tries.push(row.tries);
+        self.next_at.push(row.next_at);
+        self.fence.push(row.fence);
+        self.created_at.push(row.created_at);
     }
 }
 

@@ -6,6 +6,7 @@ use crate::domain::case::Case;
 use crate::domain::exception::Exception;
 use crate::domain::flow::{Attempt, Flow};
 use crate::domain::ids::{KeyId, OrderNo};
+use crate::domain::notification::{Notification, NotificationTry};
 use crate::domain::order::Order;
 use crate::domain::time::{BusinessDate, Instant};
 
@@ -133,6 +134,8 @@ pub struct Move {
     pub exception: ExceptionMove,
     /// What happens to cases.
     pub case: CaseMove,
+    /// What the merchant is told of it, where the order comes to rest and the merchant wants to be told.
+    pub notify: Option<Notification>,
     /// The audit rows: exactly one of the order, and one of the case where it moves too.
     pub audits: Vec<AuditEntry>,
     /// The signed request that asks for it, unless it was let in before.
@@ -175,5 +178,24 @@ pub enum Touched {
     /// It was written.
     Done,
     /// The lease was lost meanwhile: only the calls were written, as evidence.
+    Fenced,
+}
+
+/// Writes what came of a try to notify a merchant: the try, and the notification if the lease still
+/// holds.
+#[derive(Clone, Debug)]
+pub struct Tell {
+    /// The notification with its new values and the fence that it was leased with.
+    pub notification: Notification,
+    /// The try, ended.
+    pub attempt: NotificationTry,
+}
+
+/// What became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// It was written.
+    Done,
+    /// The lease was lost meanwhile: only the try was written, as evidence.
     Fenced,
 }

@@ -334,6 +334,31 @@ pub(super) fn at_the_desk(c: &mut AnyConnection) -> Result<Vec<Merchant>, StoreE
     rows.into_iter().map(merchant).collect()
 }
 
+/// Where merchants are notified by what is approved now, whatever state they are in: only those that
+/// have a URL.
+pub fn notify_urls(
+    c: &mut AnyConnection,
+    codes: &[MerchantCode],
+) -> Result<BTreeMap<MerchantCode, String>, StoreError> {
+    let codes: Vec<&str> = codes.iter().map(MerchantCode::as_str).collect();
+    let rows: Vec<(String, Option<String>)> = merchant_revisions::table
+        .filter(merchant_revisions::merchant.eq_any(codes))
+        .filter(merchant_revisions::stage.eq(Stage::Approved.as_str()))
+        .select((merchant_revisions::merchant, merchant_revisions::notify_url))
+        .load(c)?;
+    let rows = rows
+        .into_iter()
+        .filter_map(|(code, url)| Some((code, url?)));
+    let read = |(code, url): (String, String)| {
+        let of = RowOf {
+            table: "merchant_revisions",
+            key: &code,
+        };
+        Ok((of.word(&code)?, url))
+    };
+    rows.map(read).collect()
+}
+
 /// The version of a merchant as it stands; none where there is no such merchant.
 pub(super) fn version_of(c: &mut AnyConnection, code: &MerchantCode) -> QueryResult<Option<i32>> {
     merchants::table

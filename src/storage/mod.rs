@@ -10,6 +10,7 @@ pub mod job_runs;
 pub mod keys;
 pub mod merchant_days;
 pub mod merchants;
+pub mod notifications;
 pub mod operators;
 pub mod orders;
 pub mod settings;
@@ -33,7 +34,7 @@ mod writer;
 
 pub use change::{
     Admission, Admitted, CaseMove, Created, DayLimit, Denied, ExceptionMove, Move, Moved, NewOrder,
-    Permit, Touch, Touched,
+    Permit, Tell, Told, Touch, Touched,
 };
 pub use connection::AnyConnection;
 pub use error::StoreError;
@@ -97,6 +98,8 @@ pub struct Committed {
     pub orders: Vec<Order>,
     /// The flows as they now stand.
     pub flows: Vec<Flow>,
+    /// How many notifications it brought.
+    pub notifications: usize,
 }
 
 /// The database. Cheap to clone.
@@ -372,6 +375,14 @@ impl Store {
     pub async fn touch(&self, touch: Touch) -> Result<Touched, StoreError> {
         match self.submit(Work::Touch(Box::new(touch))).await? {
             Outcome::Touched(touched) => Ok(touched),
+            other => Err(crossed(&other)),
+        }
+    }
+
+    /// Writes what came of a try to notify a merchant.
+    pub async fn tell(&self, tell: Tell) -> Result<Told, StoreError> {
+        match self.submit(Work::Tell(Box::new(tell))).await? {
+            Outcome::Told(told) => Ok(told),
             other => Err(crossed(&other)),
         }
     }

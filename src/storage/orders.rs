@@ -9,6 +9,7 @@ use crate::domain::order::{Order, OrderState};
 use crate::domain::time::{BusinessDate, Instant};
 use chrono::NaiveDate;
 use diesel::prelude::*;
+use std::collections::HashMap;
 
 /// A row of `orders`.
 #[derive(Clone, Debug, Queryable, Insertable)]
@@ -112,6 +113,17 @@ pub fn find_many(c: &mut AnyConnection, numbers: &[OrderNo]) -> Result<Vec<Order
     let numbers: Vec<&OrderNo> = numbers.iter().collect();
     let rows = rows_of(c, &numbers)?;
     rows.into_iter().map(Order::try_from).collect()
+}
+
+/// Many orders by number; one that cannot be read is left out and said.
+pub fn find_readable(
+    c: &mut AnyConnection,
+    numbers: &[OrderNo],
+) -> Result<HashMap<OrderNo, Order>, StoreError> {
+    let numbers: Vec<&OrderNo> = numbers.iter().collect();
+    let found: Vec<Order> = readable(rows_of(c, &numbers)?);
+    let by_number = |order: Order| (order.order_no.clone(), order);
+    Ok(found.into_iter().map(by_number).collect())
 }
 
 /// The order that a merchant's request number made.

@@ -334,6 +334,26 @@ diesel::table! {
 }
 
 diesel::table! {
+    notifications (notification_id) {
+        notification_id -> Text,
+        order_no -> Text,
+        order_version -> Integer,
+        merchant -> Text,
+        order_state -> Text,
+        order_reason -> Nullable<Text>,
+        state -> Text,
+        reason -> Nullable<Text>,
+        series -> Integer,
+        tries -> Integer,
+        next_at -> BigInt,
+        lease_owner -> Nullable<Text>,
+        fence -> BigInt,
+        created_at -> BigInt,
+        concluded_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
     settings_version (id) {
         id -> Integer,
         version -> BigInt,
@@ -346,6 +366,21 @@ diesel::table! {
         begun_at -> BigInt,
         told -> Integer,
         only_count -> BigInt,
+    }
+}
+
+diesel::table! {
+    notification_tries (try_id) {
+        try_id -> Text,
+        notification_id -> Text,
+        series -> Integer,
+        number -> Integer,
+        started_at -> BigInt,
+        ended_at -> Nullable<BigInt>,
+        outcome -> Text,
+        http_status -> Nullable<Integer>,
+        host -> Nullable<Text>,
+        cause -> Nullable<Text>,
     }
 }
 

@@ -11,11 +11,12 @@
 
 use super::apply::{self, Failure};
 use super::change::{
-    Admission, Admitted, Created, Denied, ExceptionMove, Move, Moved, NewOrder, Touch, Touched,
+    Admission, Admitted, Created, Denied, ExceptionMove, Move, Moved, NewOrder, Tell, Told, Touch,
+    Touched,
 };
 use super::connection::{self, AnyConnection, Opener};
 use super::error::StoreError;
-use super::{Committed, audit, batch, nonces};
+use super::{Committed, audit, batch, nonces, notifications};
 use crate::domain::audit::ChainHead;
 use diesel::r2d2::ManageConnection;
 use std::collections::HashSet;
@@ -30,6 +31,7 @@ pub(super) enum Work {
     Create(Box<NewOrder>),
     Move(Arc<Move>),
     Touch(Box<Touch>),
+    Tell(Box<Tell>),
     Admit(Box<Admission>),
 }
 
@@ -39,6 +41,7 @@ pub(super) enum Outcome {
     Created(Box<Created>),
     Moved(Moved),
     Touched(Touched),
+    Told(Told),
     Admitted(Admitted),
 }
 
@@ -163,6 +166,7 @@ impl Writer {
                     committed
                         .flows
                         .extend(step.start.iter().chain(&step.conclude).cloned());
+                    committed.notifications += usize::from(step.notify.is_some());
                 }
                 _ => {}
             }
@@ -345,6 +349,7 @@ fn run_group(
             Work::Move(_) => moved.next().map(Outcome::Moved).ok_or(Failure::Void),
             Work::Touch(touch) => apply::touch(c, touch).map(Outcome::Touched),
             Work::Admit(_) => Ok(Outcome::Admitted(Admitted::Done)),
+            Work::Tell(tell) => Ok(Outcome::Told(notifications::tell(c, tell)?)),
         })
         .collect::<Result<Vec<Outcome>, Failure>>()?;
     batch::append_audit(c, chain, entries)?;
@@ -382,6 +387,7 @@ fn run_one(c: &mut AnyConnection, chain: &mut ChainHead, work: &Work) -> Result<
         Work::Move(step) => Outcome::Moved(apply::move_order(c, chain, step)?),
         Work::Touch(touch) => Outcome::Touched(apply::touch(c, touch)?),
         Work::Admit(_) => Outcome::Admitted(Admitted::Done),
+        Work::Tell(tell) => Outcome::Told(notifications::tell(c, tell)?),
     })
 }
 
@@ -389,14 +395,14 @@ impl Work {
     fn as_create(&self) -> Option<&NewOrder> {
         match self {
             Work::Create(new) => Some(new),
-            Work::Move(_) | Work::Touch(_) | Work::Admit(_) => None,
+            Work::Move(_) | Work::Touch(_) | Work::Tell(_) | Work::Admit(_) => None,
         }
     }
 
     fn as_move(&self) -> Option<&Move> {
         match self {
             Work::Move(step) => Some(step),
-            Work::Create(_) | Work::Touch(_) | Work::Admit(_) => None,
+            Work::Create(_) | Work::Touch(_) | Work::Tell(_) | Work::Admit(_) => None,
         }
     }
 
@@ -406,7 +412,7 @@ impl Work {
             Work::Create(new) => new.admission.as_ref(),
             Work::Move(step) => step.admission.as_ref(),
             Work::Admit(admission) => Some(admission),
-            Work::Touch(_) => None,
+            Work::Touch(_) | Work::Tell(_) => None,
         }
     }
 
@@ -417,7 +423,7 @@ impl Work {
             Work::Create(_) => Outcome::Created(Box::new(Created::Denied(why))),
             Work::Move(_) => Outcome::Moved(Moved::Denied(why)),
             Work::Admit(_) => Outcome::Admitted(Admitted::Denied(why)),
-            Work::Touch(_) => return None,
+            Work::Touch(_) | Work::Tell(_) => return None,
         })
     }
 
@@ -449,6 +455,7 @@ impl Work {
                 format!("e {}", touch.exception.exception_id),
             ],
             Work::Admit(_) => Vec::new(),
+            Work::Tell(tell) => vec![format!("t {}", tell.notification.notification_id)],
         }
     }
 }
@@ -474,7 +481,9 @@ fn answer_failure(group: Vec<Shared>, failure: Failure) {
             Work::Move(step) if is_void && step.admission.is_none() => {
                 Ok(Outcome::Moved(Moved::Lost))
             }
-            Work::Create(_) | Work::Move(_) | Work::Touch(_) | Work::Admit(_) => Err(error.again()),
+            Work::Create(_) | Work::Move(_) | Work::Touch(_) | Work::Tell(_) | Work::Admit(_) => {
+                Err(error.again())
+            }
         };
         let _ = reply.send(answer);
     }

@@ -1,4 +1,5 @@
-//! The far side: the bank's payment system and the billers' bill lookups, behind two traits.
+//! The far side: the bank's payment system and the billers' bill lookups, behind two traits; and the
+//! merchants' servers, which are told what became of their orders (`notifier`).
 //!
 //! An adapter turns a call into bytes and bytes into a [`Reply`]; what a reply means for an order
 //! is decided in `domain`, what happens next in `engine`. Tests and the engine know only the
@@ -9,17 +10,21 @@
 //! the engine's decision, with the same number); by putting a credential, a body or a name into a
 //! log line, a cause or an error.
 
+mod address;
 mod answer;
 mod exchange;
 mod http;
 mod link;
 mod lookup;
+mod notifier;
 mod request;
 mod settings;
 mod webhook;
 
+pub use address::Reach;
 pub use http::{HttpAdapter, UpstreamError};
 pub use link::LinkStats;
+pub use notifier::{HttpNotifier, Names, Notifier, Post, SystemNames, Target};
 pub use settings::{AdapterSettings, BreakerSettings, Finding, check_webhook_url};
 pub use webhook::Webhook;
 

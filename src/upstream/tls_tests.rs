@@ -3,8 +3,11 @@
 use super::body_tests::class;
 use super::far_side::{Act, Caller, FarSide, RIGHT, adapter_at, ok, read_request, settings};
 use super::settings::AdapterSettings;
-use super::{Adapter, HttpAdapter, UpstreamError};
+use super::{
+    Adapter, HttpAdapter, HttpNotifier, Notifier, Post, Reach, SystemNames, UpstreamError,
+};
 use crate::domain::ids::AdapterName;
+use crate::domain::notification::TryOutcome;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -204,4 +207,20 @@ fn pem_files_that_cannot_be_used_stop_the_start() {
     let name = AdapterName::try_new("bank").unwrap();
     let error = HttpAdapter::try_new(&name, &url).map(|_| ()).unwrap_err();
     assert_eq!(error.to_string(), "url cannot be used: is not a URL");
+}
+
+#[tokio::test]
+async fn a_merchant_s_server_that_no_authority_knows_gets_nothing() {
+    let far_side = TlsFarSide::start(plain(&TLS13)).await;
+    let timeout = std::time::Duration::from_secs(5);
+    let notifier = HttpNotifier::try_new(Reach::Sandbox, timeout, Arc::new(SystemNames)).unwrap();
+    let target = notifier.target(&far_side.url).unwrap();
+    let post = Post {
+        target: &target,
+        headers: &[],
+        body: b"{}",
+    };
+    let heard = notifier.post(&post).await;
+    assert_eq!(heard.outcome, TryOutcome::Unreachable, "{heard:?}");
+    assert_eq!(far_side.requests.load(Ordering::SeqCst), 0);
 }

@@ -2,7 +2,7 @@
 
 use crate::support::database::TestDatabase;
 use crate::support::given;
-use crate::support::replica::{MASTER, Manner, Replica};
+use crate::support::replica::{MASTER, Manner, Replica, notifier};
 use payhall::check::{TrailFault, TrailReport, VerifyOptions, verify};
 use payhall::domain::audit::{AuditEntry, AuditRow, hex};
 use payhall::domain::ids::MerchantCode;
@@ -144,6 +144,7 @@ impl Center {
 async fn start(database: &TestDatabase, instance: &str, folder: &TempDir) -> Replica {
     let manner = Manner {
         masters: Masters::read([MASTER]).unwrap(),
+        notifier: notifier(),
         writers: 1,
         output: Some(OutputFolder::new(folder.path())),
     };

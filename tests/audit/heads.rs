@@ -4,7 +4,7 @@
 use crate::center::{CHAIN, Center, DAY, at, names, on_each};
 use crate::support::database::TestDatabase;
 use crate::support::given;
-use crate::support::replica::{MASTER, Manner, Replica};
+use crate::support::replica::{MASTER, Manner, Replica, notifier};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use payhall::check::{TrailFault as F, VerifyOptions, verify};
@@ -148,6 +148,7 @@ async fn without_a_folder_nothing_is_published_and_without_a_key_it_is_an_error(
     let folder = tempfile::tempdir().unwrap();
     let manner = |masters, path: &Path| Manner {
         masters,
+        notifier: notifier(),
         writers: 1,
         output: Some(OutputFolder::new(path)),
     };

@@ -223,6 +223,7 @@ pub fn step(order: &Order, action: &str, state: OrderState, at_s: i64) -> Move {
         exception: ExceptionMove::Keep,
         case: CaseMove::Keep,
         admission: None,
+        notify: None,
     }
 }
 

@@ -20,7 +20,7 @@ use payhall::domain::time::BusinessDay;
 use payhall::engine::samples;
 use payhall::engine::{
     Actor, Alarms, Clock, ConfirmInput, CreateInput, Engine, EngineOptions, EngineParts, Hub,
-    ManualClock, Onboarding, Scope, SystemClock,
+    ManualClock, NotifyOptions, Onboarding, Scope, SystemClock,
 };
 use payhall::sim::{Sim, SimOptions};
 use payhall::storage::{Store, cases, flows, orders};
@@ -77,6 +77,7 @@ impl World {
             store: store.clone(),
             cache: Cache::open(&CacheSettings::default(), clock.now()).unwrap(),
             upstreams: upstreams.clone(),
+            notifier: crate::support::replica::notifier(),
             clock: Arc::new(clock.clone()),
             hub: Hub::default(),
             alarms: Alarms::new(None, Default::default()),
@@ -209,6 +210,7 @@ fn options_of_the_house() -> EngineOptions {
         poll_parallel: 16,
         output: None,
         sandbox: false,
+        notify: NotifyOptions::default(),
         instance: "center".to_owned(),
     }
 }

@@ -55,6 +55,7 @@ fn to(order: &Order, state: OrderState) -> Move {
         exception: ExceptionMove::Keep,
         case: CaseMove::Keep,
         admission: None,
+        notify: None,
     }
 }
 

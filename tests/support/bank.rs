@@ -35,7 +35,7 @@ use payhall::domain::refusal::{Refusal, RefusalCode};
 use payhall::domain::time::BusinessDay;
 use payhall::engine::samples;
 use payhall::engine::{Alarms, Clock, Engine};
-use payhall::engine::{EngineError, EngineOptions, EngineParts, Hub};
+use payhall::engine::{EngineError, EngineOptions, EngineParts, Hub, NotifyOptions};
 use payhall::storage::{AnyConnection, Store, StoreError};
 use std::future::Future;
 use std::sync::Arc;
@@ -206,6 +206,7 @@ impl TestBank {
             store: store.clone(),
             cache: cache.clone(),
             upstreams: catalogue::upstreams(&self.far),
+            notifier: super::replica::notifier(),
             clock: Arc::new(self.clock.ahead_by(ahead)),
             hub,
             alarms: Alarms::new(None, tasks.clone()),
@@ -307,6 +308,7 @@ fn engine_options(instance: String) -> EngineOptions {
         poll_parallel: 8,
         output: None,
         sandbox: false,
+        notify: NotifyOptions::default(),
         instance,
     }
 }

@@ -5,11 +5,13 @@ use super::database::TestDatabase;
 use payhall::cache::{Cache, CacheSettings};
 use payhall::domain::exception::AlarmAges;
 use payhall::domain::time::{BusinessDay, Instant};
-use payhall::engine::{Alarms, Engine, EngineOptions, EngineParts, Hub, ManualClock};
+use payhall::engine::{
+    Alarms, Engine, EngineOptions, EngineParts, Hub, ManualClock, NotifyOptions,
+};
 use payhall::output::OutputFolder;
-use payhall::storage::Store;
+use payhall::storage::{Committed, Store};
 use payhall::trust::Masters;
-use payhall::upstream::Upstreams;
+use payhall::upstream::{HttpNotifier, Notifier, Reach, SystemNames, Upstreams};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +23,8 @@ pub const MASTER: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
 /// How a replica is made.
 pub struct Manner {
     pub masters: Masters,
+    /// The way to merchants.
+    pub notifier: Arc<dyn Notifier>,
     /// How many threads commit, each in a chain of its own.
     pub writers: u32,
     /// Where files are published.
@@ -49,8 +53,19 @@ impl Replica {
         now: Instant,
         masters: Masters,
     ) -> Self {
+        Self::start_on(database, instance, now, (masters, notifier())).await
+    }
+
+    /// Starts one with another way to merchants.
+    pub async fn start_on(
+        database: &TestDatabase,
+        instance: &str,
+        now: Instant,
+        (masters, notifier): (Masters, Arc<dyn Notifier>),
+    ) -> Self {
         let manner = Manner {
             masters,
+            notifier,
             writers: 2,
             output: None,
         };
@@ -69,12 +84,20 @@ impl Replica {
         Store::migrate(&options).unwrap();
         let clock = ManualClock::new(now);
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let hub = Hub::default();
+        let heard = hub.clone();
+        let listener = move |committed: Committed| {
+            if committed.notifications > 0 {
+                heard.announce_notifications();
+            }
+        };
         let engine = Engine::start(EngineParts {
-            store: Store::open(&options, Arc::new(|_| ())).unwrap(),
+            store: Store::open(&options, Arc::new(listener)).unwrap(),
             cache: Cache::open(&CacheSettings::default(), now).unwrap(),
             upstreams: Upstreams::default(),
+            notifier: manner.notifier,
             clock: Arc::new(clock.clone()),
-            hub: Hub::default(),
+            hub,
             alarms: Alarms::new(None, tasks.clone()),
             tasks: tasks.clone(),
             stop: stop.clone(),
@@ -94,6 +117,12 @@ impl Replica {
     }
 }
 
+/// The way to merchants over HTTP, as in a sandbox.
+pub fn notifier() -> Arc<dyn Notifier> {
+    let timeout = Duration::from_secs(5);
+    Arc::new(HttpNotifier::try_new(Reach::Sandbox, timeout, Arc::new(SystemNames)).unwrap())
+}
+
 fn engine_options(instance: &str) -> EngineOptions {
     EngineOptions {
         day: BusinessDay::SHANGHAI,
@@ -110,6 +139,7 @@ fn engine_options(instance: &str) -> EngineOptions {
         poll_parallel: 4,
         output: None,
         sandbox: false,
+        notify: NotifyOptions::default(),
         instance: instance.to_owned(),
     }
 }

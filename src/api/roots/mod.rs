@@ -6,6 +6,7 @@ mod browse;
 mod case_decisions;
 mod keys;
 mod merchants;
+mod notifications;
 mod operator_accounts;
 mod operator_sessions;
 mod order_mutations;
@@ -27,6 +28,7 @@ pub struct Query(
     operator_accounts::OperatorsQuery,
     merchants::MerchantQuery,
     keys::KeyQuery,
+    notifications::NotificationQuery,
 );
 
 /// Doing. A document holds one of these at most. Expected refusals are in `userErrors`.
@@ -38,4 +40,5 @@ pub struct Mutation(
     operator_accounts::OperatorMutation,
     merchants::MerchantMutation,
     keys::KeyMutation,
+    notifications::NotificationMutation,
 );

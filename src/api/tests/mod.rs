@@ -8,6 +8,7 @@ mod http;
 mod limits;
 mod matrix;
 mod merchants;
+mod notifications;
 mod operators;
 mod orders;
 mod reading;

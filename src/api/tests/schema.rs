@@ -3,7 +3,9 @@
 use super::support::World;
 use crate::api::sdl;
 use crate::domain::refusal::{RefusalCode, Retry};
-use crate::domain::{case, exception, flow, item, job, key, merchant, operator, order, region};
+use crate::domain::{
+    case, exception, flow, item, job, key, merchant, notification, operator, order, region,
+};
 use crate::engine;
 use serde_json::{Value, json};
 
@@ -98,6 +100,9 @@ async fn enums_are_spelled_like_the_database() {
         key::Algorithm as "Algorithm",
         key::KeyOrigin as "KeyOrigin",
         key::KeyState as "KeyState",
+        notification::NotificationState as "NotificationState",
+        notification::GiveUpReason as "GiveUpReason",
+        notification::TryOutcome as "TryOutcome",
         merchant::MerchantKind as "MerchantKind",
         merchant::MerchantState as "MerchantState",
         merchant::Stage as "MerchantStage",

@@ -23,7 +23,8 @@ use crate::engine::{
 use crate::storage::{Committed, StorageOptions, Store};
 use crate::trust::Masters;
 use crate::upstream::{
-    Adapter, BillerLink, PayCall, PaymentSystem, QueryCall, ReverseCall, Upstreams,
+    Adapter, BillerLink, HttpNotifier, PayCall, PaymentSystem, QueryCall, Reach, ReverseCall,
+    SystemNames, Upstreams,
 };
 use async_trait::async_trait;
 use poem::http::{HeaderMap, Method, StatusCode};
@@ -215,6 +216,7 @@ impl World {
             store: store.clone(),
             cache,
             upstreams: Upstreams::new([adapter(bank.clone())]),
+            notifier: notifier(),
             clock: Arc::new(clock.clone()),
             hub,
             alarms: Alarms::new(None, tasks.clone()),
@@ -395,8 +397,14 @@ fn engine_options() -> EngineOptions {
         poll_parallel: 2,
         output: None,
         sandbox: false,
+        notify: Default::default(),
         instance: "test".into(),
     }
+}
+
+fn notifier() -> Arc<HttpNotifier> {
+    let timeout = Duration::from_secs(5);
+    Arc::new(HttpNotifier::try_new(Reach::Public, timeout, Arc::new(SystemNames)).unwrap())
 }
 
 fn adapter(bank: Arc<Bank>) -> Adapter {

@@ -11,6 +11,7 @@ pub(super) mod job_run;
 pub(super) mod key;
 pub(super) mod merchant;
 pub(super) mod money;
+pub(super) mod notification;
 pub(super) mod operator;
 pub(super) mod order;
 pub(super) mod refusal;

@@ -76,6 +76,8 @@ pub enum RefusalCode {
     PaymentInProgress,
     /// The item's way to the bank is not set up.
     AdapterMissing,
+    /// There is no such notification, or it is not the caller's.
+    NotificationNotFound,
     /// There is no such key, or it is not the caller's.
     KeyNotFound,
     /// It is no key that can be used here.

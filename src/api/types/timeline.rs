@@ -27,6 +27,8 @@ pub enum TimelineKind {
     Exception,
     /// Something was done about a case; operators only.
     Decision,
+    /// Something about telling the merchant: made, tried, delivered, given up, sent again.
+    Notification,
     /// A job's run that worked on the order; operators only.
     JobRun,
 }
@@ -97,7 +99,8 @@ impl OrderTimeline {
             | engine::TimelineKind::FlowStarted
             | engine::TimelineKind::FlowConcluded
             | engine::TimelineKind::Attempt
-            | engine::TimelineKind::Exception => true,
+            | engine::TimelineKind::Exception
+            | engine::TimelineKind::Notification => true,
         });
         Ok(shown.cloned().map(TimelineEntry).collect())
     }

@@ -194,3 +194,38 @@ async fn a_taken_port_or_ledger_is_refused_with_the_flag_that_helps() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn merchants_keep_what_they_are_told_and_refuse_when_told_to() {
+    let world = TestWorld::start().await;
+    let tell = async |n: u32| {
+        let told = world.send(Method::POST, "/inbox/portal?a=1", Some(json!({ "n": n })));
+        told.await.0
+    };
+    let fail = async |body: Value| {
+        let told = world.send(Method::POST, "/admin/inbox/fail", Some(body));
+        told.await.0
+    };
+    assert_eq!(tell(1).await, 200);
+    assert_eq!(fail(json!({ "times": 2, "status": 500 })).await, 200);
+    assert_eq!(
+        [tell(2).await, tell(3).await, tell(4).await],
+        [500, 500, 200]
+    );
+    assert_eq!(fail(json!({ "times": 1, "status": 204 })).await, 400);
+    assert_eq!(fail(json!({ "times": 1 })).await, 200);
+    assert_eq!([tell(5).await, tell(6).await], [503, 200]);
+    let kept = world.get("/admin/inbox").await;
+    let kept = kept["letters"].as_array().expect("a list");
+    let answered: Vec<_> = kept.iter().map(|one| one["answered"].as_u64()).collect();
+    assert_eq!(answered, [200, 500, 500, 200, 503, 200].map(Some));
+    assert_eq!(kept[0]["merchant"], "portal");
+    assert_eq!(kept[0]["target"], "/inbox/portal?a=1");
+    assert_eq!(kept[0]["body"], "{\"n\":1}");
+    assert_eq!(kept[0]["headers"]["content-type"], "application/json");
+    assert_eq!(
+        world.send(Method::DELETE, "/admin/inbox", None).await.0,
+        200
+    );
+    assert_eq!(world.get("/admin/inbox").await, json!({ "letters": [] }));
+}

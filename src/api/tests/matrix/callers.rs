@@ -5,6 +5,7 @@ use super::super::support::*;
 use crate::api::Principal;
 use crate::api::desk::Caller;
 use crate::api::errors::finish;
+use crate::api::limits::CallerAddress;
 use crate::api::request_id::RequestId;
 use crate::domain::ids::{MerchantCode, OperatorName};
 use crate::domain::merchant::MerchantKind;
@@ -84,6 +85,8 @@ impl Who {
             visit: None,
             principal: principal.unwrap(),
             request_id: RequestId::accept(None),
+            pass: None,
+            address: CallerAddress::NOWHERE,
         };
         first_word(world, caller, document, variables).await
     }
@@ -136,6 +139,8 @@ impl Half {
                 visit: Some(logged_in.visit.into()),
                 principal: principal.into(),
                 request_id: RequestId::accept(None),
+                pass: None,
+                address: CallerAddress::NOWHERE,
             };
             return first_word(world, caller, document, variables).await;
         }

@@ -1,0 +1,2 @@
+DROP TABLE notification_tries;
+DROP TABLE notifications;
