@@ -7,9 +7,13 @@ use super::guard::Limits;
 use super::http::EdgeError;
 use super::options::ApiOptions;
 use super::playground::Page;
+#[cfg(feature = "oidc")]
+use super::provider;
 use super::request_id::{self, RequestId};
 use super::schema::{self, Schema};
 use super::well_known;
+#[cfg(feature = "oidc")]
+use crate::engine::ProviderLogin;
 use crate::engine::{Engine, Operators};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -35,6 +39,9 @@ pub struct ApiParts {
     pub engine: Engine,
     /// Who looks after operators and their sessions.
     pub operators: Operators,
+    /// The way in through the bank's identity provider, where there is one.
+    #[cfg(feature = "oidc")]
+    pub provider: Option<ProviderLogin>,
     /// Who may call.
     pub tokens: Tokens,
     /// Limits and switches.
@@ -48,7 +55,8 @@ pub struct ApiParts {
 }
 
 /// The API: `POST /graphql`, WebSockets at the same path, `/playground`, `/livez`, `/readyz`,
-/// `/metrics` and `/.well-known/payhall-keys`. Cheap to clone.
+/// `/metrics` and `/.well-known/payhall-keys`; `/login/oidc` where people come in through an identity
+/// provider. Cheap to clone.
 #[derive(Clone)]
 pub struct Api(pub(super) Arc<Inner>);
 
@@ -58,6 +66,8 @@ pub(super) struct Inner {
     pub documents: Documents,
     pub tokens: Tokens,
     pub operators: Operators,
+    #[cfg(feature = "oidc")]
+    pub provider: Option<ProviderLogin>,
     pub options: ApiOptions,
     pub ready: ReadyCheck,
     pub metrics: MetricsText,
@@ -77,6 +87,8 @@ impl Api {
             schema: schema::build(parts.engine.clone(), parts.operators.clone(), &options),
             engine: parts.engine,
             operators: parts.operators,
+            #[cfg(feature = "oidc")]
+            provider: parts.provider,
             documents: Documents::new(Limits::from(&options), options.documents_max),
             tokens: parts.tokens,
             ready: parts.ready,
@@ -112,6 +124,12 @@ impl Api {
             },
             "/metrics" => text(StatusCode::OK, (self.0.metrics)()),
             well_known::PATH if is_get => self.keys(id).await,
+            #[cfg(feature = "oidc")]
+            path @ (provider::DEPART | provider::ARRIVE)
+                if let Some(provider) = &self.0.provider =>
+            {
+                self.by_provider(provider, path, &request, id).await
+            }
             "/playground" if let Some(page) = &self.0.playground => page.response(),
             _ => EdgeError::new(
                 StatusCode::NOT_FOUND,

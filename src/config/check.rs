@@ -95,6 +95,12 @@ impl Config {
                 add(&finding.path, finding.problem);
             }
         }
+        for (field, what) in self
+            .oidc
+            .problems(&self.api.public_url, self.server.sandbox)
+        {
+            add(&format!("oidc.{field}"), what);
+        }
         let mut tokens = HashSet::new();
         for (place, caller) in self.callers.iter().enumerate() {
             let path = format!("callers.{place}");

@@ -3,12 +3,14 @@
 
 mod check;
 mod load;
+mod oidc;
 mod show;
 mod words;
 
 pub use crate::telemetry::LogFormat;
 pub use check::{Problem, split_url};
 pub use load::{ConfigError, Environment, Flags, Loaded, TEMPLATE, load};
+pub use oidc::OidcConfig;
 pub use show::show;
 
 use crate::cache::CacheSettings;
@@ -43,6 +45,8 @@ pub struct Config {
     pub alarms: AlarmsConfig,
     /// Where private keys are kept.
     pub keys: KeysConfig,
+    /// The bank's identity provider.
+    pub oidc: OidcConfig,
     /// The scheduler.
     pub jobs: JobsConfig,
     /// Logs.

@@ -46,6 +46,10 @@ pub use operators::{
     CodesBegun, Credentials, LoggedIn, NewOperator, Operators, OperatorsParts, PasswordCost,
     Passwords, Seal, Temporary, Visit,
 };
+#[cfg(feature = "oidc")]
+pub use operators::{
+    Departure, ProviderLogin, ProviderParts, ProviderRefusal, Returned, TICKET_LASTS_S,
+};
 pub use poll::{ExpireReport, PollReport};
 pub use tend_keys::KeysReport;
 pub use timeline::{NextStep, Timeline, TimelineEntry, TimelineKind};

@@ -14,12 +14,18 @@ mod exchange;
 mod http;
 mod link;
 mod lookup;
+#[cfg(feature = "oidc")]
+mod provider;
 mod request;
 mod settings;
 mod webhook;
 
 pub use http::{HttpAdapter, UpstreamError};
 pub use link::LinkStats;
+#[cfg(feature = "oidc")]
+pub use provider::{
+    Provider, ProviderFault, ProviderSettings, Question, Tokens, Transport, error_name,
+};
 pub use settings::{AdapterSettings, BreakerSettings, Finding, check_webhook_url};
 pub use webhook::Webhook;
 

@@ -2,6 +2,10 @@
 
 mod components;
 mod faults;
+#[cfg(feature = "gm")]
+mod gm;
+#[cfg(not(feature = "gm"))]
+mod gm_absent;
 mod keys;
 mod sent;
 mod tampering;
