@@ -8,7 +8,7 @@ mod provider;
 #[path = "../support/mod.rs"]
 mod support;
 
-use browser::{Browser, REFUSED};
+use browser::REFUSED;
 use given::Bank;
 use provider::Behaviour;
 use serde_json::json;
@@ -145,10 +145,9 @@ async fn an_answer_counts_for_the_browser_that_asked_and_once() {
         .await;
     bank.is_refused(&keeper.come_back(&back).await, "PROVIDER_REFUSED")
         .await;
-    let gone = browser::without_code(&back);
     let left = ann.depart("/login/oidc").await;
-    ann.at_the_provider(&left.location()).await;
-    bank.is_refused(&ann.come_back(&gone).await, "STATE_MISMATCH")
+    let gone = browser::without_code(&ann.at_the_provider(&left.location()).await);
+    bank.is_refused(&ann.come_back(&gone).await, "CODE_MISSING")
         .await;
 }
 

@@ -135,79 +135,50 @@ fn a_key_from_openssl_is_read() {
 fn openssl_signs_for_us_and_we_for_it() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    let made = [
-        "genpkey",
-        "-algorithm",
-        "EC",
-        "-pkeyopt",
-        "ec_paramgen_curve:SM2",
-        "-out",
-        "key",
-    ];
-    if let Err(why) = openssl(folder.path(), &made) {
+    let run = |arguments: &str| openssl(folder.path(), arguments);
+    let made = run("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:SM2 -out key");
+    if let Err(why) = made {
         return leave_out(&why);
     }
-    openssl(
-        folder.path(),
-        &["pkey", "-in", "key", "-pubout", "-out", "public"],
-    )
-    .unwrap();
+    run("pkey -in key -pubout -out public").unwrap();
     let text = std::fs::read_to_string(at("public")).unwrap();
     let public = PublicKey::from_text(SM2, &text).unwrap();
     let pair = PrivateKey::from_pem(SM2, &std::fs::read_to_string(at("key")).unwrap()).unwrap();
     assert_eq!(pair.public_key(), &public);
+    let sign = |id: &str| {
+        let sign = "pkeyutl -sign -inkey key -in message -out signature -rawin -digest sm3";
+        run(&format!("{sign} -pkeyopt distid:{id}")).unwrap();
+        std::fs::read(at("signature")).unwrap()
+    };
+    let verify = "pkeyutl -verify -pubin -inkey public -in message -sigfile signature -rawin -digest sm3 \
+                  -pkeyopt distid:1234567812345678";
     for number in 0..8 {
         let message = format!("message {number}").repeat(number);
         std::fs::write(at("message"), &message).unwrap();
-        let sign = |id: &str| {
-            let id = format!("distid:{id}");
-            let mut arguments = vec!["pkeyutl", "-sign", "-inkey", "key", "-in", "message"];
-            arguments.extend([
-                "-out",
-                "signature",
-                "-rawin",
-                "-digest",
-                "sm3",
-                "-pkeyopt",
-                &id,
-            ]);
-            openssl(folder.path(), &arguments).unwrap();
-            std::fs::read(at("signature")).unwrap()
-        };
         let theirs = sign("1234567812345678");
         assert!(public.accepts(message.as_bytes(), &fixed(&theirs)));
-        assert!(
-            !public.accepts(message.as_bytes(), &theirs),
-            "DER is not taken"
-        );
+        let is_der_taken = public.accepts(message.as_bytes(), &theirs);
+        assert!(!is_der_taken);
         let other_id = fixed(&sign("ALICE123@YAHOO.COM"));
         assert!(!public.accepts(message.as_bytes(), &other_id));
         let ours = pair.sign(message.as_bytes()).unwrap();
         std::fs::write(at("signature"), der(&ours)).unwrap();
-        let mut verify = vec![
-            "pkeyutl", "-verify", "-pubin", "-inkey", "public", "-in", "message",
-        ];
-        verify.extend(["-sigfile", "signature", "-rawin", "-digest", "sm3"]);
-        verify.extend(["-pkeyopt", "distid:1234567812345678"]);
-        openssl(folder.path(), &verify).unwrap();
+        run(verify).unwrap();
         std::fs::write(at("message"), format!("{message}.")).unwrap();
-        assert!(openssl(folder.path(), &verify).is_err());
+        assert!(run(verify).is_err());
     }
     // And a pair that was made here is one for it.
     let ours = PrivateKey::generate(SM2).unwrap();
     std::fs::write(at("ours"), ours.to_pem().unwrap()).unwrap();
-    openssl(
-        folder.path(),
-        &["pkey", "-in", "ours", "-pubout", "-out", "public"],
-    )
-    .unwrap();
+    run("pkey -in ours -pubout -out public").unwrap();
     let told = std::fs::read_to_string(at("public")).unwrap();
     assert_eq!(told, ours.public_key().to_pem());
 }
 
-fn openssl(folder: &Path, arguments: &[&str]) -> Result<(), String> {
+/// Runs it with arguments that hold no spaces.
+fn openssl(folder: &Path, arguments: &str) -> Result<(), String> {
     let output = Command::new("openssl")
-        .args(arguments)
+        .args(arguments.split_whitespace())
         .current_dir(folder)
         .output();
     let output = output.map_err(|error| error.to_string())?;
