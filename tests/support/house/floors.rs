@@ -27,7 +27,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("config", &["domain", "cache", "upstream", "telemetry"]),
     ("telemetry", &[]),
     // The roof, which no room knows.
-    ("daemon", &[]),
+    (
+        "daemon",
+        &["config", "domain", "engine", "storage", "upstream"],
+    ),
     ("demo", &["domain", "engine", "trust"]),
     ("operator_command", &[]),
     ("sign", &[]),
