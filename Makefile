@@ -10,6 +10,10 @@ CARGO ?= cargo
 # Where libpq's headers cannot be installed: make FEATURES=postgres-static demo
 FEATURES ?=
 cargo_features := $(if $(FEATURES),--features $(FEATURES))
+comma := ,
+# `make test` builds the suite once, with everything that is a feature, and lints the program without it as well;
+# `make check` runs what needs no server without it.
+everything := --features $(if $(FEATURES),$(FEATURES)$(comma))gm$(comma)oidc
 
 .PHONY: demo test check bench libpq servers fmt
 
@@ -19,7 +23,8 @@ demo: libpq
 test: libpq servers
 	$(CARGO) fmt --check
 	$(CARGO) clippy $(cargo_features) --all-targets -- -D warnings
-	PAYHALL_TEST_POSTGRES_OPTIONS='-c fsync=off' tests/servers.sh $(CARGO) test $(cargo_features)
+	$(CARGO) clippy $(everything) --all-targets -- -D warnings
+	PAYHALL_TEST_POSTGRES_OPTIONS='-c fsync=off' tests/servers.sh $(CARGO) test $(everything)
 
 check: libpq
 	$(CARGO) fmt --check

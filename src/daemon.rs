@@ -41,6 +41,8 @@ use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
 mod claim;
+#[cfg(feature = "oidc")]
+pub mod provider;
 
 pub use claim::Claim;
 
@@ -149,6 +151,8 @@ impl Daemon {
         let api = Api::new(ApiParts {
             engine: engine.clone(),
             operators: operators(&store, config)?,
+            #[cfg(feature = "oidc")]
+            provider: provider::way_in(&store, config)?,
             tokens: Tokens::try_new(config.callers.iter().map(caller))?,
             options: api_options(config),
             ready: readiness(&engine, &stop),

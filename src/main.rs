@@ -308,6 +308,10 @@ fn check_settings(config: &Config) -> anyhow::Result<()> {
     if let Some(what) = unusable_output(config) {
         found("output.dir".to_owned(), what);
     }
+    #[cfg(feature = "oidc")]
+    if let Err(error) = daemon::provider::provider(config) {
+        found("oidc".to_owned(), format!("{error:#}"));
+    }
     if let Some(folder) = missing_folder(config.storage.url.expose_secret()) {
         let what = format!("there is no folder {}; make it", folder.display());
         found("storage.url".to_owned(), what);

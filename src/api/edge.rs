@@ -8,9 +8,13 @@ use super::http::EdgeError;
 use super::limits::{CallLimits, CallerAddress, Seats};
 use super::options::ApiOptions;
 use super::playground::Page;
+#[cfg(feature = "oidc")]
+use super::provider;
 use super::request_id::{self, RequestId};
 use super::schema::{self, Schema};
 use super::well_known;
+#[cfg(feature = "oidc")]
+use crate::engine::ProviderLogin;
 use crate::engine::{Engine, Operators};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -36,6 +40,9 @@ pub struct ApiParts {
     pub engine: Engine,
     /// Who looks after operators and their sessions.
     pub operators: Operators,
+    /// The way in through the bank's identity provider, where there is one.
+    #[cfg(feature = "oidc")]
+    pub provider: Option<ProviderLogin>,
     /// Who may call.
     pub tokens: Tokens,
     /// Limits and switches.
@@ -49,7 +56,8 @@ pub struct ApiParts {
 }
 
 /// The API: `POST /graphql`, WebSockets at the same path, `/playground`, `/livez`, `/readyz`,
-/// `/metrics` and `/.well-known/payhall-keys`. Cheap to clone.
+/// `/metrics` and `/.well-known/payhall-keys`; `/login/oidc` where people come in through an identity
+/// provider. Cheap to clone.
 #[derive(Clone)]
 pub struct Api(pub(super) Arc<Inner>);
 
@@ -59,6 +67,8 @@ pub(super) struct Inner {
     pub documents: Documents,
     pub tokens: Tokens,
     pub operators: Operators,
+    #[cfg(feature = "oidc")]
+    pub provider: Option<ProviderLogin>,
     pub options: ApiOptions,
     pub ready: ReadyCheck,
     pub metrics: MetricsText,
@@ -83,6 +93,8 @@ impl Api {
             limits,
             engine: parts.engine,
             operators: parts.operators,
+            #[cfg(feature = "oidc")]
+            provider: parts.provider,
             documents: Documents::new(Limits::from(&options), options.documents_max),
             tokens: parts.tokens,
             ready: parts.ready,
@@ -137,6 +149,12 @@ impl Api {
             },
             "/metrics" => text(StatusCode::OK, (self.0.metrics)()),
             well_known::PATH if is_get => self.keys(id).await,
+            #[cfg(feature = "oidc")]
+            path @ (provider::DEPART | provider::ARRIVE)
+                if let Some(provider) = &self.0.provider =>
+            {
+                self.by_provider(provider, path, &request, id).await
+            }
             "/playground" if let Some(page) = &self.0.playground => page.response(),
             _ => EdgeError::new(
                 StatusCode::NOT_FOUND,

@@ -34,6 +34,8 @@ mod loaders;
 mod options;
 mod paging;
 mod playground;
+#[cfg(feature = "oidc")]
+mod provider;
 mod request_id;
 mod rights;
 mod roots;

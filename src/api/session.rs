@@ -52,7 +52,7 @@ impl CookieRule {
     }
 
     /// The secret that a request carries; none where there is no such cookie.
-    fn found(self, headers: &HeaderMap) -> Result<Option<SecretString>, EdgeError> {
+    pub(super) fn found(self, headers: &HeaderMap) -> Result<Option<SecretString>, EdgeError> {
         let mut found = None;
         for header in headers.get_all(header::COOKIE) {
             let text = header.to_str().unwrap_or_default();

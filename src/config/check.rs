@@ -103,6 +103,12 @@ impl Config {
                 add(&finding.path, finding.problem);
             }
         }
+        for (field, what) in self
+            .oidc
+            .problems(&self.api.public_url, self.server.sandbox)
+        {
+            add(&format!("oidc.{field}"), what);
+        }
         self.check_callers(&mut add);
         found
     }

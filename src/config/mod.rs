@@ -5,6 +5,7 @@ mod bounds;
 mod check;
 mod in_force;
 mod load;
+mod oidc;
 mod show;
 mod words;
 
@@ -12,6 +13,7 @@ pub use crate::telemetry::LogFormat;
 pub use check::{Problem, split_url};
 pub use in_force::Setting;
 pub use load::{ConfigError, Environment, Flags, Loaded, TEMPLATE, load};
+pub use oidc::OidcConfig;
 pub use show::show;
 
 use crate::cache::CacheSettings;
@@ -50,6 +52,8 @@ pub struct Config {
     pub notifications: NotificationsConfig,
     /// Where private keys are kept.
     pub keys: KeysConfig,
+    /// The bank's identity provider.
+    pub oidc: OidcConfig,
     /// The scheduler.
     pub jobs: JobsConfig,
     /// What is published as files.

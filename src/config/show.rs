@@ -7,8 +7,10 @@ use figment::value::{Dict, Value};
 /// Keys whose values are not shown anywhere.
 pub(super) fn is_secret(path: &str) -> bool {
     let key = path.rsplit('.').next().unwrap_or(path);
-    matches!(key, "token" | "webhook_url" | "master" | "former_master")
-        || matches!(path, "storage.url" | "cache.url")
+    matches!(
+        key,
+        "token" | "webhook_url" | "master" | "former_master" | "client_secret"
+    ) || matches!(path, "storage.url" | "cache.url")
 }
 
 /// The settings in force, a line each: path, value, source.

@@ -345,3 +345,99 @@ fn variables_that_others_set_beside_us_are_no_settings() {
     );
     assert!(loaded.is_ok(), "{:?}", loaded.err());
 }
+
+const OIDC: &str = "[api]\npublic_url = \"https://pay.example\"\n[oidc]\nissuer = \"https://id.example/staff\"\n\
+                    client_id = \"payhall\"\n";
+
+#[cfg(not(feature = "oidc"))]
+#[test]
+fn a_provider_is_no_setting_for_a_program_that_knows_none() {
+    let error = wrong(OIDC);
+    let told = "oidc.issuer (file ";
+    assert!(
+        error.contains(told) && error.contains("--features oidc"),
+        "{error}"
+    );
+}
+
+#[cfg(feature = "oidc")]
+#[test]
+fn a_provider_wants_what_belongs_to_it() {
+    assert!(loaded(OIDC, &[]).unwrap().config.oidc.is_on());
+    let sandbox = "[server]\nsandbox = true\n";
+    let http = OIDC.replace("https", "http");
+    assert!(loaded(&format!("{http}{sandbox}"), &[]).is_ok());
+    for (from, to, path, words) in [
+        (
+            "public_url = \"https",
+            "public_url = \"http",
+            "oidc.issuer",
+            "public_url by https",
+        ),
+        (
+            "public_url = \"https://pay.example\"",
+            "",
+            "oidc.issuer",
+            "needs api.public_url",
+        ),
+        (
+            "issuer = \"https",
+            "issuer = \"http",
+            "oidc.issuer",
+            "https outside a sandbox",
+        ),
+        ("/staff", "/staff?a", "oidc.issuer", "URL without a query"),
+        (
+            "client_id = \"payhall\"",
+            "",
+            "oidc.client_id",
+            "is missing",
+        ),
+        (
+            "client_id",
+            "claim = \"email\"\nclient_id",
+            "oidc.domain",
+            "whose addresses count",
+        ),
+        (
+            "client_id",
+            "claim = \"\"\nclient_id",
+            "oidc.claim",
+            "is missing",
+        ),
+        (
+            "client_id",
+            "scopes = [\"a b\"]\nclient_id",
+            "oidc.scopes",
+            "visible",
+        ),
+        (
+            "client_id",
+            "timeout_ms = 0\nclient_id",
+            "oidc.timeout_ms",
+            "100 to 60000",
+        ),
+    ] {
+        let error = wrong(&OIDC.replacen(from, to, 1));
+        assert!(
+            error.contains(path) && error.contains(words),
+            "{to}: {error}"
+        );
+    }
+}
+
+#[test]
+fn a_client_s_secret_is_shown_nowhere() {
+    let variables = [("PAYHALL_OIDC__CLIENT_SECRET", "s3cret-of-the-client")];
+    let error = loaded("", &variables).err().expect("there is no issuer");
+    assert!(
+        error.contains("oidc.issuer") && !error.contains("s3cret"),
+        "{error}"
+    );
+    #[cfg(feature = "oidc")]
+    {
+        let loaded = loaded(OIDC, &variables).unwrap();
+        let shown = show(&loaded);
+        assert!(shown.contains("oidc.client_secret = \"***\"") && !shown.contains("s3cret"));
+    }
+}

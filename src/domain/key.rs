@@ -17,8 +17,8 @@ use std::fmt;
 use std::time::Duration;
 
 named_enum! {
-    /// A signature algorithm, by its name in the HTTP signature algorithms registry (RFC 9421, 6.2).
-    /// A key is registered for one of them and counts for no other.
+    /// A signature algorithm, by its name in the HTTP signature algorithms registry (RFC 9421, 6.2),
+    /// but for the last, whose name is ours. A key is registered for one of them and counts for no other.
     pub enum Algorithm {
         /// Ed25519 (RFC 8032): short, quick, without parameters to get wrong.
         Ed25519 = "ed25519",
@@ -28,6 +28,9 @@ named_enum! {
         RsaPssSha512 = "rsa-pss-sha512",
         /// RSASSA-PKCS1-v1_5 with SHA-256.
         RsaV15Sha256 = "rsa-v1_5-sha256",
+        /// 国密: SM2 with SM3 (GB/T 32918.2, GM/T 0009); the signature is `r || s`, 64 bytes. The registry
+        /// has no name for it.
+        Sm2Sm3 = "sm2-sm3",
     }
 }
 
@@ -35,6 +38,18 @@ impl Algorithm {
     /// Whether its keys are RSA keys, whose length has bounds.
     pub const fn is_rsa(self) -> bool {
         matches!(self, Algorithm::RsaPssSha512 | Algorithm::RsaV15Sha256)
+    }
+
+    /// The cargo feature that a program has to be built with to know it; none for those that are always
+    /// there.
+    pub const fn feature(self) -> Option<&'static str> {
+        match self {
+            Algorithm::Sm2Sm3 => Some("gm"),
+            Algorithm::Ed25519
+            | Algorithm::EcdsaP256Sha256
+            | Algorithm::RsaPssSha512
+            | Algorithm::RsaV15Sha256 => None,
+        }
     }
 }
 

@@ -11,6 +11,8 @@ pub mod case;
 pub mod catalogue;
 pub mod exception;
 pub mod flow;
+#[cfg(feature = "oidc")]
+pub mod id_token;
 pub mod ids;
 pub mod item;
 pub mod job;

@@ -136,8 +136,10 @@ named_enum! {
         WrongCode = "WRONG_CODE",
         /// The one-time code is right, and was used already.
         UsedCode = "USED_CODE",
-        /// The account was changed while the password was being computed.
+        /// The account was changed while the password was being computed, or the session has ended.
         Overtaken = "OVERTAKEN",
+        /// The identity provider vouches for another person than the session's.
+        OtherPerson = "OTHER_PERSON",
     }
 }
 

@@ -7,7 +7,8 @@ use crate::domain::key::KeyOwner;
 use crate::domain::merchant::{MerchantKind, MerchantState};
 use crate::storage::{Admission, Admitted, Denied};
 use crate::trust::{
-    Claim, PublicKey, Request, Response, SignatureFault, SignedHeaders, Signer, sign_response,
+    Claim, KeyFault, PublicKey, Request, Response, SignatureFault, SignedHeaders, Signer,
+    sign_response,
 };
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -218,7 +219,7 @@ impl Engine {
         sign_response(answer, Some(&admittance.claim), &signer)
     }
 
-    async fn held_key(&self, key_id: &KeyId) -> Result<Option<Arc<HeldKey>>, EngineError> {
+    async fn held_key(&self, key_id: &KeyId) -> Result<Option<Arc<HeldKey>>, AdmitError> {
         let held = self.0.held_keys.0.read();
         let held = held
             .unwrap_or_else(PoisonError::into_inner)
@@ -233,13 +234,8 @@ impl Engine {
         let KeyOwner::Merchant(merchant) = key.owner else {
             return Ok(None);
         };
-        let public = PublicKey::from_der(key.algorithm, &key.public_key).map_err(|error| {
-            crate::storage::StoreError::Corrupt {
-                table: "keys",
-                key: key_id.to_string(),
-                why: error.to_string(),
-            }
-        })?;
+        let public = PublicKey::from_der(key.algorithm, &key.public_key)
+            .map_err(|fault| not_held(key_id, fault))?;
         let held = Arc::new(HeldKey { merchant, public });
         let mut all = self.0.held_keys.0.write();
         let all = all.as_mut().unwrap_or_else(|poisoned| poisoned.get_mut());
@@ -249,4 +245,19 @@ impl Engine {
         all.insert(key_id.clone(), held.clone());
         Ok(Some(held))
     }
+}
+
+/// Why a key that is registered cannot be used: this build does not know its algorithm, or its row was
+/// altered.
+fn not_held(key_id: &KeyId, fault: KeyFault) -> AdmitError {
+    if let KeyFault::NotBuilt { algorithm, feature } = fault {
+        let fault = SignatureFault::AlgorithmNotBuilt { algorithm, feature };
+        return AdmitError::Signature { fault, base: None };
+    }
+    EngineError::from(crate::storage::StoreError::Corrupt {
+        table: "keys",
+        key: key_id.to_string(),
+        why: fault.to_string(),
+    })
+    .into()
 }

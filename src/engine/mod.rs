@@ -52,6 +52,10 @@ pub use operators::{
     CodesBegun, Credentials, LoggedIn, NewOperator, Operators, OperatorsParts, PasswordCost,
     Passwords, Seal, Temporary, Visit,
 };
+#[cfg(feature = "oidc")]
+pub use operators::{
+    Departure, ProviderLogin, ProviderParts, ProviderRefusal, Returned, TICKET_LASTS_S,
+};
 pub use poll::{ExpireReport, PollReport};
 pub use publish_heads::{HeadsReport, PublishError};
 pub use record_settings::{SettingInForce, record_settings};

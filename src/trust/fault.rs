@@ -1,5 +1,6 @@
 //! What can be wrong, in words for whoever has to put it right. No word of it repeats a key or a body.
 
+use super::built;
 use crate::domain::key::Algorithm;
 
 /// Why a signed message is not accepted. The order is that in which things are looked at: whoever is
@@ -61,10 +62,7 @@ pub enum SignatureFault {
         what: &'static str,
     },
     /// A signature algorithm that nobody here knows.
-    #[error(
-        "alg is {found:?}, which is not known here: use one of {}",
-        names(Algorithm::ALL)
-    )]
+    #[error("alg is {found:?}, which is not known here: use one of {}", names())]
     AlgorithmUnknown {
         /// What the signature names.
         found: String,
@@ -142,6 +140,17 @@ pub enum SignatureFault {
         /// What the key is registered for.
         registered: Algorithm,
     },
+    /// The key is for an algorithm that this build of the program does not have.
+    #[error(
+        "{algorithm} is not part of this build of the center, which needs the feature {feature:?} for it; sign with \
+         a key of another algorithm"
+    )]
+    AlgorithmNotBuilt {
+        /// The algorithm.
+        algorithm: Algorithm,
+        /// The cargo feature that brings it.
+        feature: &'static str,
+    },
     /// The arithmetic says no.
     #[error(
         "the signature does not match: it was made with another key, or over another text than ours; compare \
@@ -178,6 +187,7 @@ impl SignatureFault {
             Self::TooFarAhead { .. } => "SIGNATURE_TOO_FAR_AHEAD",
             Self::Expired { .. } => "SIGNATURE_EXPIRED",
             Self::AlgorithmNotOfKey { .. } => "SIGNATURE_ALGORITHM_NOT_OF_KEY",
+            Self::AlgorithmNotBuilt { .. } => "SIGNATURE_ALGORITHM_NOT_BUILT",
             Self::Mismatch => "SIGNATURE_MISMATCH",
             Self::NotSigned { .. } => "SIGNATURE_NOT_MADE",
         }
@@ -220,6 +230,17 @@ pub enum KeyFault {
         /// The algorithm that it was given for.
         algorithm: Algorithm,
     },
+    /// A key of an algorithm that this build of the program does not have.
+    #[error(
+        "{algorithm} is not part of this build of the program: it has to be built with the feature {feature:?} (cargo \
+         build --features {feature})"
+    )]
+    NotBuilt {
+        /// The algorithm.
+        algorithm: Algorithm,
+        /// The cargo feature that brings it.
+        feature: &'static str,
+    },
     /// An RSA key that is too short to be safe or too long to be quick.
     #[error("the RSA key has {bits} bits, and {min} to {max} are accepted: make another one")]
     RsaLength {
@@ -249,6 +270,7 @@ impl KeyFault {
             Self::PublicUnreadable | Self::PrivateUnreadable => "KEY_UNREADABLE",
             Self::Encrypted => "KEY_ENCRYPTED",
             Self::OtherKind { .. } => "KEY_OTHER_KIND",
+            Self::NotBuilt { .. } => "KEY_ALGORITHM_NOT_BUILT",
             Self::RsaLength { .. } => "KEY_RSA_LENGTH",
             Self::Weak => "KEY_WEAK",
             Self::NotMade => "KEY_NOT_MADE",
@@ -256,8 +278,8 @@ impl KeyFault {
     }
 }
 
-fn names(algorithms: &[Algorithm]) -> String {
-    let names: Vec<_> = algorithms.iter().map(|a| a.as_str()).collect();
+fn names() -> String {
+    let names: Vec<_> = built().map(Algorithm::as_str).collect();
     names.join(", ")
 }
 
@@ -266,5 +288,6 @@ const fn kind(algorithm: Algorithm) -> &'static str {
         Algorithm::Ed25519 => "ed25519 keys",
         Algorithm::EcdsaP256Sha256 => "keys on the curve P-256",
         Algorithm::RsaPssSha512 | Algorithm::RsaV15Sha256 => "RSA keys",
+        Algorithm::Sm2Sm3 => "keys on the curve of SM2",
     }
 }

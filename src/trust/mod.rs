@@ -24,6 +24,14 @@ mod component;
 mod content_digest;
 mod detached;
 mod fault;
+#[cfg(feature = "gm")]
+mod gm;
+#[cfg(not(feature = "gm"))]
+#[path = "gm_absent.rs"]
+mod gm;
+mod gm_curve;
+#[cfg(feature = "oidc")]
+mod id_token;
 mod message;
 mod pem;
 mod private_key;
@@ -33,11 +41,21 @@ mod sign;
 #[cfg(test)]
 mod tests;
 
+use crate::domain::key::Algorithm;
+
 pub use claim::{Claim, NONCE_LENGTH_MAX, WINDOW_S};
 pub use detached::{document_is_signed_by, sign_document};
 pub use fault::{KeyFault, SignatureFault};
+#[cfg(feature = "oidc")]
+pub use id_token::{IdTokenFault, ProviderKeys, open_id_token};
 pub use message::{Header, Request, Response};
 pub use private_key::PrivateKey;
 pub use public_key::PublicKey;
 pub use seal::{Masters, SealError, Sealed};
 pub use sign::{SignedHeaders, Signer, sign_request, sign_response};
+
+/// The algorithms that this build of the program has.
+pub fn built() -> impl Iterator<Item = Algorithm> {
+    let is_built = |algorithm: &Algorithm| algorithm.feature().is_none() || cfg!(feature = "gm");
+    Algorithm::ALL.iter().copied().filter(is_built)
+}

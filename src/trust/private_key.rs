@@ -4,6 +4,7 @@
 use super::fault::{KeyFault, SignatureFault};
 use super::pem;
 use super::public_key::PublicKey;
+use super::{built, gm};
 use crate::domain::key::Algorithm;
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::error::Unspecified;
@@ -33,6 +34,7 @@ enum Pair {
     Ed25519(Ed25519KeyPair),
     Ecdsa(EcdsaKeyPair),
     Rsa(RsaKeyPair),
+    Sm2(gm::Pair),
 }
 
 impl PrivateKey {
@@ -47,6 +49,7 @@ impl PrivateKey {
             Algorithm::RsaPssSha512 | Algorithm::RsaV15Sha256 => {
                 RsaKeyPair::generate(RSA_SIZE).map(Pair::Rsa)
             }
+            Algorithm::Sm2Sm3 => return Self::of(algorithm, Pair::Sm2(gm::Pair::generate()?)),
         };
         Self::of(algorithm, pair.map_err(|_| KeyFault::NotMade)?)
     }
@@ -70,12 +73,13 @@ impl PrivateKey {
     /// # Errors
     /// As `from_pem`.
     pub fn from_pkcs8(algorithm: Algorithm, der: &[u8]) -> Result<Self, KeyFault> {
+        if algorithm == Algorithm::Sm2Sm3 {
+            gm::is_built()?;
+        }
         if let Some(pair) = read(algorithm, der) {
             return Self::of(algorithm, pair);
         }
-        let is_other = Algorithm::ALL
-            .iter()
-            .any(|other| read(*other, der).is_some());
+        let is_other = gm::is_on_curve(der) || built().any(|other| read(other, der).is_some());
         Err(if is_other {
             KeyFault::OtherKind { algorithm }
         } else {
@@ -92,6 +96,11 @@ impl PrivateKey {
         let mut fault = KeyFault::PrivateUnreadable;
         for algorithm in Algorithm::ALL {
             match Self::from_pem(*algorithm, text) {
+                // A key of SM2 is of another kind for all before it, and then this says why it is no key.
+                Err(not_built @ KeyFault::NotBuilt { .. }) => {
+                    let is_meant = pem::decode(text).is_some_and(|der| gm::is_on_curve(&der));
+                    fault = if is_meant { not_built } else { fault };
+                }
                 Err(KeyFault::OtherKind { .. }) => {}
                 Err(found) => fault = found,
                 Ok(key) => return Ok(key),
@@ -101,15 +110,15 @@ impl PrivateKey {
     }
 
     fn of(algorithm: Algorithm, pair: Pair) -> Result<Self, KeyFault> {
-        let der: Result<PublicKeyX509Der<'_>, Unspecified> = match &pair {
-            Pair::Ed25519(pair) => pair.public_key().as_der(),
-            Pair::Ecdsa(pair) => pair.public_key().as_der(),
-            Pair::Rsa(pair) => pair.public_key().as_der(),
+        let der = match &pair {
+            Pair::Ed25519(pair) => public_der(pair.public_key()),
+            Pair::Ecdsa(pair) => public_der(pair.public_key()),
+            Pair::Rsa(pair) => public_der(pair.public_key()),
+            Pair::Sm2(pair) => pair.public_der(),
         };
-        let der = der.map_err(|_| KeyFault::PrivateUnreadable)?;
         Ok(Self {
             algorithm,
-            public: PublicKey::from_der(algorithm, der.as_ref())?,
+            public: PublicKey::from_der(algorithm, &der?)?,
             pair,
         })
     }
@@ -132,6 +141,7 @@ impl PrivateKey {
         let der = match &self.pair {
             Pair::Ed25519(pair) => pkcs8(pair),
             Pair::Rsa(pair) => pkcs8(pair),
+            Pair::Sm2(pair) => return pair.to_pkcs8(),
             Pair::Ecdsa(pair) => pair.to_pkcs8v1().map(|der| der.as_ref().to_vec().into()),
         };
         der.map_err(|_| KeyFault::NotMade)
@@ -148,6 +158,7 @@ impl PrivateKey {
     /// The signature over a message.
     pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignatureFault> {
         let signature = match &self.pair {
+            Pair::Sm2(pair) => pair.sign(message),
             Pair::Ed25519(pair) => pair.try_sign(message).map(|s| s.as_ref().to_vec()),
             Pair::Ecdsa(pair) => pair
                 .sign(&SystemRandom::new(), message)
@@ -183,6 +194,7 @@ fn read(algorithm: Algorithm, der: &[u8]) -> Option<Pair> {
             pair.or_else(|| RsaKeyPair::from_der(named_pss(der)?).ok())
                 .map(Pair::Rsa)
         }
+        Algorithm::Sm2Sm3 => gm::Pair::read(der).map(Pair::Sm2),
     }
 }
 
@@ -210,6 +222,11 @@ fn element(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
         _ => return None,
     };
     rest.split_at_checked(length)
+}
+
+fn public_der(key: &impl AsDer<PublicKeyX509Der<'static>>) -> Result<Vec<u8>, KeyFault> {
+    let der = key.as_der().map_err(|_| KeyFault::PrivateUnreadable)?;
+    Ok(der.as_ref().to_vec())
 }
 
 fn pkcs8(pair: &impl AsDer<Pkcs8V1Der<'static>>) -> Result<Zeroizing<Vec<u8>>, Unspecified> {

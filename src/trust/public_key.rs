@@ -1,7 +1,7 @@
 //! Public keys: read from what merchants paste, held to their algorithm, asked about signatures.
 
 use super::fault::KeyFault;
-use super::pem;
+use super::{built, gm, pem};
 use crate::domain::key::Algorithm;
 use aws_lc_rs::digest;
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
@@ -62,8 +62,15 @@ const fn near_the_prime(byte: u8) -> [u8; 32] {
 #[derive(Clone)]
 pub struct PublicKey {
     algorithm: Algorithm,
-    key: ParsedPublicKey,
+    key: Parsed,
     der: Vec<u8>,
+}
+
+/// A key as the library of its algorithm holds it.
+#[derive(Clone)]
+enum Parsed {
+    AwsLc(ParsedPublicKey),
+    Sm2(gm::Public),
 }
 
 impl PublicKey {
@@ -91,14 +98,16 @@ impl PublicKey {
     /// # Errors
     /// `KeyFault`, also for a key whose kind does not fit the algorithm.
     pub fn from_der(algorithm: Algorithm, bytes: &[u8]) -> Result<Self, KeyFault> {
+        let Some(verifier) = verifier(algorithm) else {
+            return Self::sm2(algorithm, bytes);
+        };
         let rsa = if algorithm.is_rsa() {
             Some(rsa_in_one_spelling(bytes).ok_or_else(|| what_else(algorithm, bytes))?)
         } else {
             None
         };
         let bytes = rsa.as_deref().unwrap_or(bytes);
-        let key = ParsedPublicKey::new(verifier(algorithm), bytes)
-            .map_err(|_| what_else(algorithm, bytes))?;
+        let key = ParsedPublicKey::new(verifier, bytes).map_err(|_| what_else(algorithm, bytes))?;
         let der: PublicKeyX509Der<'_> = key.as_der().map_err(|_| KeyFault::PublicUnreadable)?;
         let der = der.as_ref().to_vec();
         if algorithm.is_rsa() {
@@ -109,8 +118,18 @@ impl PublicKey {
         }
         Ok(Self {
             algorithm,
-            key,
+            key: Parsed::AwsLc(key),
             der,
+        })
+    }
+
+    fn sm2(algorithm: Algorithm, bytes: &[u8]) -> Result<Self, KeyFault> {
+        gm::is_built()?;
+        let key = gm::Public::read(bytes).ok_or_else(|| what_else(algorithm, bytes))?;
+        Ok(Self {
+            algorithm,
+            der: key.der()?,
+            key: Parsed::Sm2(key),
         })
     }
 
@@ -143,7 +162,11 @@ impl PublicKey {
         let holds = |key: &ParsedPublicKey| key.verify_sig(message, signature).is_ok();
         // The same key for another length of salt; it is seldom needed, and made when it is.
         let with_longest_salt = || ParsedPublicKey::new(&RSA_PSS_LONGEST_SALT, &self.der);
-        holds(&self.key)
+        let key = match &self.key {
+            Parsed::AwsLc(key) => key,
+            Parsed::Sm2(key) => return key.accepts(message, signature),
+        };
+        holds(key)
             || self.algorithm == Algorithm::RsaPssSha512
                 && with_longest_salt().is_ok_and(|key| holds(&key))
     }
@@ -164,13 +187,15 @@ impl PartialEq for PublicKey {
 
 impl Eq for PublicKey {}
 
-fn verifier(algorithm: Algorithm) -> &'static dyn VerificationAlgorithm {
-    match algorithm {
+/// How aws-lc verifies; none for what it does not know.
+fn verifier(algorithm: Algorithm) -> Option<&'static dyn VerificationAlgorithm> {
+    Some(match algorithm {
         Algorithm::Ed25519 => &ED25519,
         Algorithm::EcdsaP256Sha256 => &ECDSA_P256_SHA256_FIXED,
         Algorithm::RsaPssSha512 => &RSA_PSS_2048_8192_SHA512,
         Algorithm::RsaV15Sha256 => &RSA_PKCS1_2048_8192_SHA256,
-    }
+        Algorithm::Sm2Sm3 => return None,
+    })
 }
 
 /// What bytes are that are no public key of an algorithm.
@@ -179,13 +204,14 @@ fn what_else(algorithm: Algorithm, bytes: &[u8]) -> KeyFault {
         || EcdsaKeyPair::from_private_key_der(&super::private_key::ECDSA, bytes).is_ok()
         || RsaKeyPair::from_pkcs8(bytes).is_ok()
         || RsaKeyPair::from_der(bytes).is_ok()
+        || gm::Pair::read(bytes).is_some()
     {
         return KeyFault::Private;
     }
     let reads = |verifier| ParsedPublicKey::new(verifier, bytes).is_ok();
-    // The only other curve that is often met.
-    let p384 = &ECDSA_P384_SHA384_FIXED;
-    if Algorithm::ALL.iter().any(|other| reads(verifier(*other))) || reads(p384) {
+    // The only other curve that is often met, and one that not every build reads.
+    let is_other_curve = reads(&ECDSA_P384_SHA384_FIXED) || gm::is_on_curve(bytes);
+    if is_other_curve || built().filter_map(verifier).any(reads) {
         return KeyFault::OtherKind { algorithm };
     }
     KeyFault::PublicUnreadable

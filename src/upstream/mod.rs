@@ -17,6 +17,8 @@ mod http;
 mod link;
 mod lookup;
 mod notifier;
+#[cfg(feature = "oidc")]
+mod provider;
 mod request;
 mod settings;
 mod webhook;
@@ -25,6 +27,10 @@ pub use address::Reach;
 pub use http::{HttpAdapter, UpstreamError};
 pub use link::LinkStats;
 pub use notifier::{HttpNotifier, Names, Notifier, Post, SystemNames, Target};
+#[cfg(feature = "oidc")]
+pub use provider::{
+    Provider, ProviderFault, ProviderSettings, Question, Tokens, Transport, error_name,
+};
 pub use settings::{AdapterSettings, BreakerSettings, Finding, check_webhook_url};
 pub use webhook::Webhook;
 

@@ -174,6 +174,7 @@ fn cancelled(order: &Order) -> Move {
         attempts: Vec::new(),
         exception: ExceptionMove::Keep,
         case: CaseMove::Keep,
+        notify: None,
         admission: None,
     }
 }

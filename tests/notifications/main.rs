@@ -89,6 +89,7 @@ async fn closed(center: &Replica, merchant: &str, digits: u64) -> Order {
         item: ItemCode::try_new("topup").unwrap(),
         bill_no: BillNo::try_new(format!("{:011}", 13_900_000_000 + digits)).unwrap(),
         amount: Money::new(5_000, Currency::CNY),
+        pass: None,
     };
     let actor = actor(merchant);
     let order = center.engine.create(input, &actor).await.unwrap();
@@ -114,6 +115,7 @@ async fn moved_again(center: &Replica, order: &Order, state: OrderState) -> Orde
         attempts: Vec::new(),
         exception: ExceptionMove::Keep,
         case: CaseMove::Keep,
+        admission: None,
     };
     let moved = center.engine.store().move_order(step).await.unwrap();
     assert_eq!(moved, Moved::Done);

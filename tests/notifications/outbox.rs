@@ -27,6 +27,7 @@ fn to(order: &Order, state: OrderState) -> Move {
         attempts: Vec::new(),
         exception: ExceptionMove::Keep,
         case: CaseMove::Keep,
+        admission: None,
     }
 }
 

@@ -5,7 +5,7 @@ use crate::support::client::{CHECKER, Client, MAKER, http_client};
 use crate::support::database::TestDatabase;
 use crate::support::world::{Daemon, Setup, World};
 use payhall::domain::key::Algorithm;
-use payhall::trust::PrivateKey;
+use payhall::trust::{PrivateKey, built};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -35,8 +35,8 @@ impl Center {
             daemon,
             _world: world,
         };
-        for algorithm in Algorithm::ALL {
-            center.bring_in(*algorithm).await;
+        for algorithm in built() {
+            center.bring_in(algorithm).await;
         }
         center
     }

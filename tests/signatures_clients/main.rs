@@ -9,6 +9,7 @@ mod support;
 
 use center::Center;
 use payhall::domain::key::Algorithm;
+use payhall::trust::built;
 use programs::{node, python, shell};
 use serde_json::Value;
 use std::fmt::Write;
@@ -17,7 +18,9 @@ use std::process::{Command, Output};
 /// What a client prints that got through everything.
 fn all_went_well() -> String {
     let mut lines = String::new();
-    for algorithm in Algorithm::ALL {
+    // Libraries for RFC 9421 know what the registry has.
+    let registered = Algorithm::ALL.iter().filter(|a| a.feature().is_none());
+    for algorithm in registered {
         for number in 0..2 {
             for outcome in ["accepted", "refused"] {
                 writeln!(lines, "{algorithm} {outcome} {number}").unwrap();
@@ -59,8 +62,8 @@ async fn a_client_in_javascript() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_printed_command() {
     let center = Center::start().await;
-    for algorithm in Algorithm::ALL {
-        let (file, key_id) = center.key(*algorithm);
+    for algorithm in built() {
+        let (file, key_id) = center.key(algorithm);
         let mut payhall = Command::new(env!("CARGO_BIN_EXE_payhall"));
         payhall.arg("sign").arg("--key").arg(&file);
         payhall.args(["--key-id", &key_id, "--url", &center.url()]);

@@ -214,6 +214,8 @@ async fn a_panic_is_one_request_s_fault() {
     let parts = crate::api::ApiParts {
         engine: world.engine.clone(),
         operators: world.operators.clone(),
+        #[cfg(feature = "oidc")]
+        provider: None,
         tokens: crate::api::Tokens::default(),
         options: crate::api::ApiOptions::default(),
         ready: Arc::new(|| Box::pin(std::future::ready(Err("no database\n".to_owned())))),

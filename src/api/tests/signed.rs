@@ -2,7 +2,7 @@
 
 use super::support::*;
 use crate::domain::key::Algorithm;
-use crate::trust::{self, PrivateKey, PublicKey, Signer, sign_request};
+use crate::trust::{self, PrivateKey, PublicKey, Signer, built, sign_request};
 use poem::Request;
 use poem::http::Method;
 use serde_json::{Value, json};
@@ -322,9 +322,17 @@ async fn a_merchant_minds_its_own_keys_and_no_others() {
 
 #[tokio::test]
 async fn a_private_key_goes_out_over_the_api_for_its_ticket() {
+    let quick = built().filter(|algorithm| !algorithm.is_rsa());
+    for algorithm in quick.filter(|algorithm| *algorithm != Algorithm::Ed25519) {
+        hand_out(algorithm).await;
+    }
+}
+
+async fn hand_out(algorithm: Algorithm) {
     let world = World::new().await;
     let issue = "mutation($i: KeyIssueInput!) { keyIssue(input: $i) { key { keyId } ticket userErrors { code } } }";
-    let input = json!({ "i": { "merchant": "alpha", "algorithm": "ECDSA_P256_SHA256" } });
+    let name = algorithm.as_str().to_uppercase().replace('-', "_");
+    let input = json!({ "i": { "merchant": "alpha", "algorithm": name } });
     let issued = world.field(OPERATOR, issue, input).await;
     let (key_id, ticket) = (&issued["key"]["keyId"], &issued["ticket"]);
     let approve =
@@ -336,7 +344,7 @@ async fn a_private_key_goes_out_over_the_api_for_its_ticket() {
     // The merchant has nothing to sign with yet: the ticket is all that it takes.
     let taken = world.ask(None, take, input.clone()).await.data();
     let pem = taken["keyHandOut"]["privateKey"].as_str().unwrap();
-    let private = PrivateKey::from_pem(Algorithm::EcdsaP256Sha256, pem).unwrap();
+    let private = PrivateKey::from_pem(algorithm, pem).unwrap();
     let hand = Hand {
         key_id: key_id.as_str().unwrap().to_owned(),
         private,
@@ -349,4 +357,20 @@ async fn a_private_key_goes_out_over_the_api_for_its_ticket() {
         "KEY_TICKET_INVALID"
     );
     assert_eq!(again["keyHandOut"]["privateKey"], Value::Null);
+}
+
+/// The schema has the algorithm in every build; one that cannot use it says what is missing.
+#[cfg(not(feature = "gm"))]
+#[tokio::test]
+async fn an_algorithm_that_is_not_built_is_refused_by_the_name_of_its_feature() {
+    let world = World::new().await;
+    let issue = "mutation($i: KeyIssueInput!) { keyIssue(input: $i) { key { keyId } userErrors { code field message } } }";
+    for public_key in [Value::Null, json!("whatever")] {
+        let input = json!({ "i": { "merchant": "alpha", "algorithm": "SM2_SM3", "publicKey": public_key } });
+        let refused = world.field(OPERATOR, issue, input).await;
+        let error = &refused["userErrors"][0];
+        assert_eq!(error["code"], "KEY_INVALID");
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains("the feature \"gm\""), "{message}");
+    }
 }

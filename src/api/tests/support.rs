@@ -245,6 +245,8 @@ impl World {
         let api = Api::new(ApiParts {
             engine: engine.clone(),
             operators: operators.clone(),
+            #[cfg(feature = "oidc")]
+            provider: None,
             tokens: tokens(),
             options: api_options,
             ready: Arc::new(|| Box::pin(std::future::ready(Ok("ready\n".to_owned())))),

@@ -6,7 +6,7 @@ use crate::domain::time::Instant;
 use crate::trust::PublicKey;
 use async_graphql::{Context, Description, Enum, Object, Result};
 
-/// How a signature is made: the names of RFC 9421 in capitals.
+/// How a signature is made: the names of RFC 9421 in capitals, and one of ours.
 #[derive(Clone, Copy, Debug, Enum, Eq, PartialEq)]
 #[graphql(remote = "key::Algorithm")]
 pub enum Algorithm {
@@ -22,6 +22,10 @@ pub enum Algorithm {
     /// `rsa-v1_5-sha256`, with a key of 2048 to 4096 bits.
     #[graphql(name = "RSA_V1_5_SHA256")]
     RsaV15Sha256,
+    /// `sm2-sm3`: 国密, SM2 with SM3. Only in a center that is built with the feature `gm`; another one refuses
+    /// such keys.
+    #[graphql(name = "SM2_SM3")]
+    Sm2Sm3,
 }
 
 /// Where a key stands.

@@ -18,6 +18,8 @@ mod codes;
 mod enter;
 mod own;
 mod passwords;
+#[cfg(feature = "oidc")]
+mod provider;
 mod sealing;
 
 pub use accounts::{NewOperator, Temporary};
@@ -25,6 +27,10 @@ pub use codes::Seal;
 pub use enter::{Credentials, LoggedIn};
 pub use own::CodesBegun;
 pub use passwords::{PasswordCost, Passwords};
+#[cfg(feature = "oidc")]
+pub use provider::{
+    Departure, ProviderLogin, ProviderParts, ProviderRefusal, Returned, TICKET_LASTS_S,
+};
 
 use super::{Actor, Clock, EngineError};
 use crate::domain::audit::{AuditEntry, hex};

@@ -1,6 +1,6 @@
 //! Every fault that a caller can cause, by its name, and that its words tell what to do.
 
-use super::sent::{NOW_S, Sent, at, keys, signed, usual_input};
+use super::sent::{NOW_S, Sent, all, at, keys, signed, usual_input};
 use crate::domain::key::Algorithm;
 use crate::trust::{
     Claim, Header, Request, Response, SignatureFault, Signer, content_digest, sign_request,
@@ -350,7 +350,7 @@ fn a_request_without_a_body_needs_no_digest() {
 
 #[test]
 fn what_we_sign_meets_our_own_demands() {
-    for algorithm in Algorithm::ALL {
+    for algorithm in all() {
         let key = &keys(*algorithm)[0];
         let signer = Signer {
             key,

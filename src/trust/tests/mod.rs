@@ -3,6 +3,10 @@
 mod components;
 mod detached;
 mod faults;
+#[cfg(feature = "gm")]
+mod gm;
+#[cfg(not(feature = "gm"))]
+mod gm_absent;
 mod keys;
 mod sent;
 mod tampering;

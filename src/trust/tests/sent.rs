@@ -4,12 +4,12 @@ use crate::domain::key::Algorithm;
 use crate::domain::time::Instant;
 use crate::trust::base::signature_base;
 use crate::trust::message::Message;
-use crate::trust::{Claim, PrivateKey, PublicKey, Request, SignatureFault, content_digest};
+use crate::trust::{Claim, PrivateKey, PublicKey, Request, SignatureFault, built, content_digest};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::DateTime;
 use sfv::{Dictionary, ListEntry, Parser};
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 
 /// What the clock shows in these tests.
 pub const NOW_S: i64 = 1_790_000_000;
@@ -126,6 +126,12 @@ pub fn base_of(message: Message<'_>, input: &str) -> Result<String, SignatureFau
     }
 }
 
+/// The algorithms of this build.
+pub fn all() -> &'static [Algorithm] {
+    static ALL: LazyLock<Vec<Algorithm>> = LazyLock::new(|| built().collect());
+    &ALL
+}
+
 /// Two keys of each algorithm, made when first asked for. RSA keys take a while, so the two RSA
 /// algorithms have the same ones.
 pub fn keys(algorithm: Algorithm) -> &'static [PrivateKey; 2] {
@@ -133,11 +139,13 @@ pub fn keys(algorithm: Algorithm) -> &'static [PrivateKey; 2] {
     static ECDSA: OnceLock<[PrivateKey; 2]> = OnceLock::new();
     static PSS: OnceLock<[PrivateKey; 2]> = OnceLock::new();
     static V15: OnceLock<[PrivateKey; 2]> = OnceLock::new();
+    static SM2: OnceLock<[PrivateKey; 2]> = OnceLock::new();
     let generate = || [(); 2].map(|()| PrivateKey::generate(algorithm).unwrap());
     match algorithm {
         Algorithm::Ed25519 => ED25519.get_or_init(generate),
         Algorithm::EcdsaP256Sha256 => ECDSA.get_or_init(generate),
         Algorithm::RsaPssSha512 => PSS.get_or_init(generate),
+        Algorithm::Sm2Sm3 => SM2.get_or_init(generate),
         Algorithm::RsaV15Sha256 => V15.get_or_init(|| {
             let same = |key: &PrivateKey| {
                 PrivateKey::from_pkcs8(algorithm, &key.to_pkcs8().unwrap()).unwrap()
