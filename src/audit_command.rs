@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use secrecy::ExposeSecret;
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What is done with the audit trail.
 #[derive(Clone, Debug, Subcommand)]
@@ -50,7 +50,10 @@ pub fn run(config: &Config, args: &VerifyArgs) -> anyhow::Result<TrailReport> {
         std::fs::read_to_string(path).with_context(what)
     });
     let options = VerifyOptions {
-        heads: args.heads.clone().or_else(|| config.output.folder()),
+        heads: args
+            .heads
+            .clone()
+            .or_else(|| config.output.folder().map(Path::to_owned)),
         keys: keys.collect::<anyhow::Result<_>>()?,
         ..VerifyOptions::new(config.storage.url.expose_secret())
     };

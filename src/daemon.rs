@@ -137,17 +137,14 @@ impl Daemon {
             .refresh_center_key()
             .await
             .context("the center's own key cannot be used (keys.master)")?;
-        let folder = Some(config.jobs.dir.as_path()).filter(|dir| !dir.as_os_str().is_empty());
-        let table = JobTable::load(folder).context("the jobs cannot be used")?;
+        let table = JobTable::load(config.jobs.folder()).context("the jobs cannot be used")?;
         record(&store, config, &table, &instance).await?;
         let driver = Driver::new(engine.clone(), table, tasks.clone(), stop.clone());
         let metronome = driver.start().await?;
         keep_fresh(&engine, &tasks, &stop);
         tasks.spawn(engine.clone().keep_notifying());
-        tasks.spawn(
-            stop.clone()
-                .run_until_cancelled_owned(metrics.clone().keep()),
-        );
+        let kept = metrics.clone().keep();
+        tasks.spawn(stop.clone().run_until_cancelled_owned(kept));
         let api = Api::new(ApiParts {
             engine: engine.clone(),
             operators: operators(&store, config)?,

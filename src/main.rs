@@ -296,7 +296,7 @@ fn check_settings(config: &Config) -> anyhow::Result<()> {
             found(format!("adapters.{name}"), what);
         }
     }
-    if let Err(error) = JobTable::load(jobs_folder(config)) {
+    if let Err(error) = JobTable::load(config.jobs.folder()) {
         found(
             "jobs.dir".to_owned(),
             format!("{:#}", anyhow::Error::from(error)),
@@ -342,10 +342,6 @@ fn missing_folder(url: &str) -> Option<&Path> {
     let folder = Path::new(path).parent()?;
     let is_named = !folder.as_os_str().is_empty() && !path.starts_with("file:");
     (is_named && !folder.is_dir()).then_some(folder)
-}
-
-fn jobs_folder(config: &Config) -> Option<&Path> {
-    Some(config.jobs.dir.as_path()).filter(|dir| !dir.as_os_str().is_empty())
 }
 
 /// Exit code 0: nothing found. 3: findings. 1 is left to errors.
@@ -475,7 +471,7 @@ fn read_file(path: &Path) -> anyhow::Result<ImportFile> {
 }
 
 fn jobs(config: &Config, command: &JobsCommand) -> anyhow::Result<()> {
-    let table = JobTable::load(jobs_folder(config)).context("the jobs cannot be used")?;
+    let table = JobTable::load(config.jobs.folder()).context("the jobs cannot be used")?;
     let now = engine::SystemClock.now();
     match command {
         JobsCommand::List => {

@@ -176,9 +176,9 @@ impl Principal {
                 R::NotificationResend => matches!(role, Role::Operator | Role::Admin),
                 R::MerchantPrivate => *role != Role::Viewer,
                 R::MerchantSuspend => !matches!(role, Role::Viewer | Role::Auditor),
-                R::KeyIssue => matches!(role, Role::Operator | Role::Admin),
+                R::KeyIssue | R::KeyHandOut => matches!(role, Role::Operator | Role::Admin),
                 R::KeyApprove => matches!(role, Role::Reviewer | Role::Admin),
-                R::KeyRevoke | R::KeyHandOut => !matches!(role, Role::Viewer | Role::Auditor),
+                R::KeyRevoke => !matches!(role, Role::Viewer | Role::Auditor),
                 R::MerchantEdit => matches!(role, Role::Operator | Role::Admin),
                 R::MerchantReview | R::MerchantOperate => {
                     matches!(role, Role::Reviewer | Role::Admin)

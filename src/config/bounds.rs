@@ -58,6 +58,27 @@ impl Config {
             ),
             ("polling.batch", u64::from(self.polling.batch), 1, 10_000),
             ("polling.parallel", wide(self.polling.parallel), 1, 4_096),
+            ("storage.readers", u64::from(self.storage.readers), 1, 1_000),
+            ("storage.writers", u64::from(self.storage.writers), 1, 64),
+            ("storage.batch_max", wide(self.storage.batch_max), 1, 10_000),
+            (
+                "storage.queue_max",
+                wide(self.storage.queue_max),
+                1,
+                10_000_000,
+            ),
+            (
+                "cache.mirror_queue",
+                wide(self.cache.mirror_queue),
+                0,
+                10_000_000,
+            ),
+        ]
+    }
+
+    /// How merchants are notified.
+    pub(super) fn notification_bounds(&self) -> Vec<Bound> {
+        vec![
             (
                 "notifications.parallel",
                 wide(self.notifications.parallel),
@@ -76,20 +97,17 @@ impl Config {
                 0,
                 50,
             ),
-            ("storage.readers", u64::from(self.storage.readers), 1, 1_000),
-            ("storage.writers", u64::from(self.storage.writers), 1, 64),
-            ("storage.batch_max", wide(self.storage.batch_max), 1, 10_000),
             (
-                "storage.queue_max",
-                wide(self.storage.queue_max),
-                1,
-                10_000_000,
+                "notifications.timeout_ms",
+                self.notifications.timeout_ms,
+                100,
+                60_000,
             ),
             (
-                "cache.mirror_queue",
-                wide(self.cache.mirror_queue),
-                0,
-                10_000_000,
+                "notifications.lease_s",
+                self.notifications.lease_s,
+                5,
+                3_600,
             ),
         ]
     }
@@ -120,18 +138,6 @@ impl Config {
             ),
             ("orders.orphan_after_s", self.orders.orphan_after_s, 1, 600),
             ("polling.lease_s", self.polling.lease_s, 15, 3_600),
-            (
-                "notifications.timeout_ms",
-                self.notifications.timeout_ms,
-                100,
-                60_000,
-            ),
-            (
-                "notifications.lease_s",
-                self.notifications.lease_s,
-                5,
-                3_600,
-            ),
             (
                 "storage.pool_timeout_ms",
                 self.storage.pool_timeout_ms,

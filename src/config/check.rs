@@ -77,7 +77,10 @@ impl Config {
             add("alarms.webhook_url", what.to_owned());
         }
         let bounds = self.bounds().into_iter().chain(self.time_bounds());
-        for (path, value, least, most) in bounds.chain(self.limit_bounds()) {
+        for (path, value, least, most) in bounds
+            .chain(self.notification_bounds())
+            .chain(self.limit_bounds())
+        {
             if value < least || value > most {
                 add(path, format!("is {value}, and has to be {least} to {most}"));
             }

@@ -24,7 +24,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Everything that can be set.
 #[derive(Debug, Deserialize)]
@@ -252,6 +252,13 @@ pub struct JobsConfig {
     pub dir: PathBuf,
 }
 
+impl JobsConfig {
+    /// The folder, where there is one.
+    pub fn folder(&self) -> Option<&Path> {
+        named(&self.dir)
+    }
+}
+
 /// `[output]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -262,9 +269,13 @@ pub struct OutputConfig {
 
 impl OutputConfig {
     /// The folder, where there is one.
-    pub fn folder(&self) -> Option<PathBuf> {
-        Some(self.dir.clone()).filter(|dir| !dir.as_os_str().is_empty())
+    pub fn folder(&self) -> Option<&Path> {
+        named(&self.dir)
     }
+}
+
+fn named(folder: &Path) -> Option<&Path> {
+    Some(folder).filter(|folder| !folder.as_os_str().is_empty())
 }
 
 /// `[logs]`

@@ -145,4 +145,6 @@ async fn a_replay_after_redis_was_emptied_is_refused_on_both_replicas() {
     let listed = json!({ "query": "{ orders { edges { cursor } } }" }).to_string();
     let listed = callers[0].send(&bearer(MERCHANT), listed).await;
     assert_eq!(listed.payload()["edges"].as_array().unwrap().len(), 2);
+    drop(daemons);
+    world.check();
 }

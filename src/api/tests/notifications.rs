@@ -18,22 +18,27 @@ const RESEND_MANY: &str =
     "mutation($i: NotificationsResendInput!) { notificationsResend(input: $i) {
     count hasMore userErrors { code field message retry } } }";
 
-/// A world where alpha has a notify URL that nobody is called by: its address is refused.
+/// A world where alpha has a notify URL.
 async fn world() -> World {
     let world = World::new().await;
+    notify_nowhere(&world, "alpha").await;
+    world
+}
+
+/// Gives a merchant a notify URL that nobody is called by: its address is refused.
+pub async fn notify_nowhere(world: &World, code: &str) {
     let desk = world.engine.onboarding();
-    let code = MerchantCode::try_new("alpha").unwrap();
+    let code = MerchantCode::try_new(code).unwrap();
     let scope = crate::engine::Scope::All;
     let dossier = world.engine.merchant(&code, &scope).await.unwrap().unwrap();
     let profile = Profile {
         notify_url: Some("https://192.0.2.1/notify".to_owned()),
-        ..samples::profile("alpha", "alpha", MerchantKind::Channel)
+        ..samples::profile(code.as_str(), code.as_str(), MerchantKind::Channel)
     };
     let maker = samples::person(samples::MAKER);
     let edited = desk.edit(&code, dossier.version, profile, &maker).await;
     samples::approve(&desk, edited.unwrap()).await.unwrap();
     world.engine.refresh_catalogue().await.unwrap();
-    world
 }
 
 /// A cancelled order of alpha.

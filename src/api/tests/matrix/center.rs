@@ -1,6 +1,7 @@
 //! A center in which two merchants have one of everything, made by the mutations of the API
 //! themselves, each asked for everything that its answer can hold.
 
+use super::super::notifications::notify_nowhere;
 use super::super::operators::add;
 use super::super::support::*;
 use super::callers::{CALLERS, Who};
@@ -65,6 +66,7 @@ impl Center {
             .into();
         nobody.insert("request", "R-NOBODY".to_owned());
         nobody.insert("merchant", "nobody-there".to_owned());
+        nobody.insert("notification", uuid::Uuid::now_v7().to_string());
         nobody.insert("key", "01a00000000070008000000000000000".to_owned());
         nobody.insert("center", center.things[&'a']["center"].clone());
         center.things.insert(NOBODY, nobody);
@@ -162,8 +164,10 @@ impl Center {
             .find(|who| who.letter == letter)
             .unwrap()
             .token;
+        notify_nowhere(&self.world, code).await;
         let mut things = self.order(token, code).await;
         things.insert("merchant", code.to_owned());
+        self.notification(code, &mut things).await;
         self.key(token, code, &mut things).await;
         self.profile(code, &mut things).await;
         things
@@ -222,6 +226,19 @@ impl Center {
             ("paid", paid),
         ]
         .into()
+    }
+
+    /// What its orders came to was sent to it, and sent again by hand.
+    async fn notification(&self, code: &str, things: &mut Things) {
+        self.world.engine.send_notifications().await.unwrap();
+        let first = format!(
+            "{{ notifications(filter: {{merchant: \"{code}\"}}) {{ edges {{ node {{ id }} }} }} }}"
+        );
+        let all = self.world.field(ADMIN, &first, json!({})).await;
+        let id = all["edges"][0]["node"]["id"].as_str().unwrap().to_owned();
+        self.run(Some(OPERATOR), "notificationResend", json!({ "id": id }))
+            .await;
+        things.insert("notification", id);
     }
 
     /// A key that the center made and handed out, a rejected one in its place, one of the merchant's own.

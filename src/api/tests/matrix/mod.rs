@@ -203,7 +203,15 @@ fn keeps_to_itself(center: &Center, who: Who, answer: &Answer, holder: char, nam
 /// An answer without what was asked for by name.
 fn blind(center: &Center, answer: &Value, holder: char) -> String {
     let mut text = answer.to_string();
-    for place in ["order", "flow", "case", "request", "merchant", "key"] {
+    for place in [
+        "order",
+        "flow",
+        "case",
+        "request",
+        "merchant",
+        "key",
+        "notification",
+    ] {
         text = text.replace(&center.things[&holder][place], "WHAT-WAS-ASKED-FOR");
     }
     text
