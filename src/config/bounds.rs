@@ -78,6 +78,7 @@ impl Config {
 
     /// How merchants are notified.
     pub(super) fn notification_bounds(&self) -> Vec<Bound> {
+        let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
         vec![
             (
                 "notifications.parallel",

@@ -10,7 +10,7 @@ use crate::api::types::refusal::UserError;
 use crate::api::types::{invalid, parse};
 use crate::domain::ids::{KeyId, MerchantCode};
 use crate::domain::key::{self, KeyOwner, OVERLAP};
-use crate::domain::refusal::{Refusal, RefusalCode};
+use crate::domain::refusal::RefusalCode;
 use crate::domain::time::Instant;
 use crate::engine::{Issued, KeyIssueInput as Issue, Scope};
 use crate::storage::keys::Filter;
