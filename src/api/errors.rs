@@ -96,15 +96,7 @@ impl Problem {
             Problem::NotLetIn(_) => None,
             Problem::Limited(_) => None,
             Problem::NotWired => Some(ErrorCode::Internal),
-            Problem::Fault(error) => Some(match **error {
-                StoreError::Busy => ErrorCode::Busy,
-                StoreError::Unavailable(_) | StoreError::GaveWay(_) | StoreError::Closed => {
-                    ErrorCode::Unavailable
-                }
-                StoreError::Refused(_) | StoreError::Corrupt { .. } | StoreError::Settings(_) => {
-                    ErrorCode::Internal
-                }
-            }),
+            Problem::Fault(error) => Some(storage_code(error)),
         }
     }
 
@@ -117,6 +109,19 @@ impl Problem {
             source = error.source();
         }
         text
+    }
+}
+
+/// What a failure of storage is called outside.
+pub(super) fn storage_code(error: &StoreError) -> ErrorCode {
+    match error {
+        StoreError::Busy => ErrorCode::Busy,
+        StoreError::Unavailable(_) | StoreError::GaveWay(_) | StoreError::Closed => {
+            ErrorCode::Unavailable
+        }
+        StoreError::Refused(_) | StoreError::Corrupt { .. } | StoreError::Settings(_) => {
+            ErrorCode::Internal
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 use super::auth::Principal;
 use super::desk::Caller;
 use super::edge::Api;
-use super::errors::{Ending, ErrorCode, UNAUTHENTICATED, finish, mask};
+use super::errors::{Ending, ErrorCode, UNAUTHENTICATED, finish, mask, storage_code};
 use super::guard::{Admitted, Refused};
 use super::limits::{CallerAddress, Limited};
 use super::options::Introspection;
@@ -14,6 +14,7 @@ use super::request_id::RequestId;
 use super::session::Known;
 use super::signed::{Signed, is_signed, lets_itself_in, refused};
 use crate::engine::Pass;
+use crate::storage::StoreError;
 use async_graphql::{
     ErrorExtensionValues, Request as GraphqlRequest, ServerError, Value as GraphqlValue, Variables,
 };
@@ -119,8 +120,23 @@ impl EdgeError {
 
     /// What we need does not answer; later it may.
     pub fn unavailable(code: ErrorCode) -> Self {
-        let message = mask(code, &mut ErrorExtensionValues::default());
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message)
+        let mut hints = ErrorExtensionValues::default();
+        let message = mask(code, &mut hints);
+        let mut error = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message);
+        for name in ["retry", "retryAfterSeconds"] {
+            if let Some(hint) = hints.get(name) {
+                error.tell(name, hint.clone());
+            }
+        }
+        error
+    }
+
+    /// Storage failed. What it was is for the log of whoever met it.
+    pub fn storage(error: &StoreError) -> Self {
+        match storage_code(error) {
+            code @ (ErrorCode::Busy | ErrorCode::Unavailable) => Self::unavailable(code),
+            _ => Self::fault(),
+        }
     }
 
     /// The schema is not told to this caller.

@@ -7,7 +7,6 @@
 
 use super::auth::Principal;
 use super::edge::Api;
-use super::errors::ErrorCode;
 use super::http::{EdgeError, authorization};
 use crate::engine::Visit;
 use crate::storage::StoreError;
@@ -162,13 +161,5 @@ impl Api {
 
 fn fault(error: &StoreError) -> EdgeError {
     tracing::error!(%error, "a session cannot be read");
-    match error {
-        StoreError::Busy => EdgeError::unavailable(ErrorCode::Busy),
-        StoreError::Unavailable(_) | StoreError::GaveWay(_) | StoreError::Closed => {
-            EdgeError::unavailable(ErrorCode::Unavailable)
-        }
-        StoreError::Refused(_) | StoreError::Corrupt { .. } | StoreError::Settings(_) => {
-            EdgeError::fault()
-        }
-    }
+    EdgeError::storage(error)
 }

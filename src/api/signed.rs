@@ -5,7 +5,7 @@ use super::edge::Api;
 use super::errors::ErrorCode;
 use super::guard::Admitted;
 use super::http::EdgeError;
-use crate::engine::{AdmitError, Admittance};
+use crate::engine::{AdmitError, Admittance, EngineError};
 use crate::trust;
 use async_graphql::Name;
 use poem::http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -141,7 +141,10 @@ pub(super) fn refused(api: &Api, error: AdmitError) -> EdgeError {
                 error = &error as &dyn std::error::Error,
                 "a signed request could not be judged"
             );
-            return EdgeError::fault();
+            return match error {
+                EngineError::Store(error) => EdgeError::storage(&error),
+                EngineError::Refused(_) | EngineError::NotLetIn(_) => EdgeError::fault(),
+            };
         }
         AdmitError::Signature { ref base, .. } if api.0.options.sandbox => base.clone(),
         _ => None,

@@ -5,7 +5,7 @@ use crate::domain::exception::later;
 use crate::domain::ids::{KeyId, MerchantCode};
 use crate::domain::key::KeyOwner;
 use crate::domain::merchant::{MerchantKind, MerchantState};
-use crate::storage::{Admission, Admitted, Denied};
+use crate::storage::{Admission, Admitted, Denied, StoreError};
 use crate::trust::{
     Claim, KeyFault, PublicKey, Request, Response, SignatureFault, SignedHeaders, Signer,
     sign_response,
@@ -87,31 +87,34 @@ pub struct Admittance {
     claim: Claim,
 }
 
-/// Lets one signed request in, once: by [`Engine::let_in`], or by a verb that uses it up in the one
+/// Lets one signed request in: by [`Engine::let_in`], or by a verb that uses its nonce up in the one
 /// transaction in which it does what the request asks for. That spares a change of its own, and the
-/// request is let in and done, or neither.
+/// request is let in and done, or neither. Whoever comes second with the same pass changes nothing; a
+/// second request with the same nonce has a pass of its own, and is denied.
 #[derive(Clone, Debug)]
 pub struct Pass(Arc<PassInner>);
 
 #[derive(Debug)]
 struct PassInner {
     admission: Admission,
-    is_taken: AtomicBool,
+    is_used: AtomicBool,
 }
 
 impl Pass {
     fn new(admission: Admission) -> Self {
-        let is_taken = AtomicBool::new(false);
-        Self(Arc::new(PassInner {
-            admission,
-            is_taken,
-        }))
+        let is_used = AtomicBool::new(false);
+        Self(Arc::new(PassInner { admission, is_used }))
     }
 
-    /// What storage has to let in: for the first who asks, and for nobody after that.
-    pub(super) fn take(&self) -> Option<Admission> {
-        let was_taken = self.0.is_taken.swap(true, Ordering::AcqRel);
-        (!was_taken).then(|| self.0.admission.clone())
+    /// What storage has to let in with a change; none where it did already.
+    pub(super) fn admission(&self) -> Option<Admission> {
+        let is_used = self.0.is_used.load(Ordering::Acquire);
+        (!is_used).then(|| self.0.admission.clone())
+    }
+
+    /// Notes that a change with the admission is in the database.
+    pub(super) fn used(&self) {
+        self.0.is_used.store(true, Ordering::Release);
     }
 }
 
@@ -164,6 +167,7 @@ impl Engine {
                 nonce: claim.nonce().to_owned(),
                 forget_at: later(now, REMEMBERED),
                 now,
+                tag: rand::random(),
             }),
             claim,
         })
@@ -173,13 +177,26 @@ impl Engine {
     /// new and used up from here on.
     ///
     /// # Errors
-    /// The nonce was used before, or the key does not count any more; a fault when storage fails.
+    /// The nonce was used before, or the key does not count any more; a fault when storage fails, or does
+    /// not answer within the time that a confirm has.
     pub async fn let_in(&self, pass: &Pass) -> Result<(), AdmitError> {
-        let Some(admission) = pass.take() else {
+        let Some(admission) = pass.admission() else {
             return Ok(());
         };
-        match self.0.store.admit(admission).await {
-            Ok(Admitted::Done) => Ok(()),
+        let admitted = self.0.store.admit(admission);
+        let within = self.0.options.answer_within;
+        // Whether it was let in is not known then. It may come later; nobody is told anything by it.
+        let admitted = tokio::time::timeout(within, admitted).await;
+        let late = |_| {
+            Err(StoreError::Unavailable(
+                "it did not answer in time".to_owned(),
+            ))
+        };
+        match admitted.unwrap_or_else(late) {
+            Ok(Admitted::Done) => {
+                pass.used();
+                Ok(())
+            }
             Ok(Admitted::Denied(why)) => Err(why.into()),
             Err(fault) => Err(EngineError::from(fault).into()),
         }
@@ -254,7 +271,7 @@ fn not_held(key_id: &KeyId, fault: KeyFault) -> AdmitError {
         let fault = SignatureFault::AlgorithmNotBuilt { algorithm, feature };
         return AdmitError::Signature { fault, base: None };
     }
-    EngineError::from(crate::storage::StoreError::Corrupt {
+    EngineError::from(StoreError::Corrupt {
         table: "keys",
         key: key_id.to_string(),
         why: fault.to_string(),

@@ -124,17 +124,20 @@ impl Engine {
         let mut audit = self.audit(now, actor, "CREATED");
         audit.subject = order.order_no.to_string();
         audit.after = Some(OrderState::Created.as_str().to_owned());
-        match self
+        let made = self
             .0
             .store
             .create(NewOrder {
                 order: order.clone(),
                 merchant_version: checked.merchant_version,
                 audit,
-                admission: input.pass.as_ref().and_then(Pass::take),
+                admission: input.pass.as_ref().and_then(Pass::admission),
             })
-            .await?
-        {
+            .await?;
+        if !matches!(made, Created::Denied(_)) {
+            input.pass.iter().for_each(Pass::used);
+        }
+        match made {
             Created::New => {
                 metrics::counter!("payhall_orders_total", "outcome" => "CREATED").increment(1);
                 Ok(Some(order))

@@ -130,9 +130,13 @@ impl Engine {
                 }
                 Ok(Transition::To(to)) => {
                     let mut planned = self.plan(&order, &flows, to, &step).await?;
-                    planned.admission = step.pass.as_ref().and_then(Pass::take);
+                    planned.admission = step.pass.as_ref().and_then(Pass::admission);
                     let planned = Arc::new(planned);
-                    match self.0.store.move_order(planned.clone()).await? {
+                    let moved = self.0.store.move_order(planned.clone()).await?;
+                    if !matches!(moved, Moved::Denied(_)) {
+                        step.pass.iter().for_each(Pass::used);
+                    }
+                    match moved {
                         Moved::Done => {
                             self.moved(&planned);
                             return Ok(Settled::Moved(planned.after.clone()));

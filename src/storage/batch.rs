@@ -166,10 +166,10 @@ array_statement! {
 array_statement! {
     InsertNonces {
         key_id: String => Text, nonce: String => Text, forget_at: i64 => BigInt,
-        now: i64 => BigInt,
+        tag: i64 => BigInt, now: i64 => BigInt,
     }
-    "INSERT INTO nonces (key_id, nonce, forget_at) SELECT v.key_id, v.nonce, v.forget_at FROM unnest(",
-    ") AS v (key_id, nonce, forget_at, now) WHERE (SELECT k.state IN ('ACTIVE', 'RETIRING') \
+    "INSERT INTO nonces (key_id, nonce, forget_at, tag) SELECT v.key_id, v.nonce, v.forget_at, v.tag FROM unnest(",
+    ") AS v (key_id, nonce, forget_at, tag, now) WHERE (SELECT k.state IN ('ACTIVE', 'RETIRING') \
      AND v.now < LEAST(k.expires_at, k.retires_at) FROM keys k WHERE k.key_id = v.key_id) \
      ON CONFLICT (key_id, nonce) DO NOTHING RETURNING key_id || ' ' || nonce"
 }
@@ -186,6 +186,7 @@ pub(super) fn admit(
         rows.key_id.push(admission.key_id.to_string());
         rows.nonce.push(admission.nonce.clone());
         rows.forget_at.push(micros(admission.forget_at));
+        rows.tag.push(admission.tag);
         rows.now.push(micros(admission.now));
     }
     let done: HashSet<String> = postgres(c)?.load_texts(rows)?;

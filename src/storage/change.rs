@@ -68,6 +68,9 @@ pub struct Admission {
     pub forget_at: Instant,
     /// Now, by the center's clock.
     pub now: Instant,
+    /// Tells this request from another one with the same nonce: chosen at random. One that meets its own
+    /// nonce was let in before, so asking again changes nothing.
+    pub tag: i64,
 }
 
 /// What became of an admission.

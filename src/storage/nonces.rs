@@ -23,17 +23,30 @@ pub(super) fn admit(c: &mut AnyConnection, admission: &Admission) -> Result<Admi
         nonces::key_id.eq(key_id),
         nonces::nonce.eq(nonce),
         nonces::forget_at.eq(micros(admission.forget_at)),
+        nonces::tag.eq(admission.tag),
     );
     let written = super::either!(c, |c| diesel::insert_into(nonces::table)
         .values(row)
         .on_conflict((nonces::key_id, nonces::nonce))
         .do_nothing()
         .execute(c))?;
-    Ok(if written == 1 {
+    Ok(if written == 1 || is_own(c, admission)? {
         Admitted::Done
     } else {
         Admitted::Denied(Denied::Replayed)
     })
+}
+
+/// Whether the nonce was used up by this very request: by a change whose commit lost its answer, or by
+/// one that the caller did not wait for.
+fn is_own(c: &mut AnyConnection, admission: &Admission) -> QueryResult<bool> {
+    let row = (admission.key_id.as_str(), admission.nonce.as_str());
+    let tag: Option<i64> = nonces::table
+        .find(row)
+        .select(nonces::tag)
+        .first(c)
+        .optional()?;
+    Ok(tag == Some(admission.tag))
 }
 
 /// Whether the key counts: what [`Key::counts`] says, asked of the row as it is now.

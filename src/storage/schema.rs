@@ -321,6 +321,7 @@ diesel::table! {
         key_id -> Text,
         nonce -> Text,
         forget_at -> BigInt,
+        tag -> BigInt,
     }
 }
 

@@ -10,6 +10,7 @@ use payhall::domain::order::OrderState;
 use payhall::storage::{
     Admission, Admitted, Created, Denied, Move, Moved, NewOrder, Store, View, orders, walk,
 };
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 /// A key's id that counts, in a database that it was not brought into by people.
@@ -31,12 +32,16 @@ fn key(database: &TestDatabase, key_id: &str, state: &str) -> KeyId {
     KeyId::try_new(key_id).unwrap()
 }
 
+/// Each request has a tag of its own.
+static TAG: AtomicI64 = AtomicI64::new(1);
+
 fn asks(key_id: &KeyId, nonce: &str) -> Option<Admission> {
     Some(Admission {
         key_id: key_id.clone(),
         nonce: nonce.to_owned(),
         forget_at: given::at(660),
         now: given::at(0),
+        tag: TAG.fetch_add(1, Ordering::Relaxed),
     })
 }
 
@@ -118,12 +123,36 @@ async fn a_nonce_is_used_up_by_whatever_came_with_it_first() {
             .unwrap();
         assert_eq!(order.state, OrderState::Created, "{}", database.kind);
         assert_eq!(store.move_order(paying("n-3")).await.unwrap(), Moved::Done);
-        let again = paying("n-4");
-        assert_eq!(store.move_order(again.clone()).await.unwrap(), Moved::Lost);
-        assert_eq!(
-            store.move_order(again).await.unwrap(),
-            Moved::Denied(Denied::Replayed)
+        for answer in [Moved::Lost, Moved::Denied(Denied::Replayed)] {
+            let again = store.move_order(paying("n-4")).await.unwrap();
+            assert_eq!(again, answer, "{}", database.kind);
+        }
+        store.close().await;
+    }
+}
+
+/// As after a commit whose answer was lost: whatever is run again meets its own nonce, not a replay.
+#[tokio::test]
+async fn a_request_that_meets_its_own_nonce_is_let_in() {
+    for database in TestDatabase::all() {
+        let store = open(&database, "a");
+        let key_id = key(&database, "k1", "ACTIVE");
+        let create = asked(1, &key_id, "n-1");
+        assert_eq!(store.create(create.clone()).await.unwrap(), Created::New);
+        let again = store.create(create.clone()).await.unwrap();
+        assert!(
+            matches!(again, Created::Same(_)),
+            "{}: {again:?}",
+            database.kind
         );
+        let by_itself = create.admission.unwrap();
+        assert_eq!(store.admit(by_itself).await.unwrap(), Admitted::Done);
+        let paying = Move {
+            admission: asks(&key_id, "n-2"),
+            ..start(&given::order(1), 5_001).0
+        };
+        assert_eq!(store.move_order(paying.clone()).await.unwrap(), Moved::Done);
+        assert_eq!(store.move_order(paying).await.unwrap(), Moved::Lost);
         store.close().await;
     }
 }
