@@ -376,6 +376,10 @@ fn engine_options(config: &Config, instance: &str) -> EngineOptions {
 }
 
 fn api_options(config: &Config) -> ApiOptions {
+    let public_url = crate::config::split_url(&config.api.public_url);
+    // Pages have the name that callers write, whatever the gateway calls this program.
+    let page = public_url.as_ref();
+    let page = page.map(|(scheme, authority)| format!("{scheme}://{authority}"));
     ApiOptions {
         body_bytes_max: config.api.body_bytes_max,
         expansion_max: config.api.expansion_max,
@@ -388,7 +392,8 @@ fn api_options(config: &Config) -> ApiOptions {
         },
         playground: config.api.playground,
         https: config.api.public_url.starts_with("https://"),
-        public_url: crate::config::split_url(&config.api.public_url),
+        public_url,
+        origins: page.into_iter().collect(),
         trusted_proxies: config.trusted_proxies(),
         limits: limit_options(&config.limits),
         header_timeout: Duration::from_secs(config.server.header_timeout_s),

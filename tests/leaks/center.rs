@@ -53,9 +53,9 @@ impl Caller {
         }
     }
 
-    /// The origin of a page of this center.
+    /// The origin of a page of this center, as callers write it.
     pub fn page(&self) -> (&'static str, String) {
-        ("origin", self.url.clone())
+        ("origin", format!("{}://{}", PUBLIC.0, PUBLIC.1))
     }
 
     /// Everything that was heard, with its headers, but for what was told in confidence.
