@@ -10,10 +10,12 @@
 //!    [`Principal`]; nothing behind this door ever sees either.
 //! 5. `limits` — how often that merchant or operator has called.
 //! 6. `guard` — what the document would expand to is counted before anybody validates it.
-//! 7. async-graphql — validation and complexity.
-//! 8. `desk` — the right that a field needs, asked by the resolver itself as its first line. Logging in
+//! 7. `signed` — a signed request is let in: its nonce is used up, except by `orderCreate` and
+//!    `orderConfirm`, which do that in their own transaction.
+//! 8. async-graphql — validation and complexity.
+//! 9. `desk` — the right that a field needs, asked by the resolver itself as its first line. Logging in
 //!    is counted here once more, by address and name.
-//! 9. The engine, which narrows everything to what the caller may see.
+//! 10. The engine, which narrows everything to what the caller may see.
 //!
 //! On the way out `errors` is the only place that turns a failure into words: an expected refusal is
 //! told as it is, a fault is masked, logged once and answered with the request's id.
