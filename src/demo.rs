@@ -416,7 +416,7 @@ Four things to try; the numbers are explained in docs/DEMO.md.
 3. The newest payment in doubt: what is being done about it, and when next:
    {doubt}
 
-4. As the merchant's own server calls, by its key and without a token:
+4. As the merchant's own server calls, by its key and without a token; good once, for five minutes:
    {signed}
    `payhall sign` makes another one, which docs/SIGNING.md explains:
      payhall sign --key {key_file} --key-id {key_id} --url http://{address}/graphql --query '{{ ... }}'
