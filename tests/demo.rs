@@ -148,6 +148,7 @@ async fn a_newcomer_sees_everything_and_ctrl_c_leaves_nothing() {
 
     let commands = demo.commands();
     assert_eq!(commands.len(), 4, "{commands:?}");
+    let mut signed = 0;
     for command in commands.iter().filter(|_| has_curl()) {
         let output = Command::new("sh")
             .args(["-c", command])
@@ -160,7 +161,15 @@ async fn a_newcomer_sees_everything_and_ctrl_c_leaves_nothing() {
             answer["data"].is_object() && answer["errors"].is_null(),
             "{command}\n{said}"
         );
+        if command.contains("Signature-Input: ") {
+            // The key alone proves who calls: there is no token in this one.
+            let caller = &answer["data"]["serverInfo"]["caller"];
+            assert_eq!(caller, "merchant:portal", "{command}\n{said}");
+            assert!(!command.to_lowercase().contains("authorization"));
+            signed += 1;
+        }
     }
+    assert_eq!(signed, usize::from(has_curl()), "one of them is signed");
 
     let ann = Client::new(http_client(), &demo.url, &demo.word_of("operator `ann`"));
     let mut seen = BTreeSet::new();

@@ -9,6 +9,12 @@
 //!
 //! Every refusal has the same answer. Why is in one line of the log, with the request's id, and in an
 //! audit row once the person has been at the provider.
+//!
+//! Who comes back with a ticket is counted as trying to log in from there, since the provider is asked
+//! and a row may be written; a refusal that is not ours or the provider's fault counts as a refused proof.
+//! Who comes without one is answered from memory, and counted by the address alone: a page of another site
+//! can send its visitors here without their ticket, as often as it likes, and could shut the office that
+//! they sit in out of everything otherwise.
 
 use super::edge::Api;
 use super::http::EdgeError;
@@ -93,11 +99,29 @@ impl Api {
                 Err(refusal) => refused(rule, &refusal, id),
             };
         }
+        self.arrive(provider, rule, request, id).await
+    }
+
+    /// Takes a browser back.
+    async fn arrive(
+        &self,
+        provider: &ProviderLogin,
+        rule: TicketRule,
+        request: &Request,
+        id: &RequestId,
+    ) -> Response {
+        let ticket = rule.found(request.headers());
+        let counted = ticket.as_ref().map(|_| self.origin(request));
+        if let Some(address) = counted
+            && let Err(limited) = self.0.limits.log_in_from(address)
+        {
+            // The ticket stays: the same page may be opened again a moment later.
+            return EdgeError::limited(limited).response(id);
+        }
         let actor = Actor {
             who: "anonymous".to_owned(),
             request_id: Some(id.as_str().to_owned()),
         };
-        let ticket = rule.found(request.headers());
         let arrived = provider
             .arrive(ticket.as_ref(), &returned(request), &actor)
             .await;
@@ -106,7 +130,12 @@ impl Api {
                 let session = self.cookie().given(&logged_in.secret);
                 away(HOME, &[session, rule.taken()])
             }
-            Err(refusal) => refused(rule, &refusal, id),
+            Err(refusal) => {
+                if let Some(address) = counted.filter(|_| refusal.is_refused_proof()) {
+                    self.0.limits.refuse(address);
+                }
+                refused(rule, &refusal, id)
+            }
         }
     }
 

@@ -5,6 +5,7 @@ mod center;
 mod command;
 mod heads;
 mod logins;
+mod resends;
 mod settings;
 #[path = "../support/mod.rs"]
 mod support;

@@ -27,17 +27,17 @@ use totp_rs::{Algorithm as TotpAlgorithm, TOTP};
 use zeroize::Zeroizing;
 
 /// The rows of each request: kind and action, in the order of their words.
-type Told = BTreeMap<String, Vec<String>>;
+pub type Told = BTreeMap<String, Vec<String>>;
 
 /// Somebody who does something; the request is called after it.
-fn by(who: &str, request: &str) -> Actor {
+pub fn by(who: &str, request: &str) -> Actor {
     Actor {
         who: who.to_owned(),
         request_id: Some(request.to_owned()),
     }
 }
 
-async fn told(store: &Store) -> Told {
+pub async fn told(store: &Store) -> Told {
     let read = |c: &mut _| -> Result<Told, StoreError> {
         let mut told = Told::new();
         for stream in audit::streams(c)? {
@@ -55,7 +55,7 @@ async fn told(store: &Store) -> Told {
     store.read(read).await.unwrap()
 }
 
-fn assert_told(kind: &str, told: &Told, table: &[(&str, &[&str])]) {
+pub fn assert_told(kind: &str, told: &Told, table: &[(&str, &[&str])]) {
     let wanted = table.iter().map(|(request, rows)| {
         let rows = rows.iter().map(|row| (*row).to_owned());
         ((*request).to_owned(), rows.collect())
@@ -66,12 +66,12 @@ fn assert_told(kind: &str, told: &Told, table: &[(&str, &[&str])]) {
     assert_eq!(told, &wanted, "{kind}");
 }
 
-fn assert_clean(database: &TestDatabase) {
+pub fn assert_clean(database: &TestDatabase) {
     let report = verify(&VerifyOptions::new(&database.url), |_, _| ()).unwrap();
     assert!(report.is_clean(), "{}: {report}", database.kind);
 }
 
-fn code(text: &str) -> MerchantCode {
+pub fn code(text: &str) -> MerchantCode {
     MerchantCode::try_new(text).unwrap()
 }
 

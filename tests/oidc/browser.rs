@@ -40,6 +40,11 @@ impl Answer {
         found.unwrap_or_else(|| panic!("no {name} in {:?}", self.cookies))
     }
 
+    /// Whether the browser keeps what it holds.
+    pub fn sets_no_cookie(&self) -> bool {
+        self.cookies.is_empty()
+    }
+
     /// Whether it gives the browser a session.
     pub fn gives_a_session(&self) -> bool {
         let mut cookies = self.cookies.iter();
@@ -78,6 +83,15 @@ impl Browser {
     pub async fn post(&mut self, path: &str) -> Answer {
         let url = format!("{}{path}", self.center);
         self.call(Method::POST, &url, From::OwnSite).await
+    }
+
+    /// Holds a ticket that somebody made up, or none.
+    pub fn holds(&mut self, ticket: Option<&str>) {
+        let name = "payhall_login".to_owned();
+        match ticket {
+            Some(ticket) => self.cookies.insert(name, (ticket.to_owned(), false)),
+            None => self.cookies.remove(&name),
+        };
     }
 
     /// Goes to the provider's page, where the person is recognised at once; where it sends the browser.

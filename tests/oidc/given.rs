@@ -33,9 +33,19 @@ impl Bank {
 
     /// With a provider that behaves like this from the start.
     pub async fn with(behaviour: Behaviour) -> Self {
+        Self::on(Setup::on(TestDatabase::sqlite()), behaviour).await
+    }
+
+    /// With another limit of a minute.
+    pub async fn limited(setting: &str, per_min: u32) -> Self {
+        let setup = Setup::on(TestDatabase::sqlite()).set(setting, i64::from(per_min));
+        Self::on(setup, Behaviour::Right).await
+    }
+
+    async fn on(setup: Setup, behaviour: Behaviour) -> Self {
         let provider = TestProvider::start().await;
         provider.behave(behaviour);
-        let world = Setup::on(TestDatabase::sqlite())
+        let world = setup
             .set("server.sandbox", true)
             .set("api.public_url", PUBLIC_URL)
             .set("oidc.issuer", provider.issuer.as_str())

@@ -4,6 +4,7 @@
 
 mod browser;
 mod given;
+mod limits;
 mod provider;
 #[path = "../support/mod.rs"]
 mod support;

@@ -238,9 +238,17 @@ impl CallLimits {
     /// # Errors
     /// There were too many from this address, or under this name.
     pub fn log_in(&self, address: CallerAddress, name: &str) -> Result<(), Limited> {
-        self.0.login_addresses.count(&address)?;
+        self.log_in_from(address)?;
         let name = self.0.names.hash_one(name.trim().to_lowercase());
         self.0.login_names.count(&name)
+    }
+
+    /// Counts a try to log in whose name is not known yet: a way back from the identity provider.
+    ///
+    /// # Errors
+    /// There were too many from this address, by whichever way in.
+    pub fn log_in_from(&self, address: CallerAddress) -> Result<(), Limited> {
+        self.0.login_addresses.count(&address)
     }
 
     /// Forgets whoever has not called for so long that it makes no difference.

@@ -1,6 +1,9 @@
 //! Who a private key is handed to: for its ticket, and by a right to it where the caller is known.
 
 use super::support::*;
+use crate::domain::ids::KeyId;
+use crate::storage::keys::{self, KeySecret};
+use crate::storage::{StoreError, Tx};
 use serde_json::{Value, json};
 
 const TAKE: &str = "mutation($i: KeyHandOutInput!) { keyHandOut(input: $i) \
@@ -59,5 +62,50 @@ async fn a_right_to_the_key_and_its_ticket_are_enough() {
         wrong["i"]["ticket"] = "guess".into();
         assert_eq!(take(&world, token, &wrong).await, "KEY_TICKET_INVALID");
         assert_eq!(take(&world, token, &input).await, "KEY_TICKET_INVALID");
+    }
+}
+
+/// Exchanges what is kept of the private parts of two keys; each keeps its ticket.
+async fn exchange(world: &World, inputs: [&Value; 2]) {
+    let ids = inputs.map(|input| input["i"]["keyId"].as_str().unwrap().to_owned());
+    let ids = ids.map(|id| KeyId::try_new(id).unwrap());
+    let step = move |tx: &mut Tx<'_>| -> Result<(), StoreError> {
+        let mut kept = Vec::new();
+        for id in &ids {
+            kept.push(keys::secret(tx.c, id)?.unwrap());
+            assert!(tx.forget_key_secret(id)?);
+        }
+        for (own, other) in [(&kept[0], &kept[1]), (&kept[1], &kept[0])] {
+            tx.keep_key_secret(&KeySecret {
+                key_id: own.key_id.clone(),
+                ticket_hash: own.ticket_hash.clone(),
+                ..other.clone()
+            })?;
+        }
+        Ok(())
+    };
+    world.store.solo(step).await.unwrap();
+}
+
+/// Whoever writes to the database cannot have another's private key handed out: the caller learns that
+/// something is wrong on our side, and nothing else, and the ticket is not used up.
+#[tokio::test]
+async fn a_private_part_that_was_moved_is_a_fault_that_says_nothing() {
+    let world = World::new().await;
+    let inputs = [made(&world).await, made(&world).await];
+    exchange(&world, inputs.each_ref()).await;
+    for input in &inputs {
+        for token in [None, Some(ALPHA)] {
+            let answer = world.ask(token, TAKE, input.clone()).await;
+            assert_eq!(answer.code(), "INTERNAL");
+            let words = "something went wrong on our side; tell us the request id";
+            assert_eq!(answer.error()["message"], words);
+            assert!(!answer.text.contains("PRIVATE KEY"), "{}", answer.text);
+            assert!(!answer.text.contains("key_secrets"), "{}", answer.text);
+        }
+    }
+    exchange(&world, inputs.each_ref()).await;
+    for input in &inputs {
+        assert_eq!(take(&world, None, input).await, "HANDED_OUT");
     }
 }

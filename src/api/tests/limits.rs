@@ -233,6 +233,29 @@ async fn who_guesses_has_to_wait_and_who_is_right_does_not() {
     world.ask(Some(ALPHA), INFO, json!({})).await.data();
 }
 
+/// A request that somebody caught and sends again, whether or not its verb lets it in by itself.
+#[tokio::test]
+async fn a_replayed_request_is_a_refused_proof() {
+    let create = json!({ "input": { "requestNo": "R-1", "item": "phone", "billNo": "13800000002",
+        "amount": { "minor": "5000", "currency": "CNY" } } });
+    for (document, variables) in [(ME, json!({})), (CREATE, create)] {
+        let (world, hours) = world(|limits| limits.refused_per_min = 2).await;
+        let hand = Hand::of(&world, "alpha").await;
+        let send = || hand.ask(&world, "n-1", document, variables.clone());
+        send().await.data();
+        for _ in 0..3 {
+            let again = send().await;
+            assert_eq!(again.status.as_u16(), 401, "{}", again.text);
+            assert_eq!(again.error()["extensions"]["reason"], "NONCE_REPLAYED");
+        }
+        let words = "too many refused tokens, signatures or tickets from this address";
+        assert_limited(&send().await, words, 30);
+        hours.pass(30);
+        let new = hand.ask(&world, "n-2", ME, json!({})).await;
+        assert_eq!(new.status.as_u16(), 200, "{}", new.text);
+    }
+}
+
 #[tokio::test]
 async fn a_ticket_is_not_guessed_either() {
     let (world, _) = world(|limits| limits.refused_per_min = 1).await;

@@ -119,6 +119,24 @@ impl ProviderRefusal {
             Self::Store(_) => "STORAGE",
         }
     }
+
+    /// Whether what somebody showed does not count. Otherwise we failed, or the provider did, and nobody
+    /// is to pay for that.
+    pub fn is_refused_proof(&self) -> bool {
+        match self {
+            Self::Store(_) | Self::Token(IdTokenFault::Keys) => false,
+            Self::Provider(fault) => matches!(fault, ProviderFault::Refused(_)),
+            Self::NoSession
+            | Self::NoTicket
+            | Self::State
+            | Self::Issuer
+            | Self::Said(_)
+            | Self::NoCode
+            | Self::Token(_)
+            | Self::NotBelieved(_)
+            | Self::NotLetIn(_) => true,
+        }
+    }
 }
 
 /// A proof, ready to be judged in a transaction.
