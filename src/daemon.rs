@@ -19,7 +19,7 @@ use crate::domain::notification::Retries;
 use crate::domain::operator::Role;
 use crate::engine::{
     Alarms, Clock, Engine, EngineOptions, EngineParts, Hub, NotifyOptions, Operators,
-    OperatorsParts, PasswordCost, Passwords, SettingInForce, SystemClock, record_settings,
+    OperatorsParts, PasswordCost, Passwords, SettingInForce, SystemClock, Whose, record_settings,
 };
 use crate::jobs::{Driver, JobTable, Metronome};
 use crate::output::OutputFolder;
@@ -229,6 +229,11 @@ async fn record(
         path: one.path.clone(),
         shown: one.shown.clone(),
         secret: one.secret.clone(),
+        whose: match one.path.as_str() {
+            // Replicas on one machine cannot have the same.
+            "server.listen" => Whose::Replica,
+            _ => Whose::Center,
+        },
     });
     let of_jobs = table
         .settings()
@@ -237,6 +242,7 @@ async fn record(
             path,
             shown,
             secret: None,
+            whose: Whose::Center,
         });
     // The setting may name a file: whether another key is in it is told by the key's name.
     let masters = masters(config)?;
@@ -244,6 +250,7 @@ async fn record(
         path: "keys.master.name".to_owned(),
         shown: masters.current().unwrap_or_default().to_owned(),
         secret: None,
+        whose: Whose::Center,
     };
     let in_force = of_config.chain(of_jobs).chain([master]).collect();
     let by = (instance, SystemClock.now());

@@ -58,7 +58,7 @@ pub use operators::{
 };
 pub use poll::{ExpireReport, PollReport};
 pub use publish_heads::{HeadsReport, PublishError};
-pub use record_settings::{SettingInForce, record_settings};
+pub use record_settings::{SettingInForce, Whose, record_settings};
 pub use resend::ManyResent;
 pub use rewrap::{RewrapReport, rewrap_keys};
 pub use tend_keys::KeysReport;

@@ -5,6 +5,11 @@
 //! file is never written over: the same date has the same file, and where something else stands under
 //! its name, the next version is published beside it and an alarm is raised.
 //!
+//! A clock that was ahead for a while publishes for dates that have not ended. When such a date has ended,
+//! our own file has its name, and the next version is published beside that. It is known by more rows in
+//! the file of an earlier date, which was published later then, or by the time of its reading, which is
+//! still to come. One that is known by neither stands for its night, which is then like a missed one.
+//!
 //! A missed night needs no file of its own: the heads of the next night hold its rows too. What is behind
 //! those that were published last has been cut off, and is told at once.
 
@@ -21,9 +26,13 @@ use crate::storage::{StoreError, audit};
 use crate::trust::{PublicKey, SignatureFault, document_is_signed_by, sign_document};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use chrono::TimeDelta;
 use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::Arc;
+
+/// A file that was read so much later than now was read by a clock that was ahead.
+const AHEAD: TimeDelta = TimeDelta::hours(1);
 
 /// How often a name that was taken is looked at again.
 const ROUNDS_MAX: u32 = 8;
@@ -73,8 +82,20 @@ pub enum PublishError {
 struct Found {
     /// The file that was published last, and its bytes.
     last: Option<(String, Vec<u8>)>,
+    /// The last one of an earlier date.
+    earlier: Option<(String, Vec<u8>)>,
     /// The version that a file of the date would have.
     next_version: u32,
+}
+
+/// What stands under the name of a date.
+enum OfDate {
+    /// Nothing, or what is not ours.
+    None,
+    /// Our file.
+    Ours(HeadsReport),
+    /// Our file, from before the date had ended.
+    Early,
 }
 
 impl Engine {
@@ -105,12 +126,14 @@ impl Engine {
         let today = self.0.options.day.date_of(self.now());
         let date = BusinessDate(today.0.pred_opt().unwrap_or(today.0));
         for _ in 0..ROUNDS_MAX {
-            let found = look(&folder, date).await?;
-            if let Some((name, bytes)) = &found.last
-                && let Some(report) = self.published_before(date, name, bytes).await?
-            {
-                self.tell_published(&report, actor).await?;
-                return Ok(report);
+            let mut found = look(&folder, date).await?;
+            match self.of_date(date, &found).await? {
+                OfDate::Ours(report) => {
+                    self.tell_published(&report, actor).await?;
+                    return Ok(report);
+                }
+                OfDate::Early => found.last = found.earlier.take(),
+                OfDate::None => {}
             }
             if let Some(report) = self.publish(&folder, date, found, &key).await? {
                 self.tell_published(&report, actor).await?;
@@ -121,19 +144,25 @@ impl Engine {
     }
 
     /// The file of this date, where it is there and ours. Another thing under its name is told of.
-    async fn published_before(
-        &self,
-        date: BusinessDate,
-        name: &str,
-        bytes: &[u8],
-    ) -> Result<Option<HeadsReport>, PublishError> {
+    async fn of_date(&self, date: BusinessDate, found: &Found) -> Result<OfDate, PublishError> {
+        let Some((name, bytes)) = &found.last else {
+            return Ok(OfDate::None);
+        };
         if read_name(name).is_none_or(|(named, _)| named != date) {
-            return Ok(None);
+            return Ok(OfDate::None);
         }
         let why = match read(bytes) {
             Ok(file) if file.heads.business_date != date => "it is about another date".to_owned(),
             Ok(file) if self.is_ours(&file).await? => {
-                return Ok(Some(HeadsReport {
+                if self.is_early(&file.heads, found.earlier.as_ref()).await? {
+                    tracing::warn!(
+                        file = %name,
+                        "a file of heads was published before its date had ended: a clock was ahead. It \
+                         stays as it is, and another version is published beside it"
+                    );
+                    return Ok(OfDate::Early);
+                }
+                return Ok(OfDate::Ours(HeadsReport {
                     was_there: true,
                     ..report(name, bytes, &file.heads)
                 }));
@@ -145,7 +174,28 @@ impl Engine {
             "{name} is not what this center would publish: {why}. It stays as it is, and another \
              version is published beside it: find out who wrote it"
         ));
-        Ok(None)
+        Ok(OfDate::None)
+    }
+
+    /// Whether a file of ours was published by a clock that was ahead. Where rows were cut off, a file
+    /// has fewer rows than those of earlier dates for another reason, and the next would have as few.
+    async fn is_early(
+        &self,
+        heads: &Heads,
+        earlier: Option<&(String, Vec<u8>)>,
+    ) -> Result<bool, PublishError> {
+        if heads.read_at > self.now() + AHEAD {
+            return Ok(true);
+        }
+        let Some(Ok(earlier)) = earlier.map(|(_, bytes)| read(bytes)) else {
+            return Ok(false);
+        };
+        if earlier.heads.rows <= heads.rows || !self.is_ours(&earlier).await? {
+            return Ok(false);
+        }
+        let ends = self.0.store.browse(audit::ends).await?;
+        let rows: i64 = ends.iter().map(|end| end.seq).sum();
+        Ok(rows >= earlier.heads.rows)
     }
 
     async fn is_ours(&self, file: &HeadsFile) -> Result<bool, PublishError> {
@@ -269,10 +319,12 @@ async fn look(folder: &OutputFolder, date: BusinessDate) -> Result<Found, Publis
         let of_date = names.iter().filter_map(|name| read_name(name));
         let versions = of_date.filter(|(named, _)| *named == date);
         let next_version = versions.map(|(_, version)| version).max().unwrap_or(0) + 1;
-        let last = names.pop();
-        let last = last.map(|name| folder.read(&name).map(|bytes| (name, bytes)));
+        let is_earlier = |name: &&String| read_name(name).is_some_and(|(named, _)| named < date);
+        let earlier = names.iter().rfind(is_earlier).cloned();
+        let open = |name: String| folder.read(&name).map(|bytes| (name, bytes));
         Ok(Found {
-            last: last.transpose()?,
+            earlier: earlier.map(open).transpose()?,
+            last: names.pop().map(open).transpose()?,
             next_version,
         })
     };

@@ -1,18 +1,34 @@
 //! The settings in force, written down at each start: what has changed since the last one leaves an audit
 //! row each, with the value before and after.
 //!
+//! All of it is one transaction, which takes the known settings before it reads them: replicas that start
+//! at once come one after the other, however many they are. To compare first and to write only where
+//! nobody else had written meanwhile was tried: of ten replicas the last lost every time.
+//!
+//! What is a replica's own, such as the address that it listens on, is another one at each of them. It is
+//! compared with all that any replica ever had: a value that none had before has its row, and replicas
+//! that start in turn tell nothing new of each other.
+//!
 //! Of a secret only what may be shown is written, and a mark by the master key that tells whether it is
 //! another one; nobody who reads the database can try what fits. Without a master key there are no marks,
 //! and of secrets only what may be shown is compared.
 
 use crate::domain::audit::AuditEntry;
 use crate::domain::time::Instant;
-use crate::storage::settings::{self, KnownSetting, KnownSettings};
+use crate::storage::settings::{KnownSetting, KnownSettings};
 use crate::storage::{Store, StoreError, Tx};
 use crate::trust::Masters;
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+
+/// Whose a setting is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// The center's: all replicas should have the same.
+    Center,
+    /// A replica's own: others have others.
+    Replica,
+}
 
 /// A setting as it is in force.
 #[derive(Clone, Debug)]
@@ -23,71 +39,105 @@ pub struct SettingInForce {
     pub shown: String,
     /// The value, where it is not shown whole.
     pub secret: Option<SecretString>,
+    /// Whose it is.
+    pub whose: Whose,
 }
-
-/// How often a lost race is looked at again. Each round another replica has written its own down.
-const ROUNDS_MAX: u32 = 8;
 
 /// Writes the settings down; how many have changed. `instance` is the run of the program that has them.
 ///
 /// # Errors
-/// Storage failed, or other replicas write theirs all the time.
+/// Storage failed.
 pub async fn record_settings(
     store: &Store,
     masters: &Masters,
     in_force: Vec<SettingInForce>,
     (instance, now): (&str, Instant),
 ) -> Result<usize, StoreError> {
-    for _ in 0..ROUNDS_MAX {
-        let known = store.read(settings::load).await?;
-        let version = known.version;
-        let changes = compare(known, &in_force, masters);
-        let count = changes
-            .iter()
-            .filter(|change| change.action.is_some())
-            .count();
-        if changes.is_empty() {
-            return Ok(0);
-        }
-        let entry = |change: &Change| change.entry(instance, now);
-        let steps: Vec<_> = changes
-            .into_iter()
-            .map(|change| (entry(&change), change))
-            .collect();
-        let steps = Arc::new(steps);
-        let written = store.solo(move |tx| write(tx, version, &steps)).await?;
-        if written {
-            return Ok(count);
-        }
-    }
-    let words = "other replicas write their settings down all the time";
-    Err(StoreError::GaveWay(words.to_owned()))
+    let marked = |setting| Marked::new(setting, masters);
+    let in_force: Vec<Marked> = in_force.into_iter().map(marked).collect();
+    let instance = instance.to_owned();
+    let work = move |tx: &mut Tx<'_>| {
+        let changes = compare(tx.take_settings()?, &in_force);
+        write(tx, &changes, (&instance, now))
+    };
+    store.solo(work).await
 }
 
+/// Writes the changes; how many are told.
 fn write(
     tx: &mut Tx<'_>,
-    version: i64,
-    steps: &[(Option<AuditEntry>, Change)],
-) -> Result<bool, StoreError> {
-    if !tx.take_settings(version)? {
-        return Ok(false);
+    changes: &[Change],
+    (instance, now): (&str, Instant),
+) -> Result<usize, StoreError> {
+    if changes.is_empty() {
+        return Ok(0);
     }
-    for (entry, change) in steps {
+    tx.count_settings()?;
+    let mut told = 0;
+    for change in changes {
         match &change.after {
             Some(setting) => tx.keep_setting(setting)?,
-            None => tx.forget_setting(&change.path)?,
+            None => tx.forget_setting(&change.subject)?,
         }
-        if let Some(entry) = entry {
-            tx.audit(entry.clone())?;
+        if let Some(entry) = change.entry(instance, now) {
+            tx.audit(entry)?;
+            told += 1;
         }
     }
-    Ok(true)
+    Ok(told)
+}
+
+/// A setting in force, and the marks that each master key makes of its secret: the current one's first,
+/// none where there is no secret. The secret itself goes no further.
+#[derive(Clone, Debug)]
+struct Marked {
+    path: String,
+    shown: String,
+    whose: Whose,
+    is_secret: bool,
+    marks: Vec<(String, Vec<u8>)>,
+}
+
+impl Marked {
+    fn new(setting: SettingInForce, masters: &Masters) -> Self {
+        let marks = setting.secret.as_ref().map(|secret| {
+            let marks = masters.marks(&setting.path, secret.expose_secret().as_bytes());
+            let owned = |(master, mark): (&str, [u8; 32])| (master.to_owned(), mark.to_vec());
+            marks.into_iter().map(owned).collect()
+        });
+        Self {
+            is_secret: setting.secret.is_some(),
+            path: setting.path,
+            shown: setting.shown,
+            whose: setting.whose,
+            marks: marks.unwrap_or_default(),
+        }
+    }
+
+    /// What it is known by: a replica's own by its value as well, so that each value is there once.
+    fn known_as(&self) -> String {
+        match self.whose {
+            Whose::Center => self.path.clone(),
+            Whose::Replica => format!("{}{}", self.own_prefix(), self.shown),
+        }
+    }
+
+    /// What a replica's own is known by begins with this; no path has a place within such a one.
+    fn own_prefix(&self) -> String {
+        format!("{} = ", self.path)
+    }
+
+    /// Whether something that is known is a value of this one at another replica.
+    fn is_elsewhere(&self, known_as: &str) -> bool {
+        self.whose == Whose::Replica && known_as.starts_with(&self.own_prefix())
+    }
 }
 
 /// What has become of one setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Change {
-    path: String,
+    /// The setting's path.
+    subject: String,
     /// What is said of it; none where only the mark is made anew.
     action: Option<&'static str>,
     before: Option<String>,
@@ -104,7 +154,7 @@ impl Change {
             actor: "system".to_owned(),
             action: self.action?.to_owned(),
             subject_kind: "SETTING",
-            subject: self.path.clone(),
+            subject: self.subject.clone(),
             before: self.before.clone(),
             after: self.after.as_ref().map(|setting| setting.shown.clone()),
             detail: Some(words.collect::<Vec<_>>().join("; ")),
@@ -113,19 +163,21 @@ impl Change {
     }
 }
 
-fn compare(known: KnownSettings, in_force: &[SettingInForce], masters: &Masters) -> Vec<Change> {
+fn compare(known: KnownSettings, in_force: &[Marked]) -> Vec<Change> {
     let known = known.settings.into_iter();
     let mut known: BTreeMap<String, KnownSetting> =
         known.map(|one| (one.path.clone(), one)).collect();
     let mut changes: Vec<Change> = in_force
         .iter()
         .filter_map(|setting| {
-            let before = known.remove(&setting.path);
-            change(before.as_ref(), setting, masters)
+            let before = known.remove(&setting.known_as());
+            change(before.as_ref(), setting)
         })
         .collect();
-    changes.extend(known.into_values().map(|gone| Change {
-        path: gone.path,
+    let is_gone = |one: &KnownSetting| !in_force.iter().any(|own| own.is_elsewhere(&one.path));
+    let gone = known.into_values().filter(is_gone);
+    changes.extend(gone.map(|gone| Change {
+        subject: gone.path,
         action: Some("REMOVED"),
         before: Some(gone.shown),
         after: None,
@@ -134,35 +186,27 @@ fn compare(known: KnownSettings, in_force: &[SettingInForce], masters: &Masters)
     changes
 }
 
-fn change(
-    before: Option<&KnownSetting>,
-    setting: &SettingInForce,
-    masters: &Masters,
-) -> Option<Change> {
-    let marks = match &setting.secret {
-        Some(secret) => masters.marks(&setting.path, secret.expose_secret().as_bytes()),
-        None => Vec::new(),
-    };
-    let current = marks.first();
+fn change(before: Option<&KnownSetting>, setting: &Marked) -> Option<Change> {
+    let current = setting.marks.first();
     let after = KnownSetting {
-        path: setting.path.clone(),
+        path: setting.known_as(),
         shown: setting.shown.clone(),
-        master: current.map(|(master, _)| (*master).to_owned()),
-        mark: current.map(|(_, mark)| mark.to_vec()),
+        master: current.map(|(master, _)| master.clone()),
+        mark: current.map(|(_, mark)| mark.clone()),
     };
     let Some(before) = before else {
         return Some(Change {
-            path: after.path.clone(),
+            subject: setting.path.clone(),
             action: Some("SET"),
             before: None,
             after: Some(after),
-            words: None,
+            words: (setting.whose == Whose::Replica).then_some("no replica had it before"),
         });
     };
-    let words = secret_change(before, setting, &marks);
+    let words = secret_change(before, setting);
     let action = (before.shown != after.shown || words.is_some()).then_some("CHANGED");
     (*before != after).then(|| Change {
-        path: after.path.clone(),
+        subject: setting.path.clone(),
         action,
         before: Some(before.shown.clone()),
         after: Some(after),
@@ -171,15 +215,13 @@ fn change(
 }
 
 /// What is to be said of a secret that is not the one that was marked.
-fn secret_change(
-    before: &KnownSetting,
-    setting: &SettingInForce,
-    marks: &[(&str, [u8; 32])],
-) -> Option<&'static str> {
+fn secret_change(before: &KnownSetting, setting: &Marked) -> Option<&'static str> {
     let (master, mark) = before.master.as_ref().zip(before.mark.as_ref())?;
-    setting.secret.as_ref()?;
-    match marks.iter().find(|(name, _)| name == master) {
-        Some((_, same)) if same.as_slice() == mark.as_slice() => None,
+    if !setting.is_secret {
+        return None;
+    }
+    match setting.marks.iter().find(|(name, _)| name == master) {
+        Some((_, same)) if same == mark => None,
         Some(_) => Some("the secret in it is another one"),
         None => Some("the secret in it cannot be compared: the master key that marked it is gone"),
     }
@@ -204,6 +246,14 @@ mod tests {
             path: path.to_owned(),
             shown: shown.to_owned(),
             secret: None,
+            whose: Whose::Center,
+        }
+    }
+
+    fn own(path: &str, shown: &str) -> SettingInForce {
+        SettingInForce {
+            whose: Whose::Replica,
+            ..plain(path, shown)
         }
     }
 
@@ -214,13 +264,20 @@ mod tests {
         }
     }
 
+    fn changes(known: KnownSettings, in_force: &[SettingInForce], by: &[u8]) -> Vec<Change> {
+        let masters = masters(by);
+        let marked = |one: &SettingInForce| Marked::new(one.clone(), &masters);
+        let in_force: Vec<Marked> = in_force.iter().map(marked).collect();
+        compare(known, &in_force)
+    }
+
     /// What was written down by a center with these settings and master keys.
     fn known(in_force: &[SettingInForce], by: &[u8]) -> KnownSettings {
         let nothing = KnownSettings {
             version: 0,
             settings: Vec::new(),
         };
-        let changes = compare(nothing, in_force, &masters(by)).into_iter();
+        let changes = changes(nothing, in_force, by).into_iter();
         KnownSettings {
             version: 1,
             settings: changes.filter_map(|change| change.after).collect(),
@@ -229,10 +286,10 @@ mod tests {
 
     /// What is told of a start with other settings: path, action, words.
     fn told(known: KnownSettings, in_force: &[SettingInForce], by: &[u8]) -> Vec<String> {
-        let changes = compare(known, in_force, &masters(by)).into_iter();
+        let changes = changes(known, in_force, by).into_iter();
         let told = changes.filter_map(|change| {
             let words = change.words.unwrap_or_default();
-            Some(format!("{} {} {words}", change.path, change.action?))
+            Some(format!("{} {} {words}", change.subject, change.action?))
         });
         told.collect()
     }
@@ -261,10 +318,22 @@ mod tests {
         assert!(gone[0].contains("cannot be compared"), "{gone:?}");
         // There was none; from now on there is.
         assert_eq!(told(known(&before, &[]), &other, &[1]), [""; 0]);
-        assert_eq!(
-            compare(known(&before, &[]), &other, &masters(&[1])).len(),
-            1
-        );
+        assert_eq!(changes(known(&before, &[]), &other, &[1]).len(), 1);
+    }
+
+    #[test]
+    fn a_replica_s_own_is_told_where_no_replica_had_it_before() {
+        let both = [own("l", "1"), own("l", "2"), plain("a", "1")];
+        let one = [own("l", "1"), plain("a", "1")];
+        assert_eq!(told(known(&both, &[]), &one, &[]), [""; 0]);
+        assert_eq!(told(known(&one, &[]), &one, &[]), [""; 0]);
+        let two = [own("l", "2"), plain("a", "1")];
+        let first_time = ["l SET no replica had it before"];
+        assert_eq!(told(known(&one, &[]), &two, &[]), first_time);
+        // What stands below another path is another setting.
+        let longer = [plain("l 2", "1"), plain("a", "1")];
+        let gone = told(known(&longer, &[]), &one, &[]);
+        assert!(gone.contains(&"l 2 REMOVED ".to_owned()), "{gone:?}");
     }
 
     #[test]

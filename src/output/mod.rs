@@ -6,15 +6,26 @@
 //! leaves at most a file whose name ends in `.part`, which nobody reads, and which goes when the file of
 //! its name is published.
 //!
-//! How one could break it: by giving a file its name before its bytes are on the disk; by `rename`, which
-//! takes the place of what is there.
+//! Mounts of buckets and shares that keep what was written once often have no links. There the file is
+//! written under its own name at once, where that is free. A crash in the middle then leaves a torn file
+//! under that name; it stays, and whoever reads it has to see that it is not whole, as a signature over
+//! the whole does. What cannot be removed there, parts among it, stays too, and is said in the log.
+//!
+//! How one could break it: by giving a file its name before its bytes are on the disk, where there are
+//! links; by `rename`, which takes the place of what is there; by failing for what could not be tidied
+//! up.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// No published file is longer than this; what is longer is not ours and not read.
 const BYTES_MAX: u64 = 256 * 1_024 * 1_024;
+
+/// Counts the parts of this run of the program: where nothing can be written over, a second try needs a
+/// name of its own.
+static PARTS: AtomicU64 = AtomicU64::new(1);
 
 /// The folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,63 +111,117 @@ impl OutputFolder {
     ///
     /// # Errors
     /// The folder is missing or may not be written, or the disk is full; then no file of this name was
-    /// added.
+    /// added. Or the folder cannot be brought to the disk; then it may be there or not after a crash.
     pub fn publish(
         &self,
         name: &str,
         bytes: &[u8],
         writer: &str,
     ) -> Result<Published, OutputError> {
-        let path = self.0.join(name);
-        let part = self.0.join(format!(".{name}.{writer}.part"));
-        let linked = write(&part, bytes).map_err(at("cannot write", &part));
-        let linked = linked.map(|()| std::fs::hard_link(&part, &path));
-        let is_there = path.exists();
-        if is_there {
-            self.sweep(name)?;
-        }
-        match linked? {
-            Ok(()) => {}
-            // Where the name is taken, whoever took it may have swept our part away.
-            Err(_) if is_there => {
-                return Ok(if self.read(name)? == bytes {
-                    Published::Same
-                } else {
-                    Published::Taken
-                });
-            }
-            Err(error) => {
-                let _ = std::fs::remove_file(&part);
-                return Err(at("cannot write", &path)(error));
-            }
-        }
-        let folder = File::open(&self.0).and_then(|folder| folder.sync_all());
-        folder.map_err(at("cannot bring to the disk", &self.0))?;
-        Ok(Published::New)
+        self.publish_by(|from, to| std::fs::hard_link(from, to), name, bytes, writer)
     }
 
-    /// Takes the parts of a file away that is there: ours, and those of writers that died.
-    fn sweep(&self, name: &str) -> Result<(), OutputError> {
+    fn publish_by(
+        &self,
+        link: impl FnOnce(&Path, &Path) -> std::io::Result<()>,
+        name: &str,
+        bytes: &[u8],
+        writer: &str,
+    ) -> Result<Published, OutputError> {
+        let path = self.0.join(name);
+        let number = PARTS.fetch_add(1, Ordering::Relaxed);
+        let part = self.0.join(format!(".{name}.{writer}.{number}.part"));
+        let placed = match write_new(&part, bytes) {
+            Ok(()) => match link(&part, &path) {
+                Err(error) if has_no_links(&error) => write_new(&path, bytes),
+                linked => linked,
+            }
+            .map_err(at("cannot write", &path)),
+            Err(error) => Err(at("cannot write", &part)(error)),
+        };
+        let published = match placed {
+            Ok(()) => Published::New,
+            // Where the name is taken, whoever took it may have swept our part away.
+            Err(_) if path.exists() => match self.read(name)? == bytes {
+                true => Published::Same,
+                false => Published::Taken,
+            },
+            Err(error) => {
+                let _ = std::fs::remove_file(&part);
+                return Err(error);
+            }
+        };
+        if published != Published::Taken {
+            self.sync()?;
+        }
+        self.sweep(name);
+        Ok(published)
+    }
+
+    /// Brings the folder itself to the disk.
+    fn sync(&self) -> Result<(), OutputError> {
+        match File::open(&self.0).and_then(|folder| folder.sync_all()) {
+            // A mount that has no such step, as those of buckets: the file's own was all there is.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::Unsupported | ErrorKind::InvalidInput
+                ) =>
+            {
+                Ok(())
+            }
+            synced => synced.map_err(at("cannot bring to the disk", &self.0)),
+        }
+    }
+
+    /// Takes the parts of a file away that is there: ours, and those of writers that died. What stays is
+    /// in nobody's way.
+    fn sweep(&self, name: &str) {
         let start = format!(".{name}.");
         let is_part = |found: &str| found.starts_with(&start) && found.ends_with(".part");
-        for part in self.names(is_part)? {
+        let parts = match self.names(is_part) {
+            Ok(parts) => parts,
+            Err(error) => {
+                let cause = &error.cause;
+                tracing::warn!(%cause, "{error}: parts of published files may be left in it");
+                return;
+            }
+        };
+        for part in parts {
             let part = self.0.join(part);
             match std::fs::remove_file(&part) {
-                Err(error) if error.kind() != ErrorKind::NotFound => {
-                    return Err(at("cannot remove", &part)(error));
+                Err(cause) if cause.kind() != ErrorKind::NotFound => {
+                    let part = part.display();
+                    tracing::warn!(%cause, "{part} cannot be removed; nobody reads it");
                 }
                 _ => {}
             }
         }
-        Ok(())
     }
 }
 
-fn write(part: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut open = OpenOptions::new();
-    let mut file = open.write(true).create(true).truncate(true).open(part)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+/// Whether a link failed because there are none in that place, and not for what is wrong with this one.
+fn has_no_links(error: &std::io::Error) -> bool {
+    // EPERM and EACCES; ENOTSUP, EOPNOTSUPP and ENOSYS; EXDEV; EMLINK.
+    matches!(
+        error.kind(),
+        ErrorKind::PermissionDenied
+            | ErrorKind::Unsupported
+            | ErrorKind::CrossesDevices
+            | ErrorKind::TooManyLinks
+    )
+}
+
+/// Writes a file that is not there yet, and brings it to the disk. What could not be written whole is
+/// removed again, where that can be done.
+fn write_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    if written.is_err() {
+        drop(file);
+        let _ = std::fs::remove_file(path);
+    }
+    written
 }
 
 #[cfg(test)]
@@ -190,6 +255,62 @@ mod tests {
         );
         assert_eq!(folder.read("a.json").unwrap(), b"half");
         assert_eq!(folder.names(|_| true).unwrap(), ["a.json"]);
+    }
+
+    #[test]
+    fn what_cannot_be_swept_away_does_not_stop_a_publication() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = OutputFolder::new(dir.path());
+        // No file, so that even root cannot remove it as one.
+        std::fs::create_dir(dir.path().join(".a.json.w0.1.part")).unwrap();
+        let publish = |text: &str| folder.publish("a.json", text.as_bytes(), "w1").unwrap();
+        assert_eq!(publish("one"), Published::New);
+        assert_eq!(publish("one"), Published::Same);
+        assert_eq!(publish("two"), Published::Taken);
+        let all = folder.names(|_| true).unwrap();
+        assert_eq!(all, [".a.json.w0.1.part", "a.json"]);
+    }
+
+    #[test]
+    fn where_there_are_no_links_a_file_is_written_under_its_own_name_and_never_over() {
+        for kind in [
+            ErrorKind::PermissionDenied,
+            ErrorKind::Unsupported,
+            ErrorKind::CrossesDevices,
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let folder = OutputFolder::new(dir.path());
+            let publish = |text: &str| {
+                let no_links = |_: &Path, _: &Path| Err(kind.into());
+                let published = folder.publish_by(no_links, "a.json", text.as_bytes(), "w1");
+                published.unwrap()
+            };
+            assert_eq!(publish("one"), Published::New);
+            assert_eq!(publish("one"), Published::Same);
+            assert_eq!(publish("two"), Published::Taken);
+            assert_eq!(folder.read("a.json").unwrap(), b"one");
+            assert_eq!(folder.names(|_| true).unwrap(), ["a.json"]);
+        }
+    }
+
+    #[test]
+    fn a_link_that_failed_for_another_reason_adds_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = OutputFolder::new(dir.path());
+        let full = |_: &Path, _: &Path| Err(ErrorKind::StorageFull.into());
+        folder.publish_by(full, "a.json", b"one", "w1").unwrap_err();
+        assert_eq!(folder.names(|_| true).unwrap(), [""; 0]);
+    }
+
+    /// As a crash leaves it where there are no links.
+    #[test]
+    fn a_torn_file_is_not_taken_for_the_one_that_was_to_be_published() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = OutputFolder::new(dir.path());
+        std::fs::write(dir.path().join("a.json"), "wh").unwrap();
+        let published = folder.publish("a.json", b"whole", "w1").unwrap();
+        assert_eq!(published, Published::Taken);
+        assert_eq!(folder.read("a.json").unwrap(), b"wh");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The settings as they were last written down, so that a start can tell what has changed since.
 //!
-//! Who writes takes the one row of `settings_version` first: of two replicas that start at once, the
-//! second looks again at what the first has written.
+//! Who compares takes the one row of `settings_version` first: of two replicas that start at once, the
+//! second waits, and then sees what the first has written.
 
 use super::Tx;
 use super::connection::AnyConnection;
@@ -13,7 +13,7 @@ use diesel::prelude::*;
 #[derive(Clone, Debug, PartialEq, Eq, Queryable, Insertable)]
 #[diesel(table_name = settings_in_force)]
 pub struct KnownSetting {
-    /// Where it stands, such as `polling.batch`.
+    /// Where it stands, such as `polling.batch`; of what is a replica's own, with the value behind it.
     pub path: String,
     /// What may be shown of its value.
     pub shown: String,
@@ -34,7 +34,6 @@ pub struct KnownSettings {
 
 /// What is written down now.
 pub fn load(c: &mut AnyConnection) -> Result<KnownSettings, StoreError> {
-    // The version first: what is written after it was read makes it an old one.
     let version = settings_version::table
         .select(settings_version::version)
         .first(c)?;
@@ -45,13 +44,21 @@ pub fn load(c: &mut AnyConnection) -> Result<KnownSettings, StoreError> {
 }
 
 impl Tx<'_> {
-    /// Counts a change of the settings; false where somebody else has changed them since that version.
-    pub fn take_settings(&mut self, version: i64) -> Result<bool, StoreError> {
-        let taken = diesel::update(settings_version::table)
-            .filter(settings_version::version.eq(version))
-            .set(settings_version::version.eq(version + 1))
+    /// Takes what is written down: nobody else takes it before this transaction has ended.
+    pub fn take_settings(&mut self) -> Result<KnownSettings, StoreError> {
+        // The row is locked before anything is read: a read from before the lock could be an old one.
+        diesel::update(settings_version::table)
+            .set(settings_version::version.eq(settings_version::version))
             .execute(self.c)?;
-        Ok(taken == 1)
+        load(self.c)
+    }
+
+    /// Counts a change of the settings.
+    pub fn count_settings(&mut self) -> Result<(), StoreError> {
+        diesel::update(settings_version::table)
+            .set(settings_version::version.eq(settings_version::version + 1))
+            .execute(self.c)?;
+        Ok(())
     }
 
     /// Writes one setting down, new or not.

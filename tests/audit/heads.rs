@@ -10,12 +10,13 @@ use base64::engine::general_purpose::STANDARD;
 use payhall::check::{TrailFault as F, VerifyOptions, verify};
 use payhall::domain::audit_heads::{self, HeadsFile};
 use payhall::domain::key::Algorithm;
-use payhall::engine::{Actor, PublishError};
+use payhall::engine::{Actor, Clock, PublishError};
 use payhall::output::OutputFolder;
 use payhall::storage::audit;
 use payhall::trust::{Masters, PrivateKey, sign_document};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 /// The center's public key, as an auditor has put it away.
 async fn key_of(center: &Center) -> String {
@@ -108,6 +109,109 @@ async fn what_somebody_else_put_there_stays_and_the_next_version_stands_beside_i
             let faults = center.faults();
             let named = "HEADS_ALTERED audit-heads-2026-11-24.json".to_owned();
             assert!(faults.contains(&named), "{faults:?}");
+        }
+    })
+    .await;
+}
+
+/// Publishes by a clock that is so much ahead of the center's.
+async fn publish_ahead(center: &Center, instance: &str, ahead: Duration) -> String {
+    let other = center.another(instance).await;
+    let now = center.replica.clock.now() - other.clock.now();
+    other.clock.advance(now.to_std().unwrap() + ahead);
+    let actor = Actor::job("publish_audit_heads");
+    let report = other.engine.publish_heads(&actor).await.unwrap();
+    report.file.unwrap()
+}
+
+#[tokio::test]
+async fn what_a_clock_that_was_ahead_published_is_in_nobodys_way() {
+    on_each(async |mut center| {
+        let early = publish_ahead(&center, "ahead", 3 * DAY).await;
+        assert_eq!(early, "audit-heads-2026-11-27.json");
+        let previous = |file: &str| {
+            let file = read(&center.folder.path().join(file));
+            file.heads.previous.unwrap().file
+        };
+        assert_eq!(previous(&early), "audit-heads-2026-11-23.json");
+        let mut dates = Vec::new();
+        for _ in 0..5 {
+            dates.push(center.publish().await.file.unwrap());
+            assert!(center.publish().await.was_there, "and once");
+            assert_eq!(center.faults(), [""; 0], "{dates:?}");
+            center.replica.clock.advance(DAY);
+        }
+        let suffixes = ["24", "25", "26", "27.2", "28"];
+        let names = suffixes.map(|suffix| format!("audit-heads-2026-11-{suffix}.json"));
+        assert_eq!(dates, names);
+        assert_eq!(
+            previous(&names[3]),
+            names[2],
+            "it covers what came meanwhile"
+        );
+        assert_eq!(previous(&names[4]), names[3]);
+        // What is gone is still missed, and what was altered is seen.
+        std::fs::remove_file(center.folder.path().join(&names[1])).unwrap();
+        let said = center.verify().to_string();
+        let missed = format!(
+            "a file of heads is missing ({0}: {1} was",
+            names[1], names[2]
+        );
+        assert!(said.contains(&missed), "{said}");
+        center.orders(1).await;
+        let by_name = center.faults();
+        assert!(
+            by_name.iter().all(|fault| fault.ends_with(&names[1])),
+            "{by_name:?}"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_clock_that_was_a_day_ahead_is_known_by_a_reading_that_is_still_to_come() {
+    on_each(async |center| {
+        let hours = Duration::from_secs(7_200);
+        let early = publish_ahead(&center, "ahead", DAY + hours).await;
+        assert_eq!(early, "audit-heads-2026-11-25.json");
+        center.publish().await;
+        center.replica.clock.advance(DAY);
+        let file = center.publish().await.file.unwrap();
+        assert_eq!(file, "audit-heads-2026-11-25.2.json");
+        assert!(center.publish().await.was_there);
+        assert_eq!(center.faults(), [""; 0]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_first_by_date_need_not_have_been_published_first() {
+    for database in TestDatabase::all() {
+        let center = Center::new(database).await;
+        publish_ahead(&center, "ahead", 2 * DAY).await;
+        center.publish().await;
+        let files = center.files();
+        let is_first = |file: &PathBuf| read(file).heads.previous.is_none();
+        assert_eq!(files.len(), 2);
+        assert!(files.iter().all(is_first));
+        assert_eq!(center.faults(), [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn who_cuts_rows_off_gets_no_new_version_each_hour() {
+    on_each(async |center| {
+        center.sql(&format!(
+            "DELETE FROM audit WHERE stream = '{CHAIN}' AND seq > 5"
+        ));
+        let other = center.another("other").await;
+        let now = center.replica.clock.now() - other.clock.now();
+        other.clock.advance(now.to_std().unwrap());
+        let actor = Actor::job("publish_audit_heads");
+        for was_there in [false, true, true] {
+            let report = other.engine.publish_heads(&actor).await.unwrap();
+            assert_eq!(report.was_there, was_there);
+            assert_eq!(report.file.unwrap(), "audit-heads-2026-11-24.json");
         }
     })
     .await;

@@ -4,8 +4,8 @@ use crate::support::database::TestDatabase;
 use crate::support::process::run;
 use crate::support::world::Setup;
 use payhall::domain::audit::AuditRow;
-use payhall::engine::{SettingInForce, record_settings};
-use payhall::storage::{Store, View, settings, walk};
+use payhall::engine::{SettingInForce, Whose, record_settings};
+use payhall::storage::{StorageOptions, Store, View, settings, walk};
 use payhall::trust::Masters;
 use secrecy::SecretString;
 use std::sync::Arc;
@@ -35,7 +35,17 @@ fn setting(path: &str, shown: &str, secret: Option<&str>) -> SettingInForce {
         path: path.to_owned(),
         shown: shown.to_owned(),
         secret: secret.map(SecretString::from),
+        whose: Whose::Center,
     }
+}
+
+/// The address that a replica listens on, and a setting that all of them have.
+fn listening_on(port: usize) -> Vec<SettingInForce> {
+    let listen = SettingInForce {
+        whose: Whose::Replica,
+        ..setting("server.listen", &format!("127.0.0.1:{port}"), None)
+    };
+    vec![listen, setting("polling.batch", "50", None)]
 }
 
 #[tokio::test]
@@ -93,6 +103,49 @@ async fn each_change_has_one_row_and_two_replicas_write_it_once() {
     }
 }
 
+/// However many start at once, and although each has something of its own, none is told to try again.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_replicas_at_once_write_theirs_down_and_nothing_at_their_next_start() {
+    for database in TestDatabase::all() {
+        const MANY: usize = 16;
+        Store::migrate(&database.options("0")).unwrap();
+        let now = "2026-11-22T04:00:00Z".parse().unwrap();
+        let open = |number: usize| {
+            let options = StorageOptions {
+                readers: 1,
+                writers: 1,
+                ..database.options(&number.to_string())
+            };
+            Store::open(&options, Arc::new(|_| ())).unwrap()
+        };
+        // On SQLite there is one writer, whom all of them share.
+        let stores: Vec<Store> = match database.kind {
+            "sqlite" => vec![open(0); MANY],
+            _ => (0..MANY).map(open).collect(),
+        };
+        for told in [MANY + 1, 0] {
+            let stores = stores.iter().cloned().enumerate();
+            let starts = stores.map(|(number, store)| {
+                tokio::spawn(async move {
+                    let by = (&*number.to_string(), now);
+                    record_settings(&store, &Masters::default(), listening_on(number), by).await
+                })
+            });
+            let mut sum = 0;
+            for start in starts.collect::<Vec<_>>() {
+                sum += start.await.unwrap().unwrap();
+            }
+            assert_eq!(sum, told, "{}", database.kind);
+        }
+        let all = rows(&database);
+        assert!(all.iter().all(|row| row.entry.action == "SET"));
+        assert_eq!(all.len(), MANY + 1, "one each, and one that they share");
+        let store = &stores[0];
+        let known = store.read(settings::load).await.unwrap();
+        assert_eq!(known.settings.len(), MANY + 1);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_writes_down_what_has_changed_since_its_last_start() {
     for database in TestDatabase::all() {
@@ -117,11 +170,12 @@ async fn a_daemon_writes_down_what_has_changed_since_its_last_start() {
         let second = all.iter().filter(|row| row.entry.action != "SET");
         let mut changed: Vec<&str> = second.map(|row| row.entry.subject.as_str()).collect();
         changed.sort_unstable();
+        assert_eq!(changed, ["alarms.webhook_url", "polling.batch"]);
         // Each daemon of the tests has an address of its own.
-        assert_eq!(
-            changed,
-            ["alarms.webhook_url", "polling.batch", "server.listen"]
-        );
+        let listening = all
+            .iter()
+            .filter(|row| row.entry.subject == "server.listen");
+        assert_eq!(listening.count(), 2);
         assert_eq!(all.len(), first.len() + 3);
         let kept = format!("{all:?}");
         for secret in [MASTER, "canary-4711", crate::support::client::MERCHANT] {

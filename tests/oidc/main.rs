@@ -17,6 +17,8 @@ use serde_json::json;
 const ADD: &str =
     "mutation($i: OperatorAddInput!) { operatorAdd(input: $i) { userErrors { code } } }";
 
+const CAME_IN: &str = "LOGGED_IN operator:ann identity provider: LET_IN";
+
 #[tokio::test]
 async fn somebody_comes_in_through_the_provider() {
     let bank = Bank::start().await;
@@ -55,9 +57,8 @@ async fn somebody_comes_in_through_the_provider() {
         assert!(browser.is_fresh().await);
     }
     let deeds = bank.deeds("ann");
-    let came = "LOGGED_IN operator:ann identity provider: LET_IN";
     assert_eq!(
-        deeds.iter().filter(|deed| *deed == came).count(),
+        deeds.iter().filter(|deed| *deed == CAME_IN).count(),
         3,
         "{deeds:?}"
     );
@@ -93,6 +94,7 @@ async fn a_login_replaces_the_session_and_keys_may_change() {
 async fn a_provider_that_misbehaves_lets_nobody_in() {
     let bank = Bank::start().await;
     for (behaviour, reason) in provider::WRONG {
+        bank.tell_again();
         bank.provider.behave(*behaviour);
         let mut browser = bank.browser();
         let left = browser.depart("/login/oidc").await;
@@ -109,6 +111,33 @@ async fn a_provider_that_misbehaves_lets_nobody_in() {
         let row = format!("LOGIN_REFUSED anonymous identity provider: {reason}");
         assert!(unknown.contains(&row), "{row}: {unknown:?}");
     }
+}
+
+/// Anybody can fetch a ticket and knock with it in a loop.
+#[tokio::test]
+async fn who_knocks_for_ever_gets_twenty_rows_a_minute() {
+    let bank = Bank::start().await;
+    let mut browser = bank.browser();
+    let left = browser.depart("/login/oidc").await;
+    let back = browser.at_the_provider(&left.location()).await;
+    let gone = browser::without_code(&back);
+    for _ in 0..25 {
+        let answer = browser.clone().come_back(&gone).await;
+        bank.is_refused(&answer, "CODE_MISSING").await;
+    }
+    let told = "LOGIN_REFUSED anonymous identity provider: CODE_MISSING";
+    assert_eq!(bank.deeds("unknown"), [told; 20]);
+    // People whom the provider knows share them: nothing else bounds what an account is not let in for.
+    bank.lock("bob");
+    bank.provider.person("bob", 0);
+    let left = browser.depart("/login/oidc").await;
+    let back = browser.at_the_provider(&left.location()).await;
+    bank.is_refused(&browser.clone().come_back(&back).await, "LOCKED")
+        .await;
+    assert!(!bank.deeds("bob").iter().any(|deed| deed.contains("LOCKED")));
+    bank.provider.person("ann", 0);
+    browser.log_in().await;
+    assert_eq!(bank.deeds("ann").last().unwrap(), CAME_IN, "is always told");
 }
 
 #[tokio::test]

@@ -139,8 +139,8 @@ impl Published {
     }
 }
 
-/// Reads the files of a folder one after the other, and holds each against its signature, the file before
-/// it and what the database says of it. What a file tells counts only where its signature holds.
+/// Reads the files of a folder one after the other, and holds each against its signature, the file that
+/// it says was published before it, and what the database says of it. What a file tells counts only where its signature holds.
 ///
 /// # Errors
 /// The folder or the database cannot be read.
@@ -152,8 +152,8 @@ pub fn read_all(
 ) -> anyhow::Result<Pins> {
     let Published { folder, files } = published;
     let mut pins = Pins::default();
-    let mut before: Option<Previous> = None;
     let mut hashes = BTreeMap::new();
+    let mut said = Vec::new();
     for file in files {
         let bytes = folder.read(file)?;
         let hash = sha256(&bytes);
@@ -166,7 +166,11 @@ pub fn read_all(
                     found(unsigned(file, checker, &heads));
                 }
                 judge_date(file, &heads, found);
-                judge_previous(file, before.as_ref(), &heads, found);
+                said.push(Said {
+                    file: file.clone(),
+                    rows: heads.heads.rows,
+                    previous: heads.heads.previous,
+                });
             }
             Err(error) => {
                 let problem = "a file of heads cannot be read";
@@ -175,12 +179,9 @@ pub fn read_all(
                 found(TrailFinding::file(fault, file, problem, evidence));
             }
         }
-        hashes.insert(file.clone(), hash.clone());
-        before = Some(Previous {
-            file: file.clone(),
-            sha256: hash,
-        });
+        hashes.insert(file.clone(), hash);
     }
+    judge_previous(published, &said, &hashes, found);
     judge_rows(view, published, &hashes, found)?;
     Ok(pins)
 }
@@ -216,41 +217,66 @@ fn judge_date(file: &str, heads: &HeadsFile, found: &mut impl FnMut(TrailFinding
     }
 }
 
-/// Each file holds the hash of the one before it. What came before the first that is there may have been
-/// put away: what it told, the others tell too.
+/// What a file says of the one before it.
+struct Said {
+    file: String,
+    /// How many rows it tells of.
+    rows: i64,
+    previous: Option<Previous>,
+}
+
+/// Each file holds the hash of the one that was published before it. That need not be the one before it by
+/// date: a clock that was ahead published for later dates first. What came before the first that is there
+/// may have been put away: what it told, the others tell too.
 fn judge_previous(
-    file: &str,
-    before: Option<&Previous>,
-    heads: &HeadsFile,
+    published: &Published,
+    said: &[Said],
+    hashes: &BTreeMap<String, String>,
     found: &mut impl FnMut(TrailFinding),
 ) {
-    let Some(before) = before else {
-        return;
-    };
-    let (fault, problem, evidence) = match &heads.heads.previous {
-        Some(named) if named == before => return,
-        Some(named) if named.file == before.file => (
-            TrailFault::HeadsAltered,
-            "a file of heads is not the one that the next tells of",
-            format!(
-                "{}: {file} tells of one that begins with {}, it is {}",
-                before.file,
-                short(&named.sha256),
-                short(&before.sha256)
-            ),
-        ),
-        Some(named) => (
-            TrailFault::HeadsMissing,
-            "a file of heads is missing",
-            format!("{}: {file} was published after it", named.file),
-        ),
-        None => (
-            TrailFault::HeadsAltered,
-            "a file of heads says that it is the first",
-            format!("{file}: {} stands before it", before.file),
-        ),
-    };
-    found(TrailFinding::file(fault, &before.file, problem, evidence));
+    let first = published.files.first().and_then(|name| read_name(name));
+    for one in said {
+        let file = &one.file;
+        let (fault, about, problem, evidence) = match &one.previous {
+            Some(named) => match hashes.get(&named.file) {
+                Some(hash) if *hash == named.sha256 => continue,
+                None if read_name(&named.file) < first => continue,
+                Some(hash) => (
+                    TrailFault::HeadsAltered,
+                    &named.file,
+                    "a file of heads is not the one that the next tells of",
+                    format!(
+                        "{}: {file} tells of one that begins with {}, it is {}",
+                        named.file,
+                        short(&named.sha256),
+                        short(hash)
+                    ),
+                ),
+                None => (
+                    TrailFault::HeadsMissing,
+                    &named.file,
+                    "a file of heads is missing",
+                    format!("{}: {file} was published after it", named.file),
+                ),
+            },
+            None => {
+                // The rows grow from file to file, whatever the clock says.
+                let is_older = |other: &&Said| {
+                    read_name(&other.file) < read_name(file) && other.rows < one.rows
+                };
+                let Some(older) = said.iter().find(is_older) else {
+                    continue;
+                };
+                (
+                    TrailFault::HeadsAltered,
+                    file,
+                    "a file of heads says that it is the first",
+                    format!("{file}: {} was published before it", older.file),
+                )
+            }
+        };
+        found(TrailFinding::file(fault, about, problem, evidence));
+    }
 }
 
 /// Each file that was published has an audit row with its hash. Those before the first that is there may

@@ -269,7 +269,7 @@ impl Try {
         let Some(operator) = operator else {
             // What was typed as a name may be a password.
             let audit = self.refusal("unknown", NotLetIn::UnknownName);
-            self.tell_or_count(tx, audit)?;
+            tell_or_count(tx, self.now, audit)?;
             return Ok(Err(NotLetIn::UnknownName));
         };
         if self.computed.against != Some(secrets(&operator)) {
@@ -349,22 +349,9 @@ impl Try {
         // A try that changes the account is bounded by the lock that it brings nearer.
         match changes {
             true => tx.audit(audit)?,
-            false => self.tell_or_count(tx, audit)?,
+            false => tell_or_count(tx, self.now, audit)?,
         }
         Ok(Err(why))
-    }
-
-    /// A refused try that changed nothing: the first ones of a minute have an audit row each, the others
-    /// are counted, and their number has one row when the minute is over.
-    fn tell_or_count(&self, tx: &mut Tx<'_>, audit: AuditEntry) -> Result<(), StoreError> {
-        let counted = tx.count_refused_try(self.now, STRETCH, TOLD_MOST)?;
-        if let Some(left_over) = only_counted(self.now, counted.left_over) {
-            tx.audit(left_over)?;
-        }
-        if counted.is_told {
-            tx.audit(audit)?;
-        }
-        Ok(())
     }
 
     fn refusal(&self, subject: &str, why: NotLetIn) -> AuditEntry {
@@ -375,6 +362,23 @@ impl Try {
     }
 }
 
+/// A refused try that changed nothing: the first ones of a minute have an audit row each, the others are
+/// counted, and their number has one row when the minute is over.
+pub(super) fn tell_or_count(
+    tx: &mut Tx<'_>,
+    now: Instant,
+    audit: AuditEntry,
+) -> Result<(), StoreError> {
+    let counted = tx.count_refused_try(now, STRETCH, TOLD_MOST)?;
+    if let Some(left_over) = only_counted(now, counted.left_over) {
+        tx.audit(left_over)?;
+    }
+    if counted.is_told {
+        tx.audit(audit)?;
+    }
+    Ok(())
+}
+
 /// How long refused tries that changed nothing are counted together.
 pub(super) const STRETCH: TimeDelta = TimeDelta::minutes(1);
 /// How many of them have an audit row of their own: at the worst some 12 MB a day.
@@ -383,8 +387,8 @@ pub(super) const TOLD_MOST: i32 = 20;
 /// The audit row of tries that were only counted; none where there were none.
 pub(super) fn only_counted(now: Instant, count: i64) -> Option<AuditEntry> {
     let mut audit = entry(now, &Actor::system(), "LOGIN_REFUSED", "several");
-    let words = "further tries that changed nothing, of unknown names and of accounts that are locked or \
-                 off, have no rows of their own";
+    let words = "further tries that changed nothing (of unknown names, at accounts that are locked or off, \
+                 through the identity provider) have no rows of their own";
     audit.detail = Some(format!("{count} {words}"));
     (count > 0).then_some(audit)
 }

@@ -15,6 +15,7 @@ mod ticket;
 
 pub use ticket::TICKET_LASTS_S;
 
+use super::enter::tell_or_count;
 use super::passwords::random_secret;
 use super::{LoggedIn, Operators, Visit, entry, hash_of, who};
 use crate::domain::id_token::{Awaited, IdToken, IdTokenRules, NotBelieved, Proven};
@@ -198,7 +199,8 @@ impl ProviderLogin {
     /// Takes somebody back from the provider.
     ///
     /// # Errors
-    /// Why not. What the provider or an account is the reason for is in an audit row as well.
+    /// Why not. What the provider or an account is the reason for is in the audit trail as well: in a row
+    /// of its own, or counted with others.
     pub async fn arrive(
         &self,
         ticket: Option<&SecretString>,
@@ -232,7 +234,8 @@ impl ProviderLogin {
         match self.ask(&ticket, returned).await {
             Ok(proven) => self.enter(&ticket, proven, actor).await,
             Err(refusal) => {
-                // From here on the person has been at the provider; before, anybody could fill the table.
+                // Told where somebody holds the ticket and the state that goes with it, which is little:
+                // anybody can fetch the two and knock here in a loop. The rows are bounded for that.
                 self.write_refusal(&ticket, refusal.code(), actor).await?;
                 Err(refusal)
             }
@@ -322,10 +325,12 @@ impl ProviderLogin {
         actor: &Actor,
     ) -> Result<(), StoreError> {
         let (_, action) = actions(&ticket.errand);
-        let mut audit = entry(self.0.operators.now(), actor, action, "unknown");
+        let now = self.0.operators.now();
+        let mut audit = entry(now, actor, action, "unknown");
         audit.detail = Some(detail(code));
         let store = &self.0.operators.0.store;
-        store.solo(move |tx| tx.audit(audit.clone())).await
+        let told = move |tx: &mut Tx<'_>| tell_or_count(tx, now, audit.clone());
+        store.solo(told).await
     }
 }
 
@@ -416,7 +421,8 @@ impl Entry {
         audit.before = state.clone();
         audit.after = state;
         audit.detail = Some(detail(why.as_str()));
-        tx.audit(audit)?;
+        // None of these changes the account: nothing else bounds them.
+        tell_or_count(tx, self.now, audit)?;
         Ok(Err(why))
     }
 }
