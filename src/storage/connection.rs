@@ -102,7 +102,8 @@ fn connect_postgres(
         StoreError::Unavailable(format!("no connection to PostgreSQL (storage.url): {told}"))
     })?;
     connection.batch_execute(&format!(
-        "SET TIME ZONE 'UTC'; SET statement_timeout = {}; SET lock_timeout = {}; \
+        "SET TIME ZONE 'UTC'; SET default_transaction_isolation = 'read committed'; \
+         SET statement_timeout = {}; SET lock_timeout = {}; \
          SET idle_in_transaction_session_timeout = {}; SET client_min_messages = warning; \
          {planner}",
         limits.statement_timeout.as_millis(),
