@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use payhall::domain::flow::{Flow, FlowState};
 use payhall::domain::order::{Order, OrderState};
 use payhall::storage::exceptions::LeaseRequest;
-use payhall::storage::{CaseMove, Created, ExceptionMove, Move, Moved, NewOrder, Store};
+use payhall::storage::{Created, Move, Moved, NewOrder, Store};
 use std::sync::Arc;
 use support::database::TestDatabase;
 use support::given;
@@ -21,24 +21,7 @@ fn open(database: &TestDatabase) -> Store {
 }
 
 fn to(order: &Order, state: OrderState) -> Move {
-    let after = Order {
-        state,
-        version: order.version + 1,
-        ..order.clone()
-    };
-    Move {
-        before: order.clone(),
-        audits: vec![given::audit(&after, state.as_str())],
-        after,
-        permit: None,
-        start: None,
-        conclude: Vec::new(),
-        attempts: Vec::new(),
-        exception: ExceptionMove::Keep,
-        case: CaseMove::Keep,
-        admission: None,
-        notify: None,
-    }
+    given::step(order, state, 0)
 }
 
 /// The life of one payment that goes well.

@@ -9,7 +9,7 @@ use payhall::domain::ids::MerchantCode;
 use payhall::domain::order::{Order, OrderState};
 use payhall::engine::{Actor, HeadsReport, samples};
 use payhall::output::OutputFolder;
-use payhall::storage::{CaseMove, ExceptionMove, Move, NewOrder, View, walk};
+use payhall::storage::{Move, NewOrder, View, walk};
 use payhall::trust::Masters;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -152,30 +152,16 @@ async fn start(database: &TestDatabase, instance: &str, folder: &TempDir) -> Rep
 }
 
 fn cancelled(order: &Order) -> Move {
-    let after = Order {
-        state: OrderState::Closed,
-        version: 1,
-        updated_at: given::at(1),
-        ..order.clone()
-    };
+    let step = given::step(order, OrderState::Closed, 1);
     let audit = AuditEntry {
         before: Some("CREATED".to_owned()),
         detail: Some("the customer went away".to_owned()),
         request_id: Some("r-7".to_owned()),
-        ..given::audit(&after, "CANCELLED")
+        ..given::audit(&step.after, "CANCELLED")
     };
     Move {
-        before: order.clone(),
         audits: vec![audit],
-        after,
-        permit: None,
-        start: None,
-        conclude: Vec::new(),
-        attempts: Vec::new(),
-        exception: ExceptionMove::Keep,
-        case: CaseMove::Keep,
-        notify: None,
-        admission: None,
+        ..step
     }
 }
 

@@ -204,26 +204,12 @@ pub fn call(op: &str, order: &Order, flow_no: &str, answer: &str, at_s: i64) -> 
 
 /// A step of an order with its audit row.
 pub fn step(order: &Order, action: &str, state: OrderState, at_s: i64) -> Move {
-    let after = Order {
-        state,
-        version: order.version + 1,
-        updated_at: given::at(at_s),
-        ..order.clone()
-    };
-    let mut audit = given::audit(&after, action);
+    let step = given::step(order, state, at_s);
+    let mut audit = given::audit(&step.after, action);
     audit.before = Some(order.state.as_str().to_owned());
     Move {
-        before: order.clone(),
         audits: vec![audit],
-        after,
-        permit: None,
-        start: None,
-        conclude: Vec::new(),
-        attempts: Vec::new(),
-        exception: ExceptionMove::Keep,
-        case: CaseMove::Keep,
-        admission: None,
-        notify: None,
+        ..step
     }
 }
 

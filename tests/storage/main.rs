@@ -13,7 +13,7 @@ use payhall::domain::ids::CaseNo;
 use payhall::domain::order::{Order, OrderState};
 use payhall::storage::exceptions::LeaseRequest;
 use payhall::storage::{
-    CaseMove, Created, ExceptionMove, Move, Moved, NewOrder, Store, StoreError, Touch, Touched,
+    Created, ExceptionMove, Move, Moved, NewOrder, Store, StoreError, Touch, Touched,
 };
 use payhall::storage::{audit, cases, exceptions, flows, orders};
 use std::sync::Arc;
@@ -38,25 +38,7 @@ fn new(order: &Order) -> NewOrder {
 }
 
 fn to(order: &Order, state: OrderState) -> Move {
-    let after = Order {
-        state,
-        version: order.version + 1,
-        updated_at: given::at(i64::from(order.version) + 1),
-        ..order.clone()
-    };
-    Move {
-        before: order.clone(),
-        audits: vec![given::audit(&after, state.as_str())],
-        after,
-        permit: None,
-        start: None,
-        conclude: Vec::new(),
-        attempts: Vec::new(),
-        exception: ExceptionMove::Keep,
-        case: CaseMove::Keep,
-        admission: None,
-        notify: None,
-    }
+    given::step(order, state, i64::from(order.version) + 1)
 }
 
 fn start(order: &Order, digits: u64) -> (Move, Flow) {

@@ -8,6 +8,7 @@ use payhall::domain::ids::{OrderNo, RequestNo};
 use payhall::domain::money::{Currency, Money};
 use payhall::domain::order::{Order, OrderState, fingerprint};
 use payhall::domain::time::{BusinessDate, Instant};
+use payhall::storage::{CaseMove, ExceptionMove, Move};
 use uuid::Uuid;
 
 /// An instant of a day in November, so many seconds after noon in Shanghai.
@@ -65,6 +66,29 @@ pub fn order(digits: u64) -> Order {
         created_at: at(0),
         updated_at: at(0),
         version: 0,
+    }
+}
+
+/// A move of an order to a state, so many seconds after [`at`], with its audit row and nothing else.
+pub fn step(order: &Order, state: OrderState, seconds: i64) -> Move {
+    let after = Order {
+        state,
+        version: order.version + 1,
+        updated_at: at(seconds),
+        ..order.clone()
+    };
+    Move {
+        before: order.clone(),
+        audits: vec![audit(&after, state.as_str())],
+        after,
+        permit: None,
+        start: None,
+        conclude: Vec::new(),
+        attempts: Vec::new(),
+        exception: ExceptionMove::Keep,
+        case: CaseMove::Keep,
+        notify: None,
+        admission: None,
     }
 }
 
