@@ -1,8 +1,10 @@
 //! Notifications of merchants on both databases: made with the move and never without it, signed, in the
 //! order's own sequence, at least once, whatever the merchants' servers and the center itself do.
 
+mod bounds;
 mod delivery;
 mod failure;
+mod late;
 mod outbox;
 mod resend;
 mod secrets;
@@ -18,6 +20,7 @@ use payhall::domain::notification::{Notification, NotificationTry};
 use payhall::domain::order::{Order, OrderState};
 use payhall::domain::time::Instant;
 use payhall::engine::{Actor, CreateInput, Scope, samples};
+use payhall::storage::notifications::Tries;
 use payhall::storage::{CaseMove, ExceptionMove, Move, Moved, notifications};
 use payhall::trust::Masters;
 use payhall::upstream::Notifier;
@@ -137,8 +140,14 @@ async fn only(center: &Replica, order: &OrderNo) -> Notification {
 }
 
 async fn tries(center: &Replica, of: &Notification) -> Vec<NotificationTry> {
-    let ids = vec![of.notification_id];
-    center.engine.notification_tries(ids).await.unwrap()
+    last_tries(center, of).await.last
+}
+
+/// The last tries of a notification, and how many there are.
+async fn last_tries(center: &Replica, of: &Notification) -> Tries {
+    let id = of.notification_id;
+    let mut found = center.engine.notification_tries(vec![id]).await.unwrap();
+    found.remove(&id).unwrap_or_default()
 }
 
 /// Moves the clock to an instant.
