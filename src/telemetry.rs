@@ -228,6 +228,11 @@ const METRICS: &[(&str, Kind, &str)] = &[
         "Notifications that are to be sent, or sent again.",
     ),
     (
+        "payhall_notifications_stopped",
+        Kind::Gauge,
+        "Merchants who cannot be notified for want of a key to sign with.",
+    ),
+    (
         "payhall_notifications_total",
         Kind::Counter,
         "Notifications that were delivered or given up, by state.",

@@ -4,8 +4,8 @@
 use super::errors::Problem;
 use crate::domain::flow::Flow;
 use crate::domain::ids::OrderNo;
-use crate::domain::notification::NotificationTry;
 use crate::engine::Engine;
+use crate::storage::notifications::Tries;
 use async_graphql::dataloader::{DataLoader, Loader};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -41,27 +41,23 @@ pub(super) fn flows(engine: Engine) -> Flows {
         .max_batch_size(BATCH_MAX)
 }
 
-/// The tries of notifications, by the notification's id.
-pub(super) type Tries = DataLoader<TriesOfNotifications>;
+/// The last tries of notifications, by the notification's id.
+pub(super) type LastTries = DataLoader<TriesOfNotifications>;
 
-/// Reads the tries of many notifications, for whoever has been shown the notifications.
+/// Reads the last tries of many notifications, for whoever has been shown the notifications.
 pub(super) struct TriesOfNotifications(Engine);
 
 impl Loader<Uuid> for TriesOfNotifications {
-    type Value = Vec<NotificationTry>;
+    type Value = Tries;
     type Error = Problem;
 
-    async fn load(&self, keys: &[Uuid]) -> Result<HashMap<Uuid, Vec<NotificationTry>>, Problem> {
-        let mut found: HashMap<Uuid, Vec<NotificationTry>> = HashMap::with_capacity(keys.len());
-        for one in self.0.notification_tries(keys.to_vec()).await? {
-            found.entry(one.notification_id).or_default().push(one);
-        }
-        Ok(found)
+    async fn load(&self, keys: &[Uuid]) -> Result<HashMap<Uuid, Tries>, Problem> {
+        Ok(self.0.notification_tries(keys.to_vec()).await?)
     }
 }
 
 /// The loader of an engine.
-pub(super) fn tries(engine: Engine) -> Tries {
+pub(super) fn tries(engine: Engine) -> LastTries {
     DataLoader::new(TriesOfNotifications(engine), tokio::spawn)
         .delay(Duration::from_millis(1))
         .max_batch_size(BATCH_MAX)

@@ -111,7 +111,8 @@ pub struct NotificationTry {
     pub series: i32,
     /// Its place in the series, from 1.
     pub number: i32,
-    /// When it began.
+    /// When it began. Tries of one place in a series that were not sent are kept as one, the last: then
+    /// this is when the first of them began.
     pub started_at: Instant,
     /// When it ended.
     pub ended_at: Option<Instant>,
@@ -175,8 +176,11 @@ pub const STANDARD_WAITS_S: [u64; 15] = [
     10, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600, 3_600, 7_200, 10_800, 14_400, 14_400, 18_000,
 ];
 
-/// How long a notification rests that could not be sent for want of something of the center's own.
+/// How long a notification rests at least that could not be sent for want of something of the center's
+/// own.
 pub const NOT_SENT_WAIT: Duration = Duration::from_secs(60);
+/// And at most.
+pub const NOT_SENT_WAIT_MAX: Duration = Duration::from_hours(1);
 
 impl Retries {
     /// 16 tries within 24 h, with a jitter of 10 %.
@@ -255,10 +259,9 @@ impl Notification {
                 concluded_at: Some(at),
                 ..next
             },
-            TryOutcome::NotSent | TryOutcome::Interrupted | TryOutcome::Started => Self {
-                next_at: later(at, NOT_SENT_WAIT),
-                ..next
-            },
+            TryOutcome::NotSent | TryOutcome::Interrupted | TryOutcome::Started => {
+                next.not_sent(at, at)
+            }
             TryOutcome::Rejected
             | TryOutcome::TimedOut
             | TryOutcome::Unreachable
@@ -275,6 +278,18 @@ impl Notification {
                     None => Self { tries, ..next }.given_up(GiveUpReason::TriesUsedUp, at),
                 }
             }
+        }
+    }
+
+    /// What it is when nothing could be sent, for a reason of the center's, and that has been so `since`
+    /// an instant: it rests as long again as it could not be sent, so that the waits double from
+    /// [`NOT_SENT_WAIT`] to [`NOT_SENT_WAIT_MAX`]. Such a try does not count, so it never gives it up.
+    pub fn not_sent(&self, since: Instant, at: Instant) -> Self {
+        let so_long = (at - since).to_std().unwrap_or_default();
+        Self {
+            lease_owner: None,
+            next_at: later(at, so_long.clamp(NOT_SENT_WAIT, NOT_SENT_WAIT_MAX)),
+            ..self.clone()
         }
     }
 

@@ -141,6 +141,21 @@ fn every_outcome_but_delivered_and_what_was_ours_counts_as_a_failed_try() {
 }
 
 #[test]
+fn what_cannot_be_sent_rests_twice_as_long_each_time_up_to_an_hour() {
+    let (mut now, mut waits) = (at(0), Vec::new());
+    for _ in 0..10 {
+        let rests = made().not_sent(at(0), now);
+        assert_eq!((rests.state, rests.tries), (NotificationState::Pending, 0));
+        waits.push((rests.next_at - now).num_seconds());
+        now = rests.next_at;
+    }
+    let expected = [60, 60, 120, 240, 480, 960, 1_920, 3_600, 3_600, 3_600];
+    assert_eq!(waits, expected);
+    let clock_went_back = made().not_sent(at(9), at(0));
+    assert_eq!(clock_went_back.next_at, at(60));
+}
+
+#[test]
 fn sent_again_it_keeps_its_id_and_place_and_counts_anew() {
     let retries = Retries::standard();
     let delivered = made().after(TryOutcome::Delivered, &retries, 0, at(1));

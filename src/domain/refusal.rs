@@ -92,6 +92,8 @@ named_enum! {
         DecisionDoesNotFit = "DECISION_DOES_NOT_FIT",
         /// No such notification, or not the caller's.
         NotificationNotFound = "NOTIFICATION_NOT_FOUND",
+        /// The caller is having notifications sent again already.
+        ResendInProgress = "RESEND_IN_PROGRESS",
         /// No such key, or not the caller's.
         KeyNotFound = "KEY_NOT_FOUND",
         /// It is no key that can be used here.

@@ -27,6 +27,10 @@ pub enum AlarmKind {
     AuditTrail,
     /// A merchant could not be notified.
     NotificationGivenUp,
+    /// A merchant has waited long to be notified.
+    NotificationLate,
+    /// No merchant is notified: there is no key to sign with.
+    NotificationsStopped,
 }
 
 /// An alarm.

@@ -9,10 +9,12 @@ use crate::domain::flow::{Attempt, Flow};
 use crate::domain::ids::{CaseNo, FlowNo, MerchantCode, OrderNo};
 use crate::domain::job::JobRun;
 use crate::domain::merchant::Dossier;
-use crate::domain::notification::{Notification, NotificationTry};
+use crate::domain::notification::Notification;
 use crate::domain::order::Order;
+use crate::storage::notifications::Tries;
 use crate::storage::orders::{Filter, Page};
 use crate::storage::{cases, exceptions, flows, job_runs, merchants, notifications, orders};
+use std::collections::HashMap;
 use uuid::Uuid;
 
 /// Whose things a caller may see.
@@ -285,11 +287,11 @@ impl Engine {
         Ok(Listing::cut(self.0.store.browse(read).await?, limit, false))
     }
 
-    /// The tries of notifications, in the order in which they began.
+    /// The last tries of notifications, and how many there are, by notification.
     pub async fn notification_tries(
         &self,
         of: Vec<Uuid>,
-    ) -> Result<Vec<NotificationTry>, EngineError> {
+    ) -> Result<HashMap<Uuid, Tries>, EngineError> {
         let read = move |c: &mut _| notifications::tries_of(c, &of);
         Ok(self.0.store.read(read).await?)
     }

@@ -77,6 +77,7 @@ use crate::upstream::{Notifier, Upstreams};
 use admit::HeldKeys;
 use notify::Lanes;
 use numbers::Numbers;
+use resend::Resends;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -151,6 +152,7 @@ struct Inner {
     upstreams: Upstreams,
     notifier: Arc<dyn Notifier>,
     lanes: Lanes,
+    resends: Resends,
     clock: Arc<dyn Clock>,
     hub: Hub,
     alarms: Alarms,
@@ -218,6 +220,7 @@ impl Engine {
             upstreams: parts.upstreams,
             notifier: parts.notifier,
             lanes: Lanes::default(),
+            resends: Resends::default(),
             clock: parts.clock,
             hub: parts.hub,
             alarms: parts.alarms,

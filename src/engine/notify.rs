@@ -7,27 +7,29 @@
 //!
 //! How one could break this: by sending what the order is *now* instead of what the notification tells;
 //! by waiting for one merchant's server with a place that belongs to all (`Lanes`); by signing another
-//! URL than the one that is called.
+//! URL than the one that is called; by taking the writer for a look that finds nothing to send.
 
-use super::{Alarm, AlarmKind, Engine, EngineError};
-use crate::domain::exception::{AlarmLevel, later};
+use super::{Engine, EngineError};
+use crate::domain::exception::later;
 use crate::domain::notification::{
     GiveUpReason, Heard, Notification, NotificationState, NotificationTry, Retries, TryOutcome,
 };
 use crate::domain::order::Order;
 use crate::domain::time::Instant;
-use crate::storage::notifications::{LeaseRequest, merchants_due};
-use crate::storage::{StoreError, Tell, Told, merchants, orders};
+use crate::storage::notifications::{LeaseRequest, claimable, merchants_due, not_sent_since};
+use crate::storage::{Tell, Told, merchants, orders};
 use crate::trust::{Request, Signer, sign_request};
 use crate::upstream::{Post, Target};
 use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use lanes::Place;
 use serde::Serialize;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+mod cry;
 mod lanes;
 mod letter;
 
@@ -79,17 +81,17 @@ pub struct NotifyReport {
 enum Sent {
     Written(NotificationState),
     Fenced,
+    /// It could not be written down, which was logged where it happened.
+    Lost,
 }
 
 /// Tries that are on their way.
-type UnderWay = FuturesUnordered<JoinHandle<Result<Sent, EngineError>>>;
+type UnderWay = FuturesUnordered<JoinHandle<Sent>>;
 
 /// A run of the job begins no new tries after so long; the next run goes on.
 const RUN_MAX: Duration = Duration::from_secs(60);
 /// Wake-ups and ends of tries that come this close together share a look at the database.
 const SHARED_LOOK: Duration = Duration::from_millis(20);
-/// A merchant whose notifications are given up is cried about once in so long.
-const CRY_AGAIN_AFTER: Duration = Duration::from_secs(3_600);
 
 /// A notification with everything that it takes to send it.
 struct Letter {
@@ -97,7 +99,10 @@ struct Letter {
     attempt: NotificationTry,
     order: Option<Order>,
     url: Option<String>,
-    _place: Place,
+    /// Since when it could not be sent, for a reason of the center's.
+    not_sent_since: Option<Instant>,
+    /// Given back when the try has ended.
+    place: Option<Place>,
 }
 
 impl Engine {
@@ -118,6 +123,7 @@ impl Engine {
     /// # Errors
     /// Storage failed. What is on its way ends by itself.
     pub async fn send_notifications(&self) -> Result<NotifyReport, EngineError> {
+        self.cry_about_late_ones().await?;
         let mut report = NotifyReport::default();
         let mut under_way = UnderWay::new();
         let end = later(self.now(), RUN_MAX);
@@ -128,9 +134,10 @@ impl Engine {
             let Some(ended) = under_way.next().await else {
                 return Ok(report);
             };
-            report.count(ended.unwrap_or_else(|lost| Err(lost_task(&lost))));
+            // A task that does not end is one that the runtime dropped while it shut down.
+            report.count(ended.unwrap_or(Sent::Lost));
             while let Some(Some(ended)) = under_way.next().now_or_never() {
-                report.count(ended.unwrap_or_else(|lost| Err(lost_task(&lost))));
+                report.count(ended.unwrap_or(Sent::Lost));
             }
         }
     }
@@ -156,47 +163,90 @@ impl Engine {
         }
     }
 
-    /// Leases what is due, as far as there is room, and begins to send it.
+    /// Leases what is due, as far as there is room, and begins to send it. Without a key to sign with
+    /// nothing is taken: it could only be put back.
     async fn begin_due(&self, under_way: &mut UnderWay) -> Result<(), EngineError> {
-        let now = self.now();
-        let due = self.0.store.read(move |c| merchants_due(c, now)).await?;
-        let mut rooms = self.0.lanes.claim(due, &self.0.options.notify);
-        if rooms.is_empty() {
+        let (now, has_key) = (self.now(), self.center_key().is_some());
+        let (lanes, options) = (self.0.lanes.clone(), self.0.options.notify.clone());
+        let look = move |c: &mut _| {
+            let due = merchants_due(c, now)?;
+            if !has_key {
+                return Ok((due.len(), None));
+            }
+            let rooms = lanes.claim(due, &options);
+            let ids = claimable(c, now, &rooms.sizes())?;
+            Ok((0, Some((rooms, ids))))
+        };
+        let (waiting, found) = self.0.store.read(look).await?;
+        self.cry_about_the_key(waiting, now);
+        let Some((mut rooms, ids)) = found.filter(|(_, ids)| !ids.is_empty()) else {
             return Ok(());
-        }
+        };
         let request = LeaseRequest {
             owner: self.0.options.instance.clone(),
             now,
             until: later(now, self.0.options.notify.lease),
-            rooms: rooms.sizes(),
+            ids,
         };
         let lease = move |tx: &mut crate::storage::Tx<'_>| tx.lease_notifications(&request);
         let leased = self.0.store.solo(lease).await?;
+        for mut letter in self.letters(leased).await? {
+            // Never more than rooms: so many were asked for.
+            letter.place = rooms.take(&letter.notification.merchant);
+            let engine = self.clone();
+            let task = async move { engine.send_or_log(letter).await };
+            under_way.push(self.0.tasks.spawn(task));
+        }
+        Ok(())
+    }
+
+    /// Reads what it takes to send notifications that were leased.
+    async fn letters(
+        &self,
+        leased: Vec<(Notification, NotificationTry)>,
+    ) -> Result<Vec<Letter>, EngineError> {
         let numbers: Vec<_> = leased.iter().map(|(of, _)| of.order_no.clone()).collect();
         let codes: Vec<_> = leased.iter().map(|(of, _)| of.merchant.clone()).collect();
+        // Who was never taken before has no earlier try.
+        let again = leased.iter().filter(|(of, _)| of.fence > 1);
+        let again: Vec<_> = again.map(|(_, attempt)| attempt.clone()).collect();
         let read = move |c: &mut _| {
             Ok((
                 orders::find_readable(c, &numbers)?,
                 merchants::notify_urls(c, &codes)?,
+                not_sent_since(c, &again)?,
             ))
         };
-        let (mut orders, urls) = self.0.store.read(read).await?;
-        for (notification, attempt) in leased {
-            let Some(place) = rooms.take(&notification.merchant) else {
-                continue;
-            };
-            let letter = Letter {
-                order: orders.remove(&notification.order_no),
-                url: urls.get(&notification.merchant).cloned(),
-                notification,
-                attempt,
-                _place: place,
-            };
-            let engine = self.clone();
-            let task = async move { engine.send_one(letter).await };
-            under_way.push(self.0.tasks.spawn(task));
-        }
-        Ok(())
+        let (mut orders, urls, not_sent) = self.0.store.read(read).await?;
+        let letters = leased.into_iter().map(|(notification, attempt)| Letter {
+            order: orders.remove(&notification.order_no),
+            url: urls.get(&notification.merchant).cloned(),
+            not_sent_since: not_sent.get(&notification.notification_id).copied(),
+            notification,
+            attempt,
+            place: None,
+        });
+        Ok(letters.collect())
+    }
+
+    /// A try whose end nobody may be waiting for: what goes wrong with it is logged here, once.
+    async fn send_or_log(&self, letter: Letter) -> Sent {
+        let of = letter.notification.clone();
+        let why = match AssertUnwindSafe(self.send_one(letter)).catch_unwind().await {
+            Ok(Ok(sent)) => return sent,
+            Ok(Err(EngineError::Store(error))) => error.to_string(),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it panicked".to_owned(),
+        };
+        tracing::error!(
+            order_no = %of.order_no,
+            merchant = %of.merchant,
+            notification_id = %of.notification_id,
+            why,
+            "what came of a notification could not be written down; it is sent again when its lease \
+             has lapsed"
+        );
+        Sent::Lost
     }
 
     async fn send_one(&self, letter: Letter) -> Result<Sent, EngineError> {
@@ -204,15 +254,19 @@ impl Engine {
         let (heard, host) = self.try_once(&letter).await;
         metrics::histogram!("payhall_notification_seconds").record(started.elapsed());
         let now = self.now();
-        let before = &letter.notification;
-        let after = if letter.url.is_none() {
-            before.clone().given_up(GiveUpReason::NoUrl, now)
-        } else {
-            let retries = &self.0.options.notify.retries;
-            before.after(heard.outcome, retries, rand::random(), now)
+        let (before, outcome) = (&letter.notification, heard.outcome);
+        let retries = &self.0.options.notify.retries;
+        let began = letter.attempt.started_at;
+        let (after, started_at) = match (&letter.url, outcome) {
+            (None, _) => (before.clone().given_up(GiveUpReason::NoUrl, now), began),
+            (_, TryOutcome::NotSent) => {
+                let since = letter.not_sent_since.unwrap_or(began);
+                (before.not_sent(since, now), since)
+            }
+            _ => (before.after(outcome, retries, rand::random(), now), began),
         };
-        let outcome = heard.outcome;
         let attempt = NotificationTry {
+            started_at,
             ended_at: Some(now),
             outcome,
             http_status: heard.http_status.map(i32::from),
@@ -220,9 +274,14 @@ impl Engine {
             host,
             ..letter.attempt.clone()
         };
-        self.0.lanes.note(&before.merchant, outcome);
-        metrics::counter!("payhall_notification_tries_total", "outcome" => outcome.as_str())
-            .increment(1);
+        // What was not sent says nothing about the merchant's server; without a URL it was no try at all.
+        if outcome != TryOutcome::NotSent {
+            self.0.lanes.note(&before.merchant, outcome);
+        }
+        if letter.url.is_some() {
+            metrics::counter!("payhall_notification_tries_total", "outcome" => outcome.as_str())
+                .increment(1);
+        }
         self.log(&after, &attempt);
         let tell = Tell {
             notification: after.clone(),
@@ -325,37 +384,6 @@ impl Engine {
         );
     }
 
-    /// Counts and calls after the commit.
-    fn concluded(&self, after: &Notification, now: Instant) {
-        if after.state == NotificationState::Pending {
-            return;
-        }
-        metrics::counter!("payhall_notifications_total", "state" => after.state.as_str())
-            .increment(1);
-        if after.reason != Some(GiveUpReason::TriesUsedUp)
-            || !self.0.lanes.may_cry(&after.merchant, now, CRY_AGAIN_AFTER)
-        {
-            return;
-        }
-        let Notification {
-            notification_id,
-            merchant,
-            order_no,
-            tries,
-            ..
-        } = after;
-        self.0.alarms.raise(Alarm {
-            level: AlarmLevel::Warn,
-            kind: AlarmKind::NotificationGivenUp,
-            order_no: Some(order_no.clone()),
-            message: format!(
-                "merchant {merchant} could not be notified in {tries} tries (notification \
-                 {notification_id}); find out what ails its server, then send again what was given \
-                 up, which may be more than this one: notificationsResend"
-            ),
-        });
-    }
-
     /// Looks at once at what is due, after somebody ordered something sent again.
     pub(super) fn wake_notifier(&self) {
         self.0.hub.announce_notifications();
@@ -363,21 +391,14 @@ impl Engine {
 }
 
 impl NotifyReport {
-    fn count(&mut self, sent: Result<Sent, EngineError>) {
+    fn count(&mut self, sent: Sent) {
         self.tried += 1;
         match sent {
-            Ok(Sent::Written(NotificationState::Delivered)) => self.delivered += 1,
-            Ok(Sent::Written(NotificationState::GivenUp)) => self.given_up += 1,
-            Ok(Sent::Written(NotificationState::Pending)) => {}
-            Ok(Sent::Fenced) => self.fenced += 1,
-            Err(error) => {
-                tracing::error!(%error, "what came of a notification could not be written down");
-                self.failed += 1;
-            }
+            Sent::Written(NotificationState::Delivered) => self.delivered += 1,
+            Sent::Written(NotificationState::GivenUp) => self.given_up += 1,
+            Sent::Written(NotificationState::Pending) => {}
+            Sent::Fenced => self.fenced += 1,
+            Sent::Lost => self.failed += 1,
         }
     }
-}
-
-fn lost_task(lost: &tokio::task::JoinError) -> EngineError {
-    StoreError::Refused(format!("a try ended in the middle: {lost}")).into()
 }

@@ -13,10 +13,11 @@ use crate::domain::named_enum;
 use crate::domain::notification::{Notification, NotificationTry, TryOutcome};
 use crate::domain::order::{Order, OrderState};
 use crate::domain::time::Instant;
+use crate::storage::notifications::Tries;
 use crate::storage::{
     StoreError, audit, cases, exceptions, flows, job_runs, notifications, orders,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use uuid::Uuid;
 
 named_enum! {
@@ -83,7 +84,7 @@ struct Sources {
     exceptions: Vec<Exception>,
     cases: Vec<Case>,
     notifications: Vec<Notification>,
-    tries: Vec<NotificationTry>,
+    tries: HashMap<Uuid, Tries>,
     runs: Vec<JobRun>,
 }
 
@@ -161,7 +162,10 @@ fn entries(sources: &Sources) -> Vec<TimelineEntry> {
     for notification in &sources.notifications {
         all.extend(notification_entries(notification));
     }
-    all.extend(sources.tries.iter().filter_map(notification_try));
+    for tries in sources.tries.values() {
+        all.extend(left_out(tries));
+        all.extend(tries.last.iter().filter_map(notification_try));
+    }
     all.extend(sources.runs.iter().map(run));
     // Things of one instant keep the sequence in which cause comes before effect.
     all.sort_by_key(|entry| entry.at);
@@ -288,6 +292,22 @@ fn notification_entries(of: &Notification) -> Vec<TimelineEntry> {
         entry(at, text)
     });
     std::iter::once(made).chain(concluded).collect()
+}
+
+/// What is said of tries before those that are shown, where there are any.
+fn left_out(tries: &Tries) -> Option<TimelineEntry> {
+    let first = tries.last.first()?;
+    let shown = i64::try_from(tries.last.len()).unwrap_or(i64::MAX);
+    let before = tries.total - shown;
+    (before > 0).then(|| TimelineEntry {
+        at: first.started_at,
+        kind: TimelineKind::Notification,
+        text: format!(
+            "notification {} had {before} tries before its last {shown}, which are not shown",
+            first.notification_id
+        ),
+        actor: None,
+    })
 }
 
 /// A try that ended. Which address was called is for who reads the tries themselves.

@@ -1,24 +1,25 @@
-//! Notifications as rows: made with the order's move, leased by whoever sends them, concluded by an
-//! answer; and their tries, each written down before its first byte leaves.
+//! Notifications as rows: made with the order's move, leased by whoever sends them (`lease.rs`),
+//! concluded by an answer; and their tries (`tries.rs`), each written down before its first byte leaves.
 //!
-//! A lease moves `next_at` to its own end. So "due" is one comparison, the index over it holds what is
-//! pending and nothing else, and a sender that died gives its work back by doing nothing.
-//!
-//! How one could break this: by leasing a notification while an earlier one of its order is pending, or
-//! while any of them is being sent; by concluding without the fence.
+//! How one could break this: by concluding without the fence.
 
 use super::Tx;
 use super::change::{Tell, Told};
 use super::connection::AnyConnection;
 use super::error::StoreError;
 use super::row::{RowOf, micros, readable};
-use super::schema::{notification_tries, notifications};
+use super::schema::notifications;
 use crate::domain::ids::{MerchantCode, OrderNo};
-use crate::domain::notification::{Notification, NotificationState, NotificationTry, TryOutcome};
+use crate::domain::notification::{Notification, NotificationState, NotificationTry};
 use crate::domain::time::Instant;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
 use uuid::Uuid;
+
+mod lease;
+mod tries;
+
+pub use lease::{LeaseRequest, claimable, merchants_due};
+pub use tries::{TRIES_SHOWN, Tries, not_sent_since, tries_of};
 
 /// A row of `notifications`.
 #[derive(Clone, Debug, Queryable, QueryableByName, Insertable)]
@@ -39,24 +40,6 @@ pub(super) struct NotificationRow {
     pub fence: i64,
     pub created_at: i64,
     pub concluded_at: Option<i64>,
-}
-
-/// A row of `notification_tries`. Every column is named when rows are inserted, so that SQLite takes many
-/// in one statement; else Diesel would begin a transaction of its own around them.
-#[derive(Clone, Debug, Queryable, Insertable, AsChangeset)]
-#[diesel(table_name = notification_tries, treat_none_as_null = true)]
-#[diesel(treat_none_as_default_value = false)]
-struct TryRow {
-    try_id: String,
-    notification_id: String,
-    series: i32,
-    number: i32,
-    started_at: i64,
-    ended_at: Option<i64>,
-    outcome: String,
-    http_status: Option<i32>,
-    host: Option<String>,
-    cause: Option<String>,
 }
 
 impl From<&Notification> for NotificationRow {
@@ -105,46 +88,6 @@ impl TryFrom<NotificationRow> for Notification {
             tries: row.tries,
             lease_owner: row.lease_owner,
             fence: row.fence,
-        })
-    }
-}
-
-impl From<&NotificationTry> for TryRow {
-    fn from(of: &NotificationTry) -> Self {
-        Self {
-            try_id: of.try_id.to_string(),
-            notification_id: of.notification_id.to_string(),
-            series: of.series,
-            number: of.number,
-            started_at: micros(of.started_at),
-            ended_at: of.ended_at.map(micros),
-            outcome: of.outcome.as_str().to_owned(),
-            http_status: of.http_status,
-            host: of.host.clone(),
-            cause: of.cause.clone(),
-        }
-    }
-}
-
-impl TryFrom<TryRow> for NotificationTry {
-    type Error = StoreError;
-
-    fn try_from(row: TryRow) -> Result<Self, StoreError> {
-        let of = RowOf {
-            table: "notification_tries",
-            key: &row.try_id,
-        };
-        Ok(NotificationTry {
-            try_id: of.word::<Uuid>(&row.try_id)?,
-            notification_id: of.word::<Uuid>(&row.notification_id)?,
-            started_at: of.instant(row.started_at)?,
-            ended_at: of.instant_opt(row.ended_at)?,
-            outcome: of.word(&row.outcome)?,
-            series: row.series,
-            number: row.number,
-            http_status: row.http_status,
-            host: row.host,
-            cause: row.cause,
         })
     }
 }
@@ -228,16 +171,19 @@ pub fn list(
     rows.into_iter().map(Notification::try_from).collect()
 }
 
-/// The notifications of a filter that can be ordered sent again, oldest first: all but those that are
-/// due anyway or are being sent.
+/// The notifications of a filter that can be ordered sent again, by id (which sorts by time), oldest
+/// first, behind one: all but those that are due anyway or are being sent.
 pub fn resendable(
     c: &mut AnyConnection,
     filter: &Filter,
     now: Instant,
-    limit: i64,
+    (behind, limit): (Option<Uuid>, i64),
 ) -> Result<Vec<Notification>, StoreError> {
     let mut query = notifications::table.into_boxed();
     narrow!(query, filter);
+    if let Some(behind) = behind {
+        query = query.filter(notifications::notification_id.gt(behind.to_string()));
+    }
     let waits = notifications::next_at
         .gt(micros(now))
         .and(notifications::lease_owner.is_null());
@@ -251,19 +197,6 @@ pub fn resendable(
         .limit(limit)
         .load::<NotificationRow>(c)?;
     Ok(readable(rows))
-}
-
-/// The tries of notifications, in the order in which they began.
-pub fn tries_of(c: &mut AnyConnection, of: &[Uuid]) -> Result<Vec<NotificationTry>, StoreError> {
-    let ids = of.iter().map(Uuid::to_string);
-    let rows: Vec<TryRow> = super::either!(c, |c| notification_tries::table
-        .filter(notification_tries::notification_id.eq_any(ids))
-        .order((
-            notification_tries::notification_id,
-            notification_tries::try_id
-        ))
-        .load::<TryRow>(c))?;
-    rows.into_iter().map(NotificationTry::try_from).collect()
 }
 
 /// What is pending, in figures.
@@ -292,140 +225,50 @@ pub fn pending_figures(c: &mut AnyConnection) -> Result<PendingFigures, StoreErr
     })
 }
 
+/// A merchant who has waited long for what it is to be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Behind {
+    /// Who.
+    pub merchant: MerchantCode,
+    /// How many of its notifications are pending in their first series.
+    pub count: i64,
+    /// When the oldest of them was made.
+    pub oldest: Instant,
+}
+
+/// The merchants whose oldest pending notification was made before an instant, by code. What somebody
+/// ordered sent again is old by itself and does not count.
+pub fn merchants_behind(c: &mut AnyConnection, before: Instant) -> Result<Vec<Behind>, StoreError> {
+    use diesel::dsl::{count_star, min};
+    let rows: Vec<(String, i64, Option<i64>)> = notifications::table
+        .filter(is_pending())
+        .filter(notifications::series.eq(1))
+        .group_by(notifications::merchant)
+        .having(min(notifications::created_at).lt(micros(before)))
+        .select((
+            notifications::merchant,
+            count_star(),
+            min(notifications::created_at),
+        ))
+        .order(notifications::merchant)
+        .load(c)?;
+    let rows = rows.into_iter().map(|(merchant, count, oldest)| {
+        let of = RowOf {
+            table: "notifications",
+            key: &merchant,
+        };
+        Ok(Behind {
+            merchant: of.word(&merchant)?,
+            count,
+            oldest: of.instant(oldest.unwrap_or_default())?,
+        })
+    });
+    rows.collect()
+}
+
 /// In the words of the partial index, so that both databases see that they may walk it.
 fn is_pending() -> diesel::expression::SqlLiteral<diesel::sql_types::Bool> {
     diesel::dsl::sql("state = 'PENDING'")
-}
-
-#[derive(QueryableByName)]
-struct Code {
-    #[diesel(sql_type = Text)]
-    merchant: String,
-}
-
-/// The merchants who have something due, by code. The index is jumped through from merchant to
-/// merchant, so that one with a hundred thousand rows costs no more than one with a single row.
-pub fn merchants_due(c: &mut AnyConnection, now: Instant) -> Result<Vec<MerchantCode>, StoreError> {
-    let question = |now: &str| {
-        format!(
-            "WITH RECURSIVE m (merchant) AS (\
-             SELECT (SELECT MIN(n.merchant) FROM notifications n WHERE n.state = 'PENDING') \
-             UNION ALL SELECT (SELECT MIN(n.merchant) FROM notifications n \
-             WHERE n.state = 'PENDING' AND n.merchant > m.merchant) \
-             FROM m WHERE m.merchant IS NOT NULL) \
-             SELECT m.merchant FROM m WHERE m.merchant IS NOT NULL AND EXISTS (\
-             SELECT 1 FROM notifications n WHERE n.state = 'PENDING' \
-             AND n.merchant = m.merchant AND n.next_at <= {now}) ORDER BY m.merchant"
-        )
-    };
-    let codes: Vec<Code> = match c {
-        AnyConnection::Postgres(c) => diesel::sql_query(question("$1"))
-            .bind::<BigInt, _>(micros(now))
-            .load(c)?,
-        AnyConnection::Sqlite(c) => diesel::sql_query(question("?1"))
-            .bind::<BigInt, _>(micros(now))
-            .load(c)?,
-    };
-    let codes = codes.into_iter().map(|code| {
-        let of = RowOf {
-            table: "notifications",
-            key: &code.merchant,
-        };
-        of.word(&code.merchant)
-    });
-    codes.collect()
-}
-
-/// Who leases, from when, until when, and how many of which merchant.
-#[derive(Clone, Debug)]
-pub struct LeaseRequest {
-    /// The replica.
-    pub owner: String,
-    /// Now.
-    pub now: Instant,
-    /// When the lease lapses.
-    pub until: Instant,
-    /// How many of each merchant at most.
-    pub rooms: Vec<(MerchantCode, i64)>,
-}
-
-/// The statement that leases for one merchant. An array is chosen once; see `exceptions::lease_due`.
-const LEASE_POSTGRES: &str = "UPDATE notifications SET lease_owner = $1, next_at = $2, \
-     fence = fence + 1 WHERE notification_id = ANY (ARRAY (SELECT n.notification_id \
-     FROM notifications n WHERE n.state = 'PENDING' AND n.merchant = $3 AND n.next_at <= $4 \
-     AND NOT EXISTS (SELECT 1 FROM notifications o WHERE o.order_no = n.order_no \
-     AND o.notification_id <> n.notification_id AND o.state = 'PENDING' \
-     AND (o.order_version < n.order_version OR (o.lease_owner IS NOT NULL AND o.next_at > $4))) \
-     ORDER BY n.next_at LIMIT $5 FOR UPDATE OF n SKIP LOCKED)) RETURNING *";
-const LEASE_SQLITE: &str = "UPDATE notifications SET lease_owner = ?1, next_at = ?2, \
-     fence = fence + 1 WHERE notification_id IN (SELECT n.notification_id \
-     FROM notifications n WHERE n.state = 'PENDING' AND n.merchant = ?3 AND n.next_at <= ?4 \
-     AND NOT EXISTS (SELECT 1 FROM notifications o WHERE o.order_no = n.order_no \
-     AND o.notification_id <> n.notification_id AND o.state = 'PENDING' \
-     AND (o.order_version < n.order_version OR (o.lease_owner IS NOT NULL AND o.next_at > ?4))) \
-     ORDER BY n.next_at LIMIT ?5) RETURNING *";
-
-fn lease_of(
-    c: &mut AnyConnection,
-    request: &LeaseRequest,
-    merchant: &MerchantCode,
-    room: i64,
-) -> QueryResult<Vec<NotificationRow>> {
-    macro_rules! lease {
-        ($c:expr, $statement:expr) => {
-            diesel::sql_query($statement)
-                .bind::<Text, _>(&request.owner)
-                .bind::<BigInt, _>(micros(request.until))
-                .bind::<Text, _>(merchant.as_str())
-                .bind::<BigInt, _>(micros(request.now))
-                .bind::<BigInt, _>(room)
-                .load($c)
-        };
-    }
-    match c {
-        AnyConnection::Postgres(c) => lease!(c, LEASE_POSTGRES),
-        AnyConnection::Sqlite(c) => lease!(c, LEASE_SQLITE),
-    }
-}
-
-/// Leases what is due and writes a row for each try that begins. A try of an earlier lease that never
-/// ended was interrupted.
-pub(super) fn lease_due(
-    c: &mut AnyConnection,
-    request: &LeaseRequest,
-) -> Result<Vec<(Notification, NotificationTry)>, StoreError> {
-    let mut rows = Vec::new();
-    for (merchant, room) in &request.rooms {
-        rows.extend(lease_of(c, request, merchant, *room)?);
-    }
-    // Both statements would be for nothing.
-    if rows.is_empty() {
-        return Ok(Vec::new());
-    }
-    let ids: Vec<String> = rows.iter().map(|row| row.notification_id.clone()).collect();
-    super::either!(c, |c| diesel::update(
-        notification_tries::table
-            .filter(notification_tries::notification_id.eq_any(&ids))
-            .filter(notification_tries::outcome.eq(TryOutcome::Started.as_str())),
-    )
-    .set((
-        notification_tries::outcome.eq(TryOutcome::Interrupted.as_str()),
-        notification_tries::ended_at.eq(Some(micros(request.now))),
-    ))
-    .execute(c))?;
-    let begin = |leased: Notification| {
-        let begun = leased.begin(Uuid::now_v7(), request.now);
-        (leased, begun)
-    };
-    let leased: Vec<_> = readable::<_, Notification>(rows)
-        .into_iter()
-        .map(begin)
-        .collect();
-    let tries: Vec<TryRow> = leased.iter().map(|(_, begun)| begun.into()).collect();
-    super::either!(c, |c| diesel::insert_into(notification_tries::table)
-        .values(&tries)
-        .execute(c))?;
-    Ok(leased)
 }
 
 /// Makes a notification with its order's move.
@@ -438,20 +281,23 @@ pub(super) fn insert(c: &mut AnyConnection, notification: &Notification) -> Quer
 
 /// Writes what came of a try: the try itself always, the notification if the lease is still the same.
 pub(super) fn tell(c: &mut AnyConnection, tell: &Tell) -> QueryResult<Told> {
-    let attempt = TryRow::from(&tell.attempt);
-    diesel::update(notification_tries::table.find(attempt.try_id.clone()))
-        .set(attempt)
-        .execute(c)?;
-    let written = replace(c, &tell.notification, tell.notification.fence)?;
+    tries::conclude(c, &tell.attempt)?;
+    let leased = (NotificationState::Pending, tell.notification.fence);
+    let written = replace(c, &tell.notification, leased)?;
     Ok(if written { Told::Done } else { Told::Fenced })
 }
 
-/// Writes a notification's new values if its fence is still the one that was read.
-fn replace(c: &mut AnyConnection, of: &Notification, fence: i64) -> QueryResult<bool> {
+/// Writes a notification's new values if its state and its fence are still those that were read.
+fn replace(
+    c: &mut AnyConnection,
+    of: &Notification,
+    (state, fence): (NotificationState, i64),
+) -> QueryResult<bool> {
     let row = NotificationRow::from(of);
     let written = diesel::update(
         notifications::table
             .filter(notifications::notification_id.eq(row.notification_id))
+            .filter(notifications::state.eq(state.as_str()))
             .filter(notifications::fence.eq(fence)),
     )
     .set((
@@ -469,12 +315,12 @@ fn replace(c: &mut AnyConnection, of: &Notification, fence: i64) -> QueryResult<
 }
 
 impl Tx<'_> {
-    /// Leases what is due and begins a try of each.
+    /// Leases what is still due of what was found, and begins a try of each.
     pub fn lease_notifications(
         &mut self,
         request: &LeaseRequest,
     ) -> Result<Vec<(Notification, NotificationTry)>, StoreError> {
-        lease_due(self.c, request)
+        lease::lease(self.c, request)
     }
 
     /// Orders a notification sent again, if it is as it was read.
@@ -483,6 +329,6 @@ impl Tx<'_> {
         before: &Notification,
         after: &Notification,
     ) -> Result<bool, StoreError> {
-        Ok(replace(self.c, after, before.fence)?)
+        Ok(replace(self.c, after, (before.state, before.fence))?)
     }
 }

@@ -1,8 +1,10 @@
 //! Notifications of merchants on both databases: made with the move and never without it, signed, in the
 //! order's own sequence, at least once, whatever the merchants' servers and the center itself do.
 
+mod bounds;
 mod delivery;
 mod failure;
+mod late;
 mod outbox;
 mod resend;
 mod secrets;
@@ -18,7 +20,8 @@ use payhall::domain::notification::{Notification, NotificationTry};
 use payhall::domain::order::{Order, OrderState};
 use payhall::domain::time::Instant;
 use payhall::engine::{Actor, CreateInput, Scope, samples};
-use payhall::storage::{CaseMove, ExceptionMove, Move, Moved, notifications};
+use payhall::storage::notifications::Tries;
+use payhall::storage::{Move, Moved, notifications};
 use payhall::trust::Masters;
 use payhall::upstream::Notifier;
 use std::sync::Arc;
@@ -97,26 +100,19 @@ async fn closed(center: &Replica, merchant: &str, digits: u64) -> Order {
     cancelled.await.unwrap()
 }
 
+/// A move of an order, with its notification.
+fn to(order: &Order, state: OrderState) -> Move {
+    let step = given::step(order, state, 0);
+    Move {
+        notify: Some(Notification::of(&step.after, uuid::Uuid::now_v7())),
+        ..step
+    }
+}
+
 /// Moves an order as a decided case would, with its notification.
 async fn moved_again(center: &Replica, order: &Order, state: OrderState) -> Order {
-    let after = Order {
-        state,
-        version: order.version + 1,
-        ..order.clone()
-    };
-    let step = Move {
-        before: order.clone(),
-        audits: vec![given::audit(&after, state.as_str())],
-        notify: Some(Notification::of(&after, uuid::Uuid::now_v7())),
-        after: after.clone(),
-        permit: None,
-        start: None,
-        conclude: Vec::new(),
-        attempts: Vec::new(),
-        exception: ExceptionMove::Keep,
-        case: CaseMove::Keep,
-        admission: None,
-    };
+    let step = to(order, state);
+    let after = step.after.clone();
     let moved = center.engine.store().move_order(step).await.unwrap();
     assert_eq!(moved, Moved::Done);
     after
@@ -137,8 +133,14 @@ async fn only(center: &Replica, order: &OrderNo) -> Notification {
 }
 
 async fn tries(center: &Replica, of: &Notification) -> Vec<NotificationTry> {
-    let ids = vec![of.notification_id];
-    center.engine.notification_tries(ids).await.unwrap()
+    last_tries(center, of).await.last
+}
+
+/// The last tries of a notification, and how many there are.
+async fn last_tries(center: &Replica, of: &Notification) -> Tries {
+    let id = of.notification_id;
+    let mut found = center.engine.notification_tries(vec![id]).await.unwrap();
+    found.remove(&id).unwrap_or_default()
 }
 
 /// Moves the clock to an instant.

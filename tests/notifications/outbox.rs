@@ -9,28 +9,6 @@ use payhall::domain::notification::NotificationState;
 use payhall::storage::orders;
 use uuid::Uuid;
 
-/// A move of an order, with its notification.
-fn to(order: &Order, state: OrderState) -> Move {
-    let after = Order {
-        state,
-        version: order.version + 1,
-        ..order.clone()
-    };
-    Move {
-        before: order.clone(),
-        audits: vec![given::audit(&after, state.as_str())],
-        notify: Some(Notification::of(&after, Uuid::now_v7())),
-        after,
-        permit: None,
-        start: None,
-        conclude: Vec::new(),
-        attempts: Vec::new(),
-        exception: ExceptionMove::Keep,
-        case: CaseMove::Keep,
-        admission: None,
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_moves_at_once_each_that_is_done_brings_one_and_each_lost_one_none() {
     for database in TestDatabase::all() {

@@ -3,7 +3,7 @@
 use super::town::Mood;
 use super::*;
 use payhall::domain::notification::{NotificationState, TryOutcome};
-use payhall::domain::refusal::RefusalCode;
+use payhall::domain::refusal::{RefusalCode, Retry};
 use payhall::engine::EngineError;
 use payhall::storage::audit;
 use payhall::storage::notifications::Filter;
@@ -155,27 +155,159 @@ async fn many_are_sent_again_as_the_filter_says_and_no_others() {
 }
 
 #[tokio::test]
-async fn more_than_a_transaction_holds_are_sent_again_in_several() {
-    let database = TestDatabase::sqlite();
-    let town = Town::new();
-    let center = center(&database, &town).await;
-    for digits in 1..=130 {
-        closed(&center, "portal", digits).await;
+async fn more_than_a_page_holds_are_sent_again_once_each() {
+    for database in TestDatabase::all() {
+        let town = Town::new();
+        let center = center(&database, &town).await;
+        for digits in 1..=250 {
+            closed(&center, "portal", digits).await;
+        }
+        let report = center.engine.send_notifications().await.unwrap();
+        assert_eq!(report.delivered, 250);
+        center.clock.advance(Duration::from_secs(1));
+        let delivered = Filter {
+            states: vec![NotificationState::Delivered],
+            ..Filter::default()
+        };
+        let resend = async |most| {
+            let filter = delivered.clone();
+            let done = center
+                .engine
+                .notifications_resend(filter, most, &Scope::All, samples_ann())
+                .await
+                .unwrap();
+            (done.count, done.has_more)
+        };
+        assert_eq!(resend(230).await, (230, true), "{}", database.kind);
+        assert_eq!(resend(20).await, (20, false), "{}", database.kind);
+        assert_eq!(resend(1_000).await, (0, false), "{}", database.kind);
+        let report = center.engine.send_notifications().await.unwrap();
+        assert_eq!(report.delivered, 250);
+        let mut after = None;
+        while let Ok(page) = center
+            .engine
+            .notifications(Filter::default(), after, 100, &Scope::All)
+            .await
+        {
+            assert!(page.rows.iter().all(|one| one.series == 2), "none twice");
+            after = page.rows.last().map(|one| one.notification_id);
+            if !page.has_more {
+                break;
+            }
+        }
     }
-    assert_eq!(
-        center.engine.send_notifications().await.unwrap().delivered,
-        130
-    );
-    center.clock.advance(Duration::from_secs(1));
-    let delivered = Filter {
-        states: vec![NotificationState::Delivered],
-        ..Filter::default()
-    };
-    let done = center
-        .engine
-        .notifications_resend(delivered, 120, &Scope::All, samples_ann());
-    let done = done.await.unwrap();
-    assert_eq!((done.count, done.has_more), (120, true));
+}
+
+#[tokio::test]
+async fn what_was_sent_again_and_failed_meanwhile_is_not_sent_again_by_the_same_call() {
+    for database in TestDatabase::all() {
+        let town = Town::new();
+        let center = center(&database, &town).await;
+        town.set("portal", Mood::Answers(500));
+        for digits in 1..=60 {
+            closed(&center, "portal", digits).await;
+        }
+        center.engine.send_notifications().await.unwrap();
+        center.clock.advance(Duration::from_secs(1));
+        let waiting = Filter {
+            states: vec![NotificationState::Pending],
+            ..Filter::default()
+        };
+        // Whoever is sent again fails and waits again before the call is over.
+        let (engine, stop) = (&center.engine, tokio_util::sync::CancellationToken::new());
+        let sending = async {
+            while !stop.is_cancelled() {
+                engine.send_notifications().await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        };
+        let resending = async {
+            let done = engine.notifications_resend(waiting, 1_000, &Scope::All, samples_ann());
+            let done = done.await.unwrap();
+            stop.cancel();
+            done
+        };
+        let ((), done) = tokio::join!(sending, resending);
+        assert_eq!(
+            (done.count, done.has_more),
+            (60, false),
+            "{}",
+            database.kind
+        );
+        let listed = engine.notifications(Filter::default(), None, 100, &Scope::All);
+        for one in &listed.await.unwrap().rows {
+            assert_eq!(audits(&center, one).await.len(), 1, "{}", database.kind);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_changed_since_it_was_read_is_left_as_it_is() {
+    for database in TestDatabase::all() {
+        let town = Town::new();
+        let center = center(&database, &town).await;
+        closed(&center, "portal", 1).await;
+        center.engine.send_notifications().await.unwrap();
+        center.clock.advance(Duration::from_secs(1));
+        let (store, now) = (
+            center.engine.store(),
+            payhall::engine::Clock::now(&center.clock),
+        );
+        let look =
+            move |c: &mut _| notifications::resendable(c, &Filter::default(), now, (None, 9));
+        let before = store.read(look).await.unwrap().remove(0);
+        let id = before.notification_id;
+        let single = center
+            .engine
+            .notification_resend(id, &Scope::All, samples_ann());
+        single.await.unwrap();
+        center.engine.send_notifications().await.unwrap();
+        let after = before.resent(now).unwrap();
+        let step = move |tx: &mut payhall::storage::Tx<'_>| tx.resend_notification(&before, &after);
+        assert!(!store.solo(step).await.unwrap(), "{}", database.kind);
+        let found = center.engine.notification(id, &Scope::All).await.unwrap();
+        assert_eq!(found.unwrap().state, NotificationState::Delivered);
+        let behind =
+            move |c: &mut _| notifications::resendable(c, &Filter::default(), now, (Some(id), 9));
+        assert!(store.read(behind).await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_second_call_of_the_same_caller_is_refused_while_one_goes_on() {
+    for database in TestDatabase::all() {
+        let town = Town::new();
+        let center = center(&database, &town).await;
+        closed(&center, "portal", 1).await;
+        closed(&center, "citylife", 2).await;
+        center.engine.send_notifications().await.unwrap();
+        center.clock.advance(Duration::from_secs(1));
+        let delivered = Filter {
+            states: vec![NotificationState::Delivered],
+            ..Filter::default()
+        };
+        let resend = async |scope: Scope| {
+            let filter = delivered.clone();
+            let engine = &center.engine;
+            engine
+                .notifications_resend(filter, 10, &scope, samples_ann())
+                .await
+        };
+        // The first has begun when the others are asked for, in this sequence.
+        let (first, second, other) = tokio::join!(
+            resend(own("portal")),
+            resend(own("portal")),
+            resend(own("citylife"))
+        );
+        assert_eq!(first.unwrap().count, 1, "{}", database.kind);
+        assert_eq!(other.unwrap().count, 1, "{}", database.kind);
+        let Err(EngineError::Refused(refusal)) = second else {
+            panic!("it is not refused: {second:?}");
+        };
+        assert_eq!(refusal.code, RefusalCode::ResendInProgress);
+        assert_eq!(refusal.retry, Retry::Later);
+        assert!(resend(own("portal")).await.is_ok(), "it is over");
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Nothing is sent unsigned, and no secret is left anywhere: a notify URL's path and query may hold one.
 
+use super::support::bank::alarms;
 use super::town::Mood;
 use super::*;
 use payhall::domain::notification::{NotificationState, TryOutcome};
@@ -74,33 +75,37 @@ async fn a_secret_in_the_url_is_in_no_row_and_no_log() {
 }
 
 #[tokio::test]
-async fn without_a_key_nothing_is_sent_and_nothing_is_lost() {
+async fn without_a_key_nothing_is_taken_nothing_is_lost_and_somebody_is_called() {
+    alarms::listen();
     for database in TestDatabase::all() {
         let town = Town::new();
         let center = center(&database, &town).await;
         let order = closed(&center, "portal", 1).await;
+        let made = only(&center, &order.order_no).await;
         let now = given::at(0);
         let parts = (Masters::default(), town.clone() as Arc<dyn Notifier>);
         let keyless = Replica::start_on(&database, "b", now, parts).await;
         keyless.engine.refresh_center_key().await.unwrap();
-        let report = keyless.engine.send_notifications().await.unwrap();
-        assert_eq!(
-            (report.tried, report.delivered),
-            (1, 0),
-            "{}",
-            database.kind
-        );
+        let before = alarms::of_kind("NOTIFICATIONS_STOPPED").len();
+        let cries = || alarms::of_kind("NOTIFICATIONS_STOPPED").len() - before;
+        for _ in 0..60 {
+            let report = keyless.engine.send_notifications().await.unwrap();
+            assert_eq!(report, Default::default(), "{}", database.kind);
+            keyless.clock.advance(Duration::from_secs(59));
+        }
+        assert_eq!(cries(), 1, "{}: once an hour", database.kind);
+        keyless.clock.advance(Duration::from_secs(60));
+        keyless.engine.send_notifications().await.unwrap();
+        assert_eq!(cries(), 2, "{}", database.kind);
         assert!(town.arrived().is_empty(), "nothing is sent unsigned");
         let told = only(&center, &order.order_no).await;
-        assert_eq!((told.state, told.tries), (NotificationState::Pending, 0));
-        let row = tries(&center, &told).await.remove(0);
-        assert_eq!(row.outcome, TryOutcome::NotSent);
-        assert!(row.cause.unwrap().contains("keys.master"));
-        go_to(&center, told.next_at);
-        assert_eq!(
-            center.engine.send_notifications().await.unwrap().delivered,
-            1
-        );
+        assert_eq!(told, made, "{}: it was not touched", database.kind);
+        assert_eq!(last_tries(&center, &told).await.total, 0);
+        let report = center.engine.send_notifications().await.unwrap();
+        assert_eq!(report.delivered, 1, "{}", database.kind);
+        keyless.clock.advance(Duration::from_secs(7_200));
+        keyless.engine.send_notifications().await.unwrap();
+        assert_eq!(cries(), 2, "{}: nothing waits any more", database.kind);
     }
 }
 

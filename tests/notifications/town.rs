@@ -17,6 +17,8 @@ pub enum Mood {
     Silent(TryOutcome),
     /// Holds everybody until the mood changes, and then answers with a status.
     Hangs(u16),
+    /// Brings down whoever calls, which no server can: what a fault of the center's own would do.
+    Panics,
 }
 
 /// What arrived at a server.
@@ -110,6 +112,7 @@ impl Town {
         loop {
             let mood = moods.borrow_and_update().get(host).cloned();
             match (mood.unwrap_or(Mood::Answers(200)), held) {
+                (Mood::Panics, _) => panic!("a fault of the way to merchants"),
                 (Mood::Hangs(status), _) => held = Some(status),
                 (_, Some(status)) | (Mood::Answers(status), None) => {
                     return Heard::answered(status);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 const LIST: &str = "query($f: NotificationFilter, $n: Int, $a: String) {
     notifications(filter: $f, first: $n, after: $a) {
         edges { cursor node { id orderNo orderVersion orderState orderReason merchant state reason
-            series triesMade nextAt concludedAt order { orderNo state }
+            series triesMade triesTotal nextAt concludedAt order { orderNo state }
             tries { series number outcome httpStatus host cause durationMs } } }
         pageInfo { hasNextPage endCursor } } }";
 const RESEND: &str = "mutation($i: NotificationResendInput!) { notificationResend(input: $i) {
@@ -39,6 +39,8 @@ pub async fn notify_nowhere(world: &World, code: &str) {
     let edited = desk.edit(&code, dossier.version, profile, &maker).await;
     samples::approve(&desk, edited.unwrap()).await.unwrap();
     world.engine.refresh_catalogue().await.unwrap();
+    // Without a key to sign with nothing is tried.
+    world.engine.refresh_center_key().await.unwrap();
 }
 
 /// A cancelled order of alpha.
@@ -82,6 +84,7 @@ async fn a_merchant_reads_its_own_with_every_try() {
         assert!(one["nextAt"].is_string() && one["concludedAt"].is_null());
         assert_eq!(one["tries"][0]["outcome"], "ADDRESS_REFUSED");
         assert_eq!(one["tries"][0]["number"], 1);
+        assert_eq!(one["triesTotal"], 1);
         let again = json!({ "id": one["id"] });
         let by_id = "query($id: ID!) { notification(id: $id) { orderNo } }";
         assert_eq!(

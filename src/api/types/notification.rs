@@ -4,9 +4,10 @@ use super::order::{Order, OrderState};
 use crate::api::auth::Right;
 use crate::api::desk::Desk;
 use crate::api::errors::Problem;
-use crate::api::loaders::Tries;
+use crate::api::loaders::LastTries;
 use crate::domain::notification;
 use crate::domain::time::Instant;
+use crate::storage::notifications::Tries;
 use async_graphql::{Context, Description, Enum, ID, Object, Result};
 
 /// Where a notification stands.
@@ -51,7 +52,8 @@ pub enum TryOutcome {
     AddressRefused,
     /// The URL is not one that may be called, for example not https; nothing was sent.
     UrlRefused,
-    /// Nothing was sent, for a reason of the center's; does not count as a try.
+    /// Nothing was sent, for a reason of the center's; does not count as a try. Several in a row are
+    /// kept as one.
     NotSent,
     /// The center stopped in the middle; it may have arrived. Does not count as a try.
     Interrupted,
@@ -79,7 +81,7 @@ impl NotificationTry {
         self.0.number
     }
 
-    /// When it began.
+    /// When it began; of several in a row that were not sent, when the first of them did.
     async fn started_at(&self) -> Instant {
         self.0.started_at
     }
@@ -196,12 +198,25 @@ impl Notification {
         self.0.concluded_at
     }
 
-    /// Every try, in the order in which they began.
+    /// The last tries, 50 at most, in the order in which they began.
     #[graphql(complexity = "3 + 2 * child_complexity")]
     async fn tries(&self, ctx: &Context<'_>) -> Result<Vec<NotificationTry>> {
-        let tries = ctx.data_opt::<Tries>().ok_or(Problem::NotWired)?;
-        let found = tries.load_one(self.0.notification_id).await?;
-        let found = found.unwrap_or_default().into_iter();
-        Ok(found.map(NotificationTry).collect())
+        let tries = self.last_tries(ctx).await?.last.into_iter();
+        Ok(tries.map(NotificationTry).collect())
+    }
+
+    /// How many tries there are in all, of every series; `tries` shows the last of them.
+    #[graphql(complexity = "3")]
+    async fn tries_total(&self, ctx: &Context<'_>) -> Result<i32> {
+        let total = self.last_tries(ctx).await?.total;
+        Ok(i32::try_from(total).unwrap_or(i32::MAX))
+    }
+}
+
+impl Notification {
+    async fn last_tries(&self, ctx: &Context<'_>) -> Result<Tries> {
+        let loader = ctx.data_opt::<LastTries>().ok_or(Problem::NotWired)?;
+        let found = loader.load_one(self.0.notification_id).await?;
+        Ok(found.unwrap_or_default())
     }
 }

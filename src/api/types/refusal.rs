@@ -78,6 +78,8 @@ pub enum RefusalCode {
     AdapterMissing,
     /// There is no such notification, or it is not the caller's.
     NotificationNotFound,
+    /// The caller is having notifications sent again already; one such call goes on at a time.
+    ResendInProgress,
     /// There is no such key, or it is not the caller's.
     KeyNotFound,
     /// It is no key that can be used here.

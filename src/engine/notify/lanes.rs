@@ -22,13 +22,26 @@ struct Road {
     lanes: BTreeMap<MerchantCode, Lane>,
     /// The merchant who was served last: the next look begins behind it.
     last: Option<MerchantCode>,
+    cried: BTreeMap<Cry, Instant>,
 }
 
 #[derive(Default)]
 struct Lane {
     under_way: usize,
     ails: bool,
-    cried_at: Option<Instant>,
+}
+
+/// What is not done again for a while.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Cry {
+    /// Somebody is called: notifications of a merchant are given up.
+    GivenUp(MerchantCode),
+    /// Somebody is called: a merchant has waited long.
+    Late(MerchantCode),
+    /// Somebody is called: there is no key to sign with.
+    NoKey,
+    /// Merchants who have waited long are looked for.
+    Looked,
 }
 
 /// A place on the road; given back when it is dropped.
@@ -85,24 +98,19 @@ impl Lanes {
         lane.ails = outcome != TryOutcome::Delivered;
     }
 
-    /// Whether somebody may be called about a merchant: not again within so long.
-    pub(super) fn may_cry(&self, merchant: &MerchantCode, now: Instant, every: Duration) -> bool {
+    /// Whether something may be done now: not again within so long.
+    pub(super) fn may_cry(&self, cry: Cry, now: Instant, every: Duration) -> bool {
         let mut road = self.road();
-        let lane = road.lanes.entry(merchant.clone()).or_default();
         let every = chrono::Duration::from_std(every).unwrap_or_default();
-        if lane.cried_at.is_some_and(|at| now - at < every) {
+        if road.cried.get(&cry).is_some_and(|at| now - *at < every) {
             return false;
         }
-        lane.cried_at = Some(now);
+        road.cried.insert(cry, now);
         true
     }
 }
 
 impl Rooms {
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// How many places each merchant has.
     pub(super) fn sizes(&self) -> Vec<(MerchantCode, i64)> {
         let size = |places: &Vec<Place>| i64::try_from(places.len()).unwrap_or(0);
@@ -156,7 +164,7 @@ mod tests {
         let options = options(10, 3);
         let first = lanes.claim(codes(&["a", "b"]), &options);
         assert_eq!(sizes(&first), [("a".to_owned(), 3), ("b".to_owned(), 3)]);
-        assert!(lanes.claim(codes(&["a", "b"]), &options).is_empty());
+        assert!(sizes(&lanes.claim(codes(&["a", "b"]), &options)).is_empty());
         let second = lanes.claim(codes(&["a", "c", "d"]), &options);
         assert_eq!(sizes(&second), [("c".to_owned(), 3), ("d".to_owned(), 1)]);
         drop(first);
@@ -188,11 +196,14 @@ mod tests {
     }
 
     #[test]
-    fn a_merchant_is_cried_about_once_in_a_while() {
+    fn the_same_is_cried_about_once_in_a_while() {
         let lanes = Lanes::default();
         let [ill] = <[MerchantCode; 1]>::try_from(codes(&["ill"])).unwrap();
         let at = |s| Instant::UNIX_EPOCH + chrono::Duration::seconds(s);
-        let cries = [0, 1, 59, 60, 61].map(|s| lanes.may_cry(&ill, at(s), Duration::from_secs(60)));
+        let may = |cry: &Cry, s| lanes.may_cry(cry.clone(), at(s), Duration::from_secs(60));
+        let cries = [0, 1, 59, 60, 61].map(|s| may(&Cry::GivenUp(ill.clone()), s));
         assert_eq!(cries, [true, false, false, true, false]);
+        let others = [Cry::Late(ill), Cry::NoKey, Cry::Looked].map(|cry| may(&cry, 61));
+        assert_eq!(others, [true; 3]);
     }
 }

@@ -37,6 +37,13 @@ pub fn about(order_no: &OrderNo) -> Vec<Heard> {
     heard.get(order_no.as_str()).cloned().unwrap_or_default()
 }
 
+/// The alarms of a kind that are about no order, oldest first; of every test in this process.
+pub fn of_kind(kind: &str) -> Vec<Heard> {
+    let heard = HEARD.lock().unwrap();
+    let all = heard.get("").cloned().unwrap_or_default().into_iter();
+    all.filter(|alarm| alarm.kind == kind).collect()
+}
+
 /// What else was logged as an error in this process, for the message of a failing test.
 pub fn errors() -> Vec<String> {
     ERRORS.lock().unwrap().clone()
