@@ -9,6 +9,7 @@ pub mod daemon;
 pub mod demo;
 pub mod domain;
 pub mod engine;
+pub mod files;
 pub mod jobs;
 pub mod operator_command;
 pub mod output;

@@ -12,11 +12,15 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("upstream", &["domain"]),
     // The folder that files are published into.
     ("output", &["domain"]),
+    // Statements and partners' files, as bytes: profiles, encodings, packing.
+    ("files", &["domain"]),
     // Signatures and keys: plain functions, for all who sign or check.
     ("trust", &["domain"]),
     (
         "engine",
-        &["domain", "storage", "cache", "upstream", "trust", "output"],
+        &[
+            "domain", "storage", "cache", "upstream", "trust", "output", "files",
+        ],
     ),
     ("jobs", &["domain", "storage", "engine"]),
     ("api", &["domain", "storage", "engine", "trust"]),
@@ -78,6 +82,11 @@ const DOORS: &[(&str, &[&str])] = &[
     ("ipnet", &["src/api/", "src/config/"]),
     ("argon2", &["src/engine/operators/passwords.rs"]),
     ("totp_rs", &["src/engine/operators/codes.rs"]),
+    ("object_store", &["src/output/"]),
+    ("encoding_rs", &["src/files/"]),
+    ("flate2", &["src/files/"]),
+    ("zip", &["src/files/"]),
+    ("rust_xlsxwriter", &["src/files/"]),
     // Under poem, for the time-outs that poem does not have.
     ("hyper", &["src/sim/", "src/api/serve.rs"]),
     ("hyper_util", &["src/sim/", "src/api/serve.rs"]),
