@@ -109,29 +109,14 @@ impl Daemon {
         }
         let addr = claim.addr()?;
         let instance = instance_name();
-        let cache =
-            Cache::open(&config.cache, SystemClock.now()).context("the cache cannot be opened")?;
-        let hub = Hub::default();
-        let options = storage_options(config, &instance);
-        let store = open_store(options, cache.clone(), hub.clone()).await?;
-        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let engine = Engine::start(EngineParts {
-            store: store.clone(),
-            cache: cache.clone(),
-            upstreams: Upstreams::from_settings(&config.adapters)
-                .context("an adapter cannot be used")?,
-            notifier: Arc::new(notifier(config)?),
-            clock: Arc::new(SystemClock),
-            hub,
-            alarms: Alarms::new(webhook(config)?, tasks.clone()),
-            tasks: tasks.clone(),
-            stop: stop.clone(),
-            masters: masters(config)?,
-            options: engine_options(config, &instance),
-            random: rand::random(),
-        })
-        .await
-        .context("the catalogue cannot be read")?;
+        let bare = Bare::start(config, &instance, Arc::new(SystemClock)).await?;
+        let Bare {
+            engine,
+            store,
+            cache,
+            tasks,
+            stop,
+        } = bare;
         take_over(&engine).await?;
         engine
             .refresh_center_key()
@@ -198,6 +183,69 @@ impl Daemon {
         self.store.close().await;
         self.cache.drain().await;
         ended
+    }
+}
+
+/// An engine with what it stands on, without jobs and without an API.
+pub struct Bare {
+    /// The engine.
+    pub engine: Engine,
+    store: Store,
+    cache: Cache,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Bare {
+    /// Brings the schema up to date and starts an engine that goes by a clock of the caller's: the machine's,
+    /// or one that shows another day, for a place in which days have to pass faster.
+    ///
+    /// # Errors
+    /// The settings name something that cannot be used, or the database cannot be opened.
+    pub async fn start(
+        config: &Config,
+        instance: &str,
+        clock: Arc<dyn Clock>,
+    ) -> anyhow::Result<Bare> {
+        let cache =
+            Cache::open(&config.cache, clock.now()).context("the cache cannot be opened")?;
+        let hub = Hub::default();
+        let options = storage_options(config, instance);
+        let store = open_store(options, cache.clone(), hub.clone()).await?;
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let engine = Engine::start(EngineParts {
+            store: store.clone(),
+            cache: cache.clone(),
+            upstreams: Upstreams::from_settings(&config.adapters)
+                .context("an adapter cannot be used")?,
+            notifier: Arc::new(notifier(config)?),
+            clock,
+            hub,
+            alarms: Alarms::new(webhook(config)?, tasks.clone()),
+            tasks: tasks.clone(),
+            stop: stop.clone(),
+            masters: masters(config)?,
+            options: engine_options(config, instance),
+            random: rand::random(),
+        })
+        .await
+        .context("the catalogue cannot be read")?;
+        Ok(Bare {
+            engine,
+            store,
+            cache,
+            tasks,
+            stop,
+        })
+    }
+
+    /// Ends what is under way, commits what is queued, and closes the database.
+    pub async fn stop(self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.stop.cancel();
+        self.store.close().await;
+        self.cache.drain().await;
     }
 }
 
