@@ -6,6 +6,8 @@ use super::client::{CHECKER, Client, MAKER, MERCHANT, http_client};
 use super::database::TestDatabase;
 use super::process::{Process, free_address, run, wait_for};
 use super::redis::PrivateRedis;
+use payhall::config::{self, Config, Environment, Flags};
+use payhall::domain::time::Instant;
 use payhall::engine::samples;
 use payhall::storage::Store;
 use serde_json::{Value, json};
@@ -258,6 +260,17 @@ impl World {
         Daemon::launch(name, address, file, self.folder.path().to_owned())
     }
 
+    /// The settings as they stand, as the program reads them.
+    pub fn config(&self) -> Config {
+        let file = self.write_settings("config", ([127, 0, 0, 1], 1).into());
+        let loaded = config::load(
+            Some(Path::new(&file)),
+            &Environment::default(),
+            &Flags::default(),
+        );
+        loaded.expect("the settings are good").config
+    }
+
     /// Runs another command of the program with the settings as they stand, some of them exchanged.
     pub fn command(&self, exchanged: &[(&str, &str)], arguments: &[&str]) -> Output {
         let mut settings = self.settings.clone();
@@ -458,6 +471,17 @@ impl Sim {
             .await;
     }
 
+    /// Sets the world's clock to an instant, at which it stands still.
+    pub async fn stand_at(&self, at: Instant) {
+        let clock = json!({ "now": at, "pace": "STANDS" });
+        self.call("POST", "clock", Some(&clock)).await;
+    }
+
+    /// Lets the world's clock show the real time again.
+    pub async fn clock_of_today(&self) {
+        self.call("DELETE", "clock", None).await;
+    }
+
     /// How many calls of a kind there were: `PAY`, `QUERY`, `REVERSE` or `LOOKUP`.
     pub async fn calls(&self, operation: &str) -> u64 {
         let stats = self.call("GET", "stats", None).await;
@@ -475,7 +499,7 @@ impl Sim {
             .collect()
     }
 
-    async fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
+    pub async fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
         let answer = self.try_call(method, path, body).await;
         answer.unwrap_or_else(|| panic!("the simulated world did not answer {method} {path}"))
     }
