@@ -83,9 +83,9 @@ const DOORS: &[(&str, &[&str])] = &[
     ("argon2", &["src/engine/operators/passwords.rs"]),
     ("totp_rs", &["src/engine/operators/codes.rs"]),
     ("object_store", &["src/output/"]),
-    ("encoding_rs", &["src/files/"]),
+    ("encoding_rs", &["src/files/", "src/sim/"]),
     ("flate2", &["src/files/"]),
-    ("zip", &["src/files/"]),
+    ("zip", &["src/files/", "src/sim/"]),
     ("rust_xlsxwriter", &["src/files/"]),
     // Under poem, for the time-outs that poem does not have.
     ("hyper", &["src/sim/", "src/api/serve.rs"]),
