@@ -8,9 +8,7 @@ use payhall::daemon::{Bare, instance_name};
 use payhall::domain::ids::{BillNo, ItemCode, MerchantCode, RequestNo};
 use payhall::domain::money::{Currency, Money};
 use payhall::domain::time::Instant;
-use payhall::engine::{
-    Actor, Clock, ConfirmInput, CreateInput, EngineError, ManualClock, Scope,
-};
+use payhall::engine::{Actor, Clock, ConfirmInput, CreateInput, EngineError, ManualClock, Scope};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,7 +51,8 @@ impl<'a> Past<'a> {
     pub async fn open(world: &'a World, at: Instant) -> Self {
         let clock = ManualClock::new(at);
         let config = world.config();
-        let bare = Bare::start(&config, &instance_name(), Arc::new(clock.clone()));
+        let instance = instance_name();
+        let bare = Bare::start(&config, &instance, Arc::new(clock.clone()));
         let bare = bare.await.expect("an engine");
         let past = Self { world, bare, clock };
         past.stand_at(at).await;
