@@ -65,6 +65,12 @@ impl<'a> Past<'a> {
         self.clock.set(at);
     }
 
+    /// Moves both clocks, the world's further than the center's.
+    pub async fn stand_ahead(&self, at: Instant, ahead: chrono::Duration) {
+        self.world.sim.stand_at(at + ahead).await;
+        self.clock.set(at);
+    }
+
     /// Pays bills, every merchant and every item in turn. What the bank does with them is its own affair.
     pub async fn pay(&self, bills: Bills) {
         let payments = (0..bills.count).map(|place| self.pay_one(bills, place));
