@@ -80,6 +80,7 @@ impl Config {
         for (path, value, least, most) in bounds
             .chain(self.notification_bounds())
             .chain(self.limit_bounds())
+            .chain(self.archive_bounds())
         {
             if value < least || value > most {
                 add(path, format!("is {value}, and has to be {least} to {most}"));

@@ -3,7 +3,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod asked;
 mod due_times;
 mod leases;
+mod nights;
 mod runs;
+mod watch;
 mod worker;
