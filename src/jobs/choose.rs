@@ -44,7 +44,7 @@ pub(super) fn choose(
             return Ok(Some(waiting.scheduled_at));
         }
     }
-    let Some((due, pass)) = next_due(c, entry, now)? else {
+    let Some((due, pass)) = next_due(c, entry, (day, now))? else {
         return Ok(None);
     };
     let is_ready = is_ready(c, plan, day.last_ended(due))?;
@@ -61,11 +61,28 @@ fn is_ready(c: &mut AnyConnection, plan: &Plan, date: BusinessDate) -> Result<bo
     Ok(true)
 }
 
+/// Behind which instant a job that never ran begins, where it comes after others: with the first date that
+/// they have a run of, so that it misses none on which they failed at first; but no further back than a
+/// week, so that a job which is new to an old center does not go through its whole history.
+fn first_after(
+    c: &mut AnyConnection,
+    plan: &Plan,
+    (day, now): (BusinessDay, Instant),
+) -> Result<Option<Instant>, StoreError> {
+    let mut first = None;
+    for before in &plan.after {
+        first = first.max(job_runs::first_date(c, before)?);
+    }
+    let week = day.last_ended(now - TimeDelta::days(6));
+    let begin = first.map(|first| day.end_of(first.max(week)));
+    Ok(begin.map(|begin| begin - TimeDelta::microseconds(1)))
+}
+
 /// The due time that has no run, and in which pass.
 fn next_due(
     c: &mut AnyConnection,
     entry: &Entry,
-    now: Instant,
+    (day, now): (BusinessDay, Instant),
 ) -> Result<Option<(Instant, i64)>, StoreError> {
     let (job, plan) = (entry.name, &entry.plan);
     let pass = match plan.catch_up {
@@ -77,6 +94,9 @@ fn next_due(
         CatchUp::RunOnce | CatchUp::RunAll => 0,
     };
     let mut last = job_runs::last_due(c, job, now, pass)?;
+    if last.is_none() && plan.catch_up == CatchUp::RunAll {
+        last = first_after(c, plan, (day, now))?;
+    }
     let asked_for = job_runs::asked_for(c, job, last)?;
     loop {
         match plan.due(last, now) {

@@ -106,9 +106,12 @@ async fn a_beat_goes_on_when_the_clock_is_set_back() {
 async fn a_night_is_never_run_twice_whatever_the_clock_does() {
     for catch_up in ["RUN_ONCE", "RUN_ALL"] {
         for database in TestDatabase::all() {
-            let night = every_night("a", "2026-11-21T18:00:01Z", catch_up);
+            let night = every_night("a", "2026-11-19T18:00:01Z", catch_up);
             let worker = Worker::start(&database, night).await;
-            assert_eq!(worker.tick().await.len(), 1);
+            for _ in 0..3 {
+                assert_eq!(worker.tick().await.len(), 1);
+                worker.advance(86_400);
+            }
             for back in ["2026-11-21T17:30:00Z", "2026-11-20T12:00:00Z"] {
                 worker.replica.clock.set(at(back));
                 for _ in 0..24 * 6 {
@@ -121,7 +124,7 @@ async fn a_night_is_never_run_twice_whatever_the_clock_does() {
             }
             worker.replica.clock.set(at("2026-11-22T18:00:00Z"));
             assert_eq!(worker.tick().await.len(), 1);
-            let nights = ["11-21 18:00:00", "11-22 18:00:00"];
+            let nights = [19, 20, 21, 22].map(|day| format!("11-{day} 18:00:00"));
             assert_eq!(worker.due_times().await, nights);
         }
     }

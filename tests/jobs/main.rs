@@ -4,6 +4,7 @@
 mod support;
 
 mod asked;
+mod daemon;
 mod due_times;
 mod leases;
 mod nights;
