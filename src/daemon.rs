@@ -13,14 +13,15 @@ use crate::api::{
     ReadyCheck, Stopwatch, Tokens,
 };
 use crate::cache::{Cache, Snapshot};
-use crate::config::{CallerConfig, CallerRole, Config, LimitsConfig};
+use crate::config::{ArchiveConfig, CallerConfig, CallerRole, Config, LimitsConfig};
 use crate::domain::calendar::Calendar;
 use crate::domain::merchant::MerchantKind;
 use crate::domain::notification::Retries;
 use crate::domain::operator::Role;
 use crate::engine::{
-    Alarms, Clock, ClosingRules, Engine, EngineOptions, EngineParts, Hub, NotifyOptions, Operators,
-    OperatorsParts, PasswordCost, Passwords, SettingInForce, SystemClock, Whose, record_settings,
+    Alarms, Clock, ClosingRules, Engine, EngineOptions, EngineParts, Hub, JobBook, KeepTimes,
+    NotifyOptions, Operators, OperatorsParts, PasswordCost, Passwords, SettingInForce, SystemClock,
+    Whose, record_settings,
 };
 use crate::jobs::{Driver, JobTable, Metronome};
 use crate::output::OutputFolder;
@@ -57,6 +58,7 @@ pub struct Daemon {
     engine: Engine,
     store: Store,
     cache: Cache,
+    driver: Driver,
     metronome: Metronome,
     addr: SocketAddr,
     server: JoinHandle<std::io::Result<()>>,
@@ -127,12 +129,14 @@ impl Daemon {
         record(&store, config, &table, &instance).await?;
         let driver = Driver::new(engine.clone(), table, tasks.clone(), stop.clone());
         let metronome = driver.start().await?;
+        let jobs: Arc<dyn JobBook> = Arc::new(driver.clone());
         keep_fresh(&engine, &tasks, &stop);
         tasks.spawn(engine.clone().keep_notifying());
         let kept = metrics.clone().keep();
         tasks.spawn(stop.clone().run_until_cancelled_owned(kept));
         let api = Api::new(ApiParts {
             engine: engine.clone(),
+            jobs,
             operators: operators(&store, config)?,
             #[cfg(feature = "oidc")]
             provider: provider::way_in(&store, config)?,
@@ -148,6 +152,7 @@ impl Daemon {
             engine,
             store,
             cache,
+            driver,
             metronome,
             addr,
             server,
@@ -166,6 +171,19 @@ impl Daemon {
     /// The engine, for the demo's first orders.
     pub fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// Reads the job files again, and goes by them from now on; how many jobs there are. What is under way
+    /// ends as it began.
+    ///
+    /// # Errors
+    /// Files with mistakes, or a database that does not take them down: then all stays as it was.
+    pub async fn reload_jobs(&mut self, config: &Config) -> anyhow::Result<usize> {
+        let table = JobTable::load(config.jobs.folder()).context("the jobs cannot be used")?;
+        let jobs = table.list(SystemClock.now()).len();
+        record(&self.store, config, &table, self.engine.instance()).await?;
+        self.driver.reload(&mut self.metronome, table).await?;
+        Ok(jobs)
     }
 
     /// Ends what is under way and stops, within the drain time. True when everything ended by itself.
@@ -445,8 +463,18 @@ fn engine_options(config: &Config, instance: &str) -> anyhow::Result<EngineOptio
         output: config.output.folder().map(OutputFolder::new),
         sandbox: config.server.sandbox,
         notify: notify_options(config),
+        keep: keep_times(&config.archive),
         instance: instance.to_owned(),
     })
+}
+
+fn keep_times(archive: &ArchiveConfig) -> KeepTimes {
+    let days = |days: u64| chrono::TimeDelta::days(i64::try_from(days).unwrap_or(i64::MAX));
+    KeepTimes {
+        job_runs: days(archive.job_runs_days),
+        notifications: days(archive.notifications_days),
+        sessions: days(archive.sessions_days),
+    }
 }
 
 fn api_options(config: &Config) -> ApiOptions {

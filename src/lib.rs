@@ -11,6 +11,7 @@ pub mod domain;
 pub mod engine;
 pub mod files;
 pub mod jobs;
+pub mod jobs_command;
 pub mod operator_command;
 pub mod output;
 pub mod sign;

@@ -32,6 +32,8 @@ named_enum! {
         OrderCancel = "ORDER_CANCEL",
         /// Read exceptions, cases, job runs and merchants: the center's own affairs.
         Oversee = "OVERSEE",
+        /// Ask for runs of jobs.
+        JobRun = "JOB_RUN",
         /// Read a merchant, within the caller's scope.
         MerchantRead = "MERCHANT_READ",
         /// See the persons and accounts of merchants in clear, not masked.
@@ -84,7 +86,7 @@ impl Right {
         use Right as R;
         match self {
             R::Browse | R::Bill | R::OrderRead | R::OrderCreate | R::OrderConfirm => false,
-            R::OrderCancel | R::Oversee | R::CaseReject => false,
+            R::OrderCancel | R::Oversee | R::JobRun | R::CaseReject => false,
             R::Login | R::OwnAccount | R::OperatorRead => false,
             R::MerchantRead | R::MerchantPrivate | R::MerchantEdit | R::MerchantSuspend => false,
             R::NotificationRead | R::NotificationResend => false,
@@ -159,13 +161,15 @@ impl Principal {
                 R::NotificationRead | R::NotificationResend => true,
                 R::KeyRead | R::KeyIssue | R::KeyRevoke | R::KeyHandOut => true,
                 R::KeyApprove => false,
-                R::Oversee | R::CaseDecide | R::CaseApprove | R::CaseReject => false,
+                R::Oversee | R::JobRun => false,
+                R::CaseDecide | R::CaseApprove | R::CaseReject => false,
                 R::Login | R::OwnAccount | R::OwnCodes => false,
                 R::OperatorRead | R::OperatorManage => false,
             },
             Principal::Operator { role, .. } => match right {
                 R::Browse | R::Bill | R::OrderRead | R::Oversee => true,
                 R::OrderCreate | R::OrderConfirm => false,
+                R::JobRun => matches!(role, Role::Operator | Role::Admin),
                 R::OrderCancel | R::CaseDecide => matches!(role, Role::Operator | Role::Admin),
                 R::CaseApprove | R::CaseReject => matches!(role, Role::Reviewer | Role::Admin),
                 R::Login | R::OwnAccount | R::OwnCodes => true,

@@ -81,6 +81,7 @@ impl Config {
             .chain(self.notification_bounds())
             .chain(self.statement_bounds())
             .chain(self.limit_bounds())
+            .chain(self.archive_bounds())
         {
             if value < least || value > most {
                 add(path, format!("is {value}, and has to be {least} to {most}"));

@@ -56,6 +56,8 @@ pub struct Config {
     pub oidc: OidcConfig,
     /// The scheduler.
     pub jobs: JobsConfig,
+    /// How long records are kept.
+    pub archive: ArchiveConfig,
     /// What is published as files.
     pub output: OutputConfig,
     /// How days are closed and stated.
@@ -268,6 +270,18 @@ impl JobsConfig {
     pub fn folder(&self) -> Option<&Path> {
         named(&self.dir)
     }
+}
+
+/// `[archive]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArchiveConfig {
+    /// Days that runs of jobs are kept.
+    pub job_runs_days: u64,
+    /// Days that notifications are kept.
+    pub notifications_days: u64,
+    /// Days that sessions of operators are kept.
+    pub sessions_days: u64,
 }
 
 /// `[output]`

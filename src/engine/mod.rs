@@ -6,6 +6,9 @@
 
 mod admit;
 mod alarm;
+mod archive_records;
+mod ask_for_runs;
+mod audit_cache;
 mod browse;
 mod cancel;
 mod center_key;
@@ -18,6 +21,7 @@ mod escalate;
 mod find;
 mod hub;
 mod import;
+mod job_book;
 mod keys;
 mod lookup;
 mod notify;
@@ -34,9 +38,15 @@ pub mod samples;
 mod settle;
 mod tend_keys;
 mod timeline;
+mod watch_runs;
 
 pub use admit::{AdmitError, Admittance, Pass};
 pub use alarm::{Alarm, AlarmKind, Alarms};
+pub use archive_records::{ArchiveReport, KeepTimes};
+pub use ask_for_runs::{
+    Asker, BACKFILL_DAYS_MAX, Backfill, BackfillMode, RunAsk, ask_for_run, backfill,
+};
+pub use audit_cache::CacheAuditReport;
 pub use browse::{CategoryGroup, PayableItems};
 pub use center_key::CenterKey;
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -46,6 +56,7 @@ pub use create::CreateInput;
 pub use find::{Listing, Scope};
 pub use hub::Hub;
 pub use import::{ImportError, ImportFile, ImportProblem, ImportReport, import, read_catalogue};
+pub use job_book::JobBook;
 pub use keys::{Issued, KeyIssueInput, key_not_found};
 pub use lookup::LookedUp;
 pub use notify::{NotifyOptions, NotifyReport};
@@ -65,6 +76,7 @@ pub use resend::ManyResent;
 pub use rewrap::{RewrapReport, rewrap_keys};
 pub use tend_keys::KeysReport;
 pub use timeline::{NextStep, Timeline, TimelineEntry, TimelineKind};
+pub use watch_runs::WatchReport;
 
 use crate::cache::Cache;
 use crate::domain::audit::AuditEntry;
@@ -117,6 +129,8 @@ pub struct EngineOptions {
     pub sandbox: bool,
     /// How merchants are notified.
     pub notify: NotifyOptions,
+    /// How long records are kept that are no story of money.
+    pub keep: KeepTimes,
     /// The name of this run of the program: owner of its leases.
     pub instance: String,
 }

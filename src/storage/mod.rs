@@ -1,12 +1,14 @@
 //! The only room that knows diesel and r2d2. Reads go through a pool; every write goes through the
 //! writer (`writer.rs`), which commits in groups. A file a table family.
 
+pub mod archive;
 pub mod audit;
 pub mod business_days;
 pub mod cases;
 pub mod catalogue;
 pub mod exceptions;
 pub mod flows;
+pub mod job_alarms;
 pub mod job_runs;
 pub mod keys;
 pub mod merchant_days;
@@ -24,6 +26,7 @@ mod change;
 mod connection;
 mod error;
 mod finder;
+mod job_claims;
 mod migrate;
 mod nonces;
 mod redact;

@@ -248,6 +248,20 @@ diesel::table! {
         finished_at -> Nullable<BigInt>,
         report -> Nullable<Text>,
         error -> Nullable<Text>,
+        business_date -> Date,
+        asked_by -> Nullable<Text>,
+        progress_done -> Nullable<BigInt>,
+        progress_total -> Nullable<BigInt>,
+        progress_since -> Nullable<BigInt>,
+        progress_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    job_alarms (job, what) {
+        job -> Text,
+        what -> Text,
+        raised_at -> BigInt,
     }
 }
 

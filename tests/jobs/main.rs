@@ -3,7 +3,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod asked;
+mod daemon;
 mod due_times;
 mod leases;
+mod nights;
 mod runs;
+mod watch;
 mod worker;

@@ -35,7 +35,7 @@ use payhall::domain::refusal::{Refusal, RefusalCode};
 use payhall::domain::time::BusinessDay;
 use payhall::engine::samples;
 use payhall::engine::{Alarms, Clock, Engine};
-use payhall::engine::{EngineError, EngineOptions, EngineParts, Hub, NotifyOptions};
+use payhall::engine::{EngineError, EngineOptions, EngineParts, Hub, KeepTimes, NotifyOptions};
 use payhall::storage::{AnyConnection, Store, StoreError};
 use std::future::Future;
 use std::sync::Arc;
@@ -311,6 +311,7 @@ fn engine_options(instance: String) -> EngineOptions {
         output: None,
         sandbox: false,
         notify: NotifyOptions::default(),
+        keep: KeepTimes::default(),
         instance,
     }
 }

@@ -6,7 +6,7 @@ use payhall::cache::{Cache, CacheSettings};
 use payhall::domain::exception::AlarmAges;
 use payhall::domain::time::{BusinessDay, Instant};
 use payhall::engine::{
-    Alarms, Engine, EngineOptions, EngineParts, Hub, ManualClock, NotifyOptions,
+    Alarms, Engine, EngineOptions, EngineParts, Hub, KeepTimes, ManualClock, NotifyOptions,
 };
 use payhall::output::OutputFolder;
 use payhall::storage::{Committed, Store};
@@ -142,6 +142,7 @@ fn engine_options(instance: &str) -> EngineOptions {
         output: None,
         sandbox: false,
         notify: NotifyOptions::default(),
+        keep: KeepTimes::default(),
         instance: instance.to_owned(),
     }
 }

@@ -7,6 +7,7 @@ pub(super) mod case;
 pub(super) mod exception;
 pub(super) mod flow;
 pub(super) mod item;
+pub(super) mod job;
 pub(super) mod job_run;
 pub(super) mod key;
 pub(super) mod merchant;
