@@ -29,7 +29,7 @@ use super::bank::State;
 use super::body::SimBody;
 use super::clock::Clock;
 use super::faults::FaultSpec;
-use super::inbox::Failing;
+use super::inbox::{Failing, Inbox};
 use super::ledger::BankName;
 use super::reply::{encode, json_response, problem};
 use super::shared::Shared;
@@ -113,35 +113,23 @@ fn route(shared: &Arc<Shared>, head: &Parts, body: &[u8]) -> Result<Value, Probl
         (&Method::GET, ["admin", "stats"]) => Ok(stats(shared, &world)),
         (&Method::POST, ["webhook"]) => {
             let notice: Value = decode(body)?;
+            let notice = json!({ "at": shared.clock.now(), "body": notice });
             while world.webhooks.len() >= WEBHOOKS_MAX {
                 world.webhooks.pop_front();
             }
-            world
-                .webhooks
-                .push_back(json!({ "at": shared.clock.now(), "body": notice }));
+            world.webhooks.push_back(notice);
             Ok(json!({}))
         }
         (&Method::POST, ["inbox", merchant]) => {
-            match world
-                .inbox
-                .take_in(merchant, head, body, shared.clock.now())
-            {
+            let now = shared.clock.now();
+            match world.inbox.take_in(merchant, head, body, now) {
                 None => Ok(json!({})),
                 Some(refused) => Err(Problem(refused, "told to refuse".to_owned())),
             }
         }
-        (&Method::GET, ["admin", "inbox"]) => Ok(world.inbox.show()),
-        (&Method::DELETE, ["admin", "inbox"]) => {
-            world.inbox.forget();
-            Ok(json!({}))
-        }
-        (&Method::POST, ["admin", "inbox", "fail"]) => {
-            let failing: Failing = decode(body)?;
-            world.inbox.fail(failing).map_err(Problem::bad_request)?;
-            Ok(json!({}))
-        }
+        (method, ["admin", "inbox", rest @ ..]) => inbox(&mut world.inbox, method, rest, body),
         (&Method::GET, ["admin", "webhooks"]) => Ok(json!({ "webhooks": world.webhooks })),
-        _ => Err(Problem::not_found("no such path, or not with this method")),
+        _ => Err(no_path()),
     }
 }
 
@@ -154,9 +142,26 @@ fn clock(clock: &Clock, method: &Method, body: &[u8]) -> Result<Value, Problem> 
         Method::GET => {}
         Method::POST => clock.set(&decode(body)?),
         Method::DELETE => clock.reset(),
-        _ => return Err(Problem::not_found("no such path, or not with this method")),
+        _ => return Err(no_path()),
     }
     Ok(json!({ "now": clock.now(), "pace": clock.pace() }))
+}
+
+fn inbox(inbox: &mut Inbox, method: &Method, rest: &[&str], body: &[u8]) -> Result<Value, Problem> {
+    match (method, rest) {
+        (&Method::GET, []) => return Ok(inbox.show()),
+        (&Method::DELETE, []) => inbox.forget(),
+        (&Method::POST, ["fail"]) => {
+            let failing: Failing = decode(body)?;
+            inbox.fail(failing).map_err(Problem::bad_request)?;
+        }
+        _ => return Err(no_path()),
+    }
+    Ok(json!({}))
+}
+
+fn no_path() -> Problem {
+    Problem::not_found("no such path, or not with this method")
 }
 
 fn stats(shared: &Shared, world: &World) -> Value {

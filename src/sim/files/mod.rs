@@ -26,7 +26,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use hyper::StatusCode;
-use sha2::{Digest, Sha256};
 
 mod book;
 mod layout;
@@ -43,7 +42,7 @@ use super::shared::Shared;
 use book::{Book, Which};
 use layout::{Format, Sheet};
 use partner::{Partner, Terms, Unmoved};
-use plant::{Faults, Plant, PlantSpec, PlantsSpec};
+use plant::{Plant, PlantSpec, PlantsSpec};
 use planter::{Ground, Planter};
 pub(super) use routes::{answer, is_mine};
 use row::{Day, Row};
@@ -99,14 +98,18 @@ struct DayFile {
     name: String,
     bytes: Vec<u8>,
     content_type: &'static str,
+    /// What it is called in the drop folder, where a corrected file takes the place of the first.
+    first_name: String,
     /// As the sidecar has it.
     digest: String,
+    /// Another for every file that is another.
+    tag: String,
 }
 
 impl DayFile {
     /// The sidecar's content, as `sha256sum` writes it.
-    fn sidecar(&self) -> String {
-        format!("{}  {}\n", self.digest, self.name)
+    fn sidecar(&self, name: &str) -> String {
+        format!("{}  {name}\n", self.digest)
     }
 }
 
@@ -151,7 +154,7 @@ fn make(shared: &Shared, ask: Ask) -> Result<DayFile, Refusal> {
     let mut rows = listed(partner, &terms, &day);
     drop(day);
     let faults = plant::lay(&mut rows, date, plants.iter(), now);
-    rows.retain(|row| format.can_say(row));
+    rows.retain(|row| format.has_status(row.status));
     let sheet = Sheet {
         partner: partner.name(),
         is_bank: matches!(partner, Partner::Bank(_)),
@@ -161,31 +164,29 @@ fn make(shared: &Shared, ask: Ask) -> Result<DayFile, Refusal> {
         rows: &rows,
         faults,
     };
-    let layout::Written {
-        name,
-        bytes,
-        content_type,
-    } = format.write(&sheet).map_err(Refusal::input)?;
-    let digest = digest(&bytes, faults);
+    let bytes = format.write(&sheet).map_err(Refusal::input)?;
+    let digest = layout::sha256(&bytes);
     Ok(DayFile {
-        name,
+        name: format.file_name(partner.name(), date, version),
+        first_name: format.file_name(partner.name(), date, 1),
+        content_type: format.content_type(),
+        digest: if faults.wrong_digest {
+            other_than(&digest)
+        } else {
+            digest.clone()
+        },
+        tag: format!("\"{digest}-v{version}\""),
         bytes,
-        content_type,
-        digest,
     })
 }
 
-/// The SHA-256 of some bytes, or one that is wrong in its first digit.
-fn digest(bytes: &[u8], faults: Faults) -> String {
-    let mut hex = String::with_capacity(64);
-    for byte in Sha256::digest(bytes) {
-        hex.push_str(&format!("{byte:02x}"));
-    }
-    if faults.wrong_digest {
-        let other = if hex.starts_with('0') { "1" } else { "0" };
-        hex.replace_range(..1, other);
-    }
-    hex
+/// A digest that is wrong in its first digit.
+fn other_than(digest: &str) -> String {
+    let other = if digest.starts_with('0') { '1' } else { '0' };
+    digest
+        .chars()
+        .skip(1)
+        .fold(String::from(other), |hex, digit| hex + &digit.to_string())
 }
 
 /// The times of a day whose file is there.
@@ -232,7 +233,7 @@ fn plant(shared: &Shared, spec: &PlantsSpec) -> Result<Vec<Plant>, Refusal> {
     let times = over(&terms, spec.date, shared.clock.now())?;
     let day = read(shared, partner, &times)?;
     let mut rows = listed(partner, &terms, &day);
-    rows.retain(|row| terms.format.can_say(row));
+    rows.retain(|row| terms.format.has_status(row.status));
     for wish in &spec.plants {
         check(wish, terms.format).map_err(Refusal::input)?;
     }
@@ -278,9 +279,6 @@ fn check(wish: &PlantSpec, format: Format) -> Result<(), String> {
             "status: {} has no word for {status:?}",
             format.name()
         )),
-        PlantSpec::Sum { .. } if !format.has_sum() => {
-            Err(format!("class: {} names no sum", format.name()))
-        }
         _ => Ok(()),
     }
 }
@@ -307,9 +305,10 @@ fn drop_files(shared: &Shared, asks: &[Ask]) -> Result<Vec<PathBuf>, Refusal> {
 /// The digest comes first: who sees the file can check it.
 fn drop_file(folder: &Path, file: &DayFile) -> std::io::Result<PathBuf> {
     std::fs::create_dir_all(folder)?;
-    let sidecar = folder.join(format!("{}.sha256", file.name));
-    book::replace(&sidecar, file.sidecar().as_bytes())?;
-    let path = folder.join(&file.name);
+    let name = &file.first_name;
+    let sidecar = folder.join(format!("{name}.sha256"));
+    book::replace(&sidecar, file.sidecar(name).as_bytes())?;
+    let path = folder.join(name);
     book::replace(&path, &file.bytes)?;
     Ok(path)
 }

@@ -423,7 +423,7 @@ impl Dice {
     /// The line with another amount, never nothing.
     fn other_amount(&mut self, row: &Row) -> Row {
         let by = 1 + (self.next() % 999) as i64;
-        let less = self.next() % 2 == 0 && row.amount_minor > by;
+        let less = self.next().is_multiple_of(2) && row.amount_minor > by;
         let amount_minor = if less {
             row.amount_minor - by
         } else {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{NaiveDate, SecondsFormat};
 use hyper::body::Bytes;
 use hyper::header::{
-    CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, RETRY_AFTER,
+    CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, RETRY_AFTER,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
@@ -59,9 +59,9 @@ pub(in crate::sim) async fn answer(
     let shared = Arc::clone(shared);
     let answering = tokio::task::spawn_blocking(move || match route(&shared, &head, &body) {
         Ok(Answer::Json(value)) => json_response(encode(&value)),
-        Ok(Answer::File(file)) => send(file),
+        Ok(Answer::File(file)) => send(&head, file),
         Ok(Answer::Digest(file)) => {
-            let mut response = Response::new(SimBody::full(file.sidecar()));
+            let mut response = Response::new(SimBody::full(file.sidecar(&file.name)));
             set(&mut response, CONTENT_TYPE, "text/plain; charset=utf-8");
             response
         }
@@ -72,21 +72,21 @@ pub(in crate::sim) async fn answer(
         .unwrap_or_else(|error| problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()))
 }
 
-fn send(file: DayFile) -> Response<SimBody> {
-    let DayFile {
-        name,
-        bytes,
-        content_type,
-        digest,
-    } = file;
-    let mut response = Response::new(SimBody::full(bytes));
-    set(&mut response, CONTENT_TYPE, content_type);
-    set(
-        &mut response,
-        CONTENT_DISPOSITION,
-        &format!("attachment; filename=\"{name}\""),
-    );
-    set(&mut response, ETAG, &format!("\"{digest}\""));
+/// The file, or word that it is the one that the caller has.
+fn send(head: &Parts, file: DayFile) -> Response<SimBody> {
+    let known = head.headers.get(IF_NONE_MATCH);
+    let is_known = known.is_some_and(|tag| tag.as_bytes() == file.tag.as_bytes());
+    let mut response = if is_known {
+        let mut response = Response::new(SimBody::default());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response
+    } else {
+        Response::new(SimBody::full(file.bytes))
+    };
+    let disposition = format!("attachment; filename=\"{}\"", file.name);
+    set(&mut response, CONTENT_TYPE, file.content_type);
+    set(&mut response, CONTENT_DISPOSITION, &disposition);
+    set(&mut response, ETAG, &file.tag);
     response
 }
 

@@ -192,6 +192,22 @@ async fn the_same_day_is_the_same_bytes_and_the_digest_says_which() {
             before.push((path, format, bytes));
         }
     }
+    let ask = async |tag: Option<String>| {
+        let url = format!("{}/files/bank/2026-11-28", world.sim.url());
+        let request = world.client.get(url);
+        let request = tag
+            .iter()
+            .fold(request, |request, tag| request.header("if-none-match", tag));
+        let response = request.send().await.expect("a response");
+        let tag = response.headers()["etag"]
+            .to_str()
+            .expect("a tag")
+            .to_owned();
+        (response.status().as_u16(), tag)
+    };
+    let (_, tag) = ask(None).await;
+    assert_eq!(ask(Some(tag.clone())).await, (304, tag));
+    assert_eq!(ask(Some("\"another\"".to_owned())).await.0, 200);
     let world = world.restart().await;
     for (path, format, bytes) in before {
         let again = world.fetch(&format!("{path}?format={format}")).await;
@@ -199,7 +215,7 @@ async fn the_same_day_is_the_same_bytes_and_the_digest_says_which() {
     }
 }
 
-fn sha256(bytes: &[u8]) -> String {
+pub(super) fn sha256(bytes: &[u8]) -> String {
     use sha2::{Digest, Sha256};
     let digest = Sha256::digest(bytes);
     digest.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -17,6 +17,7 @@ mod admin;
 mod books;
 mod endings;
 mod files;
+mod layouts;
 mod restart;
 mod wire;
 

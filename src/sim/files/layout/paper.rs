@@ -2,10 +2,12 @@
 
 use std::io::{Cursor, Write};
 
+use chrono::{DateTime, Utc};
+use chrono_tz::{Asia, Tz};
 use encoding_rs::GBK;
 use sha2::{Digest, Sha256};
 use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, DateTime, ZipWriter};
+use zip::{CompressionMethod, ZipWriter};
 
 /// An amount with its point: `12.05`.
 pub(super) fn yuan(minor: i128) -> String {
@@ -14,13 +16,23 @@ pub(super) fn yuan(minor: i128) -> String {
     format!("{sign}{}.{:02}", minor / 100, minor % 100)
 }
 
+/// A time in Shanghai, whatever zone the partner's days go by: these layouts know no other.
+pub(super) fn shanghai(at: DateTime<Utc>) -> DateTime<Tz> {
+    at.with_timezone(&Asia::Shanghai)
+}
+
+/// A text without these characters, for layouts in which nothing can be quoted.
+pub(super) fn plain(text: &str, without: &[char]) -> String {
+    text.replace(without, "?")
+}
+
 /// The text in GBK; what is written here has no character that GBK lacks.
 pub(super) fn gbk(text: &str) -> Vec<u8> {
     GBK.encode(text).0.into_owned()
 }
 
 /// The SHA-256 in hexadecimal digits.
-pub(super) fn sha256(bytes: &[u8]) -> String {
+pub(in crate::sim::files) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes)
         .iter()
         .fold(String::with_capacity(64), |hex, byte| {
@@ -43,7 +55,7 @@ pub(super) fn cut(bytes: &mut Vec<u8>, line: usize) {
 pub(super) fn zipped(files: &[(&str, &[u8])]) -> Result<Vec<u8>, String> {
     let options = SimpleFileOptions::default()
         .compression_method(CompressionMethod::Deflated)
-        .last_modified_time(DateTime::default())
+        .last_modified_time(zip::DateTime::default())
         .unix_permissions(0o644);
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, bytes) in files {

@@ -3,15 +3,15 @@
 
 use std::fmt::Write;
 
-use super::paper::{cut, sha256};
+use super::Sheet;
+use super::paper::sha256;
 use super::sums::Sums;
-use super::{Sheet, Written};
 use crate::sim::files::row::{Kind, Row};
 
 const NAMES: &str = "flow_no,order_no,payment_flow_no,request_no,upstream_ref,merchant,biller,item,\
 bill_no,kind,status,amount_minor,fee_minor,net_minor,currency,started_at,concluded_at\n";
 
-pub(super) fn write(sheet: &Sheet<'_>) -> Written {
+pub(super) fn write(sheet: &Sheet<'_>) -> Vec<u8> {
     let mut text = String::with_capacity(NAMES.len() + sheet.rows.len() * 220);
     text.push_str(NAMES);
     for row in sheet.rows {
@@ -25,16 +25,7 @@ pub(super) fn write(sheet: &Sheet<'_>) -> Written {
         digest = sha256(digest.as_bytes());
     }
     let _ = writeln!(text, "#END,{rows},{signed_minor},{digest}");
-    let mut bytes = text.into_bytes();
-    if let Some(line) = sheet.faults.truncated {
-        cut(&mut bytes, line);
-    }
-    let (partner, date, version) = (sheet.partner, sheet.date.format("%Y%m%d"), sheet.version);
-    Written {
-        name: format!("payhall_{partner}_{date}_v{version}.csv"),
-        bytes,
-        content_type: "text/csv; charset=utf-8",
-    }
+    text.into_bytes()
 }
 
 fn line(text: &mut String, sheet: &Sheet<'_>, row: &Row) {
