@@ -5,6 +5,8 @@ pub mod audit;
 pub mod business_days;
 pub mod cases;
 pub mod catalogue;
+pub mod contracts;
+pub mod day_flows;
 pub mod exceptions;
 pub mod flows;
 pub mod job_runs;
@@ -15,6 +17,8 @@ pub mod notifications;
 pub mod operators;
 pub mod orders;
 pub mod settings;
+pub mod settlement_summaries;
+pub mod statements;
 pub mod told;
 pub mod walk;
 
