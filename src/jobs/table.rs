@@ -35,9 +35,12 @@ fn built_in() -> Vec<BuiltIn> {
         close_day::CloseDay,
         expire_keys::ExpireKeys,
         expire_orders::ExpireOrders,
+        make_biller_statements::MakeBillerStatements,
+        make_merchant_statements::MakeMerchantStatements,
         poll_exceptions::PollExceptions,
         publish_audit_heads::PublishAuditHeads,
         send_notifications::SendNotifications,
+        summarise_settlement::SummariseSettlement,
     ]
 }
 
@@ -324,10 +327,13 @@ mod tests {
                 ("close_day", 597),
                 ("expire_keys", 27),
                 ("expire_orders", 57),
+                ("make_biller_statements", 297),
+                ("make_merchant_statements", 297),
                 ("poll_exceptions", 7),
                 // 04:00:03 UTC is noon in Shanghai.
                 ("publish_audit_heads", 44_997),
-                ("send_notifications", 2)
+                ("send_notifications", 2),
+                ("summarise_settlement", 477)
             ]
         );
         let due = table.next("poll_exceptions", now, 3).unwrap();
@@ -337,7 +343,8 @@ mod tests {
         assert_eq!(
             unknown.to_string(),
             "there is no job \"close_dey\"; there are close_day, expire_keys, expire_orders, \
-             poll_exceptions, publish_audit_heads, send_notifications"
+             make_biller_statements, make_merchant_statements, poll_exceptions, \
+             publish_audit_heads, send_notifications, summarise_settlement"
         );
     }
 
@@ -360,9 +367,12 @@ mod tests {
                 "0 */10 * * * *",
                 "30 * * * * *",
                 "0 * * * * *",
+                "0 5-59/10 * * * *",
+                "0 5-59/10 * * * *",
                 "*/30 * * * * *",
                 "0 30 0-8 * * *",
-                "*/5 * * * * *"
+                "*/5 * * * * *",
+                "0 8-59/10 * * * *"
             ]
         );
     }
@@ -382,8 +392,9 @@ mod tests {
             format!(
                 "{path}/poll_exceptions.toml:2: invalid type: integer `1`, expected a string\n\
                  {path}/pol_exceptions.toml:1: there is no job \"pol_exceptions\"; there are \
-                 close_day, expire_keys, expire_orders, poll_exceptions, publish_audit_heads, \
-                 send_notifications"
+                 close_day, expire_keys, expire_orders, make_biller_statements, \
+                 make_merchant_statements, poll_exceptions, publish_audit_heads, \
+                 send_notifications, summarise_settlement"
             )
         );
         let missing = folder.path().join("missing");

@@ -3,7 +3,7 @@
 //! A link carries a mark by the master key over the address and the time until which it counts. Nobody
 //! without that key makes one, and a mark for one file opens no other.
 
-use super::{Engine, StatementRules};
+use super::Engine;
 use crate::domain::exception::later;
 use crate::domain::money::Currency;
 use crate::domain::named_enum;
@@ -11,6 +11,7 @@ use crate::domain::statement::{Party, PartyKind, Statement, StatementKey};
 use crate::domain::time::{BusinessDate, Instant};
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 use subtle::ConstantTimeEq;
 
 /// What every address begins with.
@@ -119,12 +120,10 @@ impl Engine {
     ///
     /// # Errors
     /// There is no master key.
-    pub fn statement_link(
-        &self,
-        rules: &StatementRules,
-        name: &DocumentName,
-    ) -> Result<(String, Instant), LinkError> {
-        let until = later(self.now(), rules.link_lasts);
+    pub fn statement_link(&self, name: &DocumentName) -> Result<(String, Instant), LinkError> {
+        let rules = self.0.options.statements.as_ref();
+        let lasts = rules.map_or(Duration::ZERO, |rules| rules.link_lasts);
+        let until = later(self.now(), lasts);
         let address = name.to_string();
         let marks = self
             .0

@@ -176,7 +176,7 @@ impl Rendering {
         let (written, _) = file.finish()?;
         let workbook = workbook.map(|workbook| {
             let mut bytes = std::io::Cursor::new(Vec::new());
-            let written = workbook.finish(&mut bytes)?;
+            let (written, _) = workbook.finish(&mut bytes)?;
             Ok::<_, WriteError>((written, bytes.into_inner()))
         });
         Ok(Rendered {
