@@ -14,7 +14,6 @@ use crate::api::{
 };
 use crate::cache::{Cache, Snapshot};
 use crate::config::{ArchiveConfig, CallerConfig, CallerRole, Config, LimitsConfig};
-use crate::domain::calendar::Calendar;
 use crate::domain::merchant::MerchantKind;
 use crate::domain::notification::Retries;
 use crate::domain::operator::Role;
@@ -43,6 +42,7 @@ use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
 mod claim;
+pub mod night;
 #[cfg(feature = "oidc")]
 pub mod provider;
 
@@ -431,19 +431,6 @@ fn announce(cache: &Cache, hub: &Hub, committed: Committed) {
     cache.mirror(orders.chain(flows).collect());
 }
 
-/// The calendar of holidays that the settings name.
-///
-/// # Errors
-/// The file cannot be read, or a line of it cannot be used.
-pub fn calendar(config: &Config) -> anyhow::Result<Calendar> {
-    let Some(file) = config.center.calendar_file() else {
-        return Ok(Calendar::china());
-    };
-    let named = || format!("center.calendar: {}", file.display());
-    let text = std::fs::read_to_string(file).with_context(named)?;
-    Calendar::read(&text).with_context(named)
-}
-
 fn engine_options(config: &Config, instance: &str) -> anyhow::Result<EngineOptions> {
     Ok(EngineOptions {
         day: config.business_day(),
@@ -451,7 +438,8 @@ fn engine_options(config: &Config, instance: &str) -> anyhow::Result<EngineOptio
             grace: Duration::from_secs(config.statements.close_grace_s),
             recount_days: config.statements.recount_days,
         },
-        calendar: Arc::new(calendar(config)?),
+        calendar: Arc::new(night::calendar(config)?),
+        statements: night::statement_rules(config)?.map(Arc::new),
         order_expiry: Duration::from_secs(config.orders.expiry_s),
         answer_within: Duration::from_millis(config.orders.answer_within_ms),
         orphan_after: Duration::from_secs(config.orders.orphan_after_s),

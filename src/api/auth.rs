@@ -50,6 +50,10 @@ named_enum! {
         NotificationRead = "NOTIFICATION_READ",
         /// Order notifications sent again, within the caller's scope.
         NotificationResend = "NOTIFICATION_RESEND",
+        /// Read statements and what is settled, within the caller's scope.
+        StatementRead = "STATEMENT_READ",
+        /// Issue a statement once more.
+        StatementReissue = "STATEMENT_REISSUE",
         /// Look at keys: a merchant at its own.
         KeyRead = "KEY_READ",
         /// Issue and rotate keys.
@@ -90,6 +94,7 @@ impl Right {
             R::Login | R::OwnAccount | R::OperatorRead => false,
             R::MerchantRead | R::MerchantPrivate | R::MerchantEdit | R::MerchantSuspend => false,
             R::NotificationRead | R::NotificationResend => false,
+            R::StatementRead | R::StatementReissue => false,
             R::KeyRead | R::KeyIssue | R::KeyRevoke | R::KeyHandOut => false,
             R::KeyApprove | R::MerchantReview | R::MerchantOperate => true,
             R::CaseDecide | R::CaseApprove | R::OwnCodes | R::OperatorManage => true,
@@ -159,6 +164,8 @@ impl Principal {
                 R::MerchantPrivate | R::MerchantEdit | R::MerchantReview => false,
                 R::MerchantSuspend | R::MerchantOperate => false,
                 R::NotificationRead | R::NotificationResend => true,
+                R::StatementRead => true,
+                R::StatementReissue => false,
                 R::KeyRead | R::KeyIssue | R::KeyRevoke | R::KeyHandOut => true,
                 R::KeyApprove => false,
                 R::Oversee | R::JobRun => false,
@@ -176,7 +183,8 @@ impl Principal {
                 R::OperatorRead => matches!(role, Role::Auditor | Role::Admin),
                 R::OperatorManage => matches!(role, Role::Admin),
                 R::MerchantRead | R::KeyRead => true,
-                R::NotificationRead => true,
+                R::NotificationRead | R::StatementRead => true,
+                R::StatementReissue => matches!(role, Role::Operator | Role::Admin),
                 R::NotificationResend => matches!(role, Role::Operator | Role::Admin),
                 R::MerchantPrivate => *role != Role::Viewer,
                 R::MerchantSuspend => !matches!(role, Role::Viewer | Role::Auditor),

@@ -12,6 +12,7 @@ use super::playground::Page;
 use super::provider;
 use super::request_id::{self, RequestId};
 use super::schema::{self, Schema};
+use super::statement_files;
 use super::well_known;
 #[cfg(feature = "oidc")]
 use crate::engine::ProviderLogin;
@@ -58,7 +59,7 @@ pub struct ApiParts {
 }
 
 /// The API: `POST /graphql`, WebSockets at the same path, `/playground`, `/livez`, `/readyz`,
-/// `/metrics` and `/.well-known/payhall-keys`; `/login/oidc` where people come in through an identity
+/// `/metrics`, `/.well-known/payhall-keys` and `/statements/…`; `/login/oidc` where people come in through an identity
 /// provider. Cheap to clone.
 #[derive(Clone)]
 pub struct Api(pub(super) Arc<Inner>);
@@ -156,6 +157,10 @@ impl Api {
             },
             "/metrics" => text(StatusCode::OK, (self.0.metrics)()),
             well_known::PATH if is_get => self.keys(id).await,
+            path if path.starts_with(statement_files::PREFIX) => match is_get {
+                true => self.statement_file(&request, id).await,
+                false => EdgeError::method("GET").response(id),
+            },
             #[cfg(feature = "oidc")]
             path @ (provider::DEPART | provider::ARRIVE)
                 if let Some(provider) = &self.0.provider =>

@@ -83,6 +83,10 @@ examples! {
     "notification", "查询通知及各次尝试", "One notification and its tries";
     "notification_resend", "重发通知", "Send a notification again";
     "notifications_resend", "批量重发通知", "Send many notifications again";
+    "statements", "对账单", "Statements";
+    "statement", "查询对账单及下载链接", "One statement with links to its files";
+    "statement_reissue", "重出对账单", "Issue a statement once more";
+    "settlements", "结算汇总", "What is settled";
     "keys", "密钥", "Keys";
     "key", "查询密钥", "One key";
     "key_issue", "经办：发放密钥", "Maker: issue a key";

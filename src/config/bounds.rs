@@ -92,6 +92,24 @@ impl Config {
                 1,
                 366,
             ),
+            (
+                "statements.xlsx_rows_max",
+                statements.xlsx_rows_max,
+                0,
+                1_000_000,
+            ),
+            (
+                "statements.keep_months",
+                u64::from(statements.keep_months),
+                1,
+                1_200,
+            ),
+            (
+                "statements.link_lasts_s",
+                statements.link_lasts_s,
+                10,
+                86_400,
+            ),
         ]
     }
 

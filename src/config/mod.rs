@@ -60,6 +60,8 @@ pub struct Config {
     pub archive: ArchiveConfig,
     /// What is published as files.
     pub output: OutputConfig,
+    /// How files are laid out.
+    pub files: FilesConfig,
     /// How days are closed and stated.
     pub statements: StatementsConfig,
     /// Logs.
@@ -307,6 +309,36 @@ pub struct StatementsConfig {
     pub close_grace_s: u64,
     /// Days for which a closed day is counted again each night.
     pub recount_days: u32,
+    /// Where they are kept: a folder, or a bucket. Empty: nowhere, and none are made.
+    pub url: String,
+    /// The profile of whoever has none of its own.
+    pub profile: String,
+    /// The profiles of others, by names such as `merchant:portal`.
+    #[serde(default)]
+    pub profiles: BTreeMap<String, String>,
+    /// Up to how many flows a workbook is made beside the file; 0 for never.
+    pub xlsx_rows_max: u64,
+    /// Months for which they are kept.
+    pub keep_months: u32,
+    /// When those of the day before should be there, as `HH:MM`.
+    pub ready_at: String,
+    /// Seconds that a link lives.
+    pub link_lasts_s: u64,
+}
+
+/// `[files]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FilesConfig {
+    /// A folder of profiles of files besides the compiled-in ones; empty for none.
+    pub profiles_dir: PathBuf,
+}
+
+impl FilesConfig {
+    /// The folder, where there is one.
+    pub fn folder(&self) -> Option<&Path> {
+        named(&self.profiles_dir)
+    }
 }
 
 fn named(folder: &Path) -> Option<&Path> {

@@ -30,6 +30,7 @@ pub mod progress;
 pub mod refusal;
 pub mod region;
 pub mod retry;
+pub mod settlement;
 pub mod statement;
 pub mod time;
 

@@ -138,6 +138,10 @@ named_enum! {
         OwnAccount = "OWN_ACCOUNT",
         /// No administrator would be left.
         LastAdministrator = "LAST_ADMINISTRATOR",
+        /// There is no such statement, or not yet.
+        StatementNotFound = "STATEMENT_NOT_FOUND",
+        /// Statements are kept nowhere.
+        StatementsOff = "STATEMENTS_OFF",
     }
 }
 

@@ -126,3 +126,66 @@ pub struct Statement {
     /// What its flows come to.
     pub sums: Vec<StatementSum>,
 }
+
+/// A flow of a closed day as a statement tells it. Texts that nobody asked for are empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DayFlow<'a> {
+    /// Its number.
+    pub flow_no: &'a str,
+    /// Its order's number.
+    pub order_no: &'a str,
+    /// The merchant's code.
+    pub merchant: &'a str,
+    /// The biller's code.
+    pub biller: &'a str,
+    /// The bill's number.
+    pub bill_no: &'a str,
+    /// Pay or reverse.
+    pub kind: FlowKind,
+    /// What is known of it.
+    pub state: FlowState,
+    /// How much, in minor units.
+    pub amount_minor: i64,
+    /// In which currency.
+    pub currency: Currency,
+    /// The far side's own number; empty where it gave none.
+    pub upstream_ref: &'a str,
+    /// When it started, in microseconds.
+    pub started_at: i64,
+    /// When its outcome was committed, in microseconds.
+    pub concluded_at: Option<i64>,
+    /// Counts its changes.
+    pub version: i64,
+    /// Of a reversal: the payment that it undoes.
+    pub payment_flow_no: &'a str,
+    /// The merchant's own number of the order.
+    pub request_no: &'a str,
+    /// The item's code.
+    pub item: &'a str,
+}
+
+impl DayFlow<'_> {
+    /// What a statement says of it: a payment that was undone afterwards has succeeded on its own day; what
+    /// undid it is a flow of its own.
+    pub fn outcome(&self) -> FlowState {
+        match self.state {
+            FlowState::Reversed => FlowState::Succeeded,
+            state => state,
+        }
+    }
+
+    /// The day whose contract its fee goes by: of a reversal, the payment's.
+    pub fn paid_on(&self, date: BusinessDate) -> BusinessDate {
+        match self.kind {
+            FlowKind::Payment => date,
+            FlowKind::Reversal => date_of_number(self.payment_flow_no).unwrap_or(date),
+        }
+    }
+}
+
+/// The business date that a number begins with.
+pub fn date_of_number(number: &str) -> Option<BusinessDate> {
+    let digits = number.get(..8)?;
+    let date = chrono::NaiveDate::parse_from_str(digits, "%Y%m%d").ok()?;
+    Some(BusinessDate(date))
+}

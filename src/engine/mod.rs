@@ -36,6 +36,8 @@ mod reverse;
 mod rewrap;
 pub mod samples;
 mod settle;
+mod statements;
+mod summarise_settlement;
 mod tend_keys;
 mod timeline;
 mod watch_runs;
@@ -74,6 +76,11 @@ pub use publish_heads::{HeadsReport, PublishError};
 pub use record_settings::{SettingInForce, Whose, record_settings};
 pub use resend::ManyResent;
 pub use rewrap::{RewrapReport, rewrap_keys};
+pub use statements::{
+    Document, DocumentName, FoundDocument, LinkError, Part, Reissued, RenderError, StatementError,
+    StatementRules, StatementsReport,
+};
+pub use summarise_settlement::SettlementReport;
 pub use tend_keys::KeysReport;
 pub use timeline::{NextStep, Timeline, TimelineEntry, TimelineKind};
 pub use watch_runs::WatchReport;
@@ -125,6 +132,8 @@ pub struct EngineOptions {
     pub poll_parallel: usize,
     /// The folder that files are published into; none where nothing is published.
     pub output: Option<OutputFolder>,
+    /// How statements are made; none where they are kept nowhere.
+    pub statements: Option<Arc<StatementRules>>,
     /// Whether this is a sandbox, where merchants may be notified over plain http.
     pub sandbox: bool,
     /// How merchants are notified.

@@ -35,9 +35,12 @@ mod audit_cache;
 mod close_day;
 mod expire_keys;
 mod expire_orders;
+mod make_biller_statements;
+mod make_merchant_statements;
 mod poll_exceptions;
 mod publish_audit_heads;
 mod send_notifications;
+mod summarise_settlement;
 mod watch_runs;
 
 pub use archive_records::ArchiveRecords;
@@ -46,12 +49,15 @@ pub use close_day::CloseDay;
 pub use driver::{Driver, Metronome, MetronomeError, Ticked};
 pub use expire_keys::ExpireKeys;
 pub use expire_orders::ExpireOrders;
+pub use make_biller_statements::MakeBillerStatements;
+pub use make_merchant_statements::MakeMerchantStatements;
 pub use plan::{CatchUp, FileProblem, Plan};
 pub use poll_exceptions::PollExceptions;
 pub use progress::KeptProgress;
 pub use publish_audit_heads::PublishAuditHeads;
 pub use schedule::{BadSchedule, Schedule};
 pub use send_notifications::SendNotifications;
+pub use summarise_settlement::SummariseSettlement;
 pub use table::{JobFilesError, JobTable, NoSuchJob};
 pub use watch_runs::WatchRuns;
 

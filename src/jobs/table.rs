@@ -39,9 +39,12 @@ fn built_in() -> Vec<BuiltIn> {
         close_day::CloseDay,
         expire_keys::ExpireKeys,
         expire_orders::ExpireOrders,
+        make_biller_statements::MakeBillerStatements,
+        make_merchant_statements::MakeMerchantStatements,
         poll_exceptions::PollExceptions,
         publish_audit_heads::PublishAuditHeads,
         send_notifications::SendNotifications,
+        summarise_settlement::SummariseSettlement,
         watch_runs::WatchRuns,
     ]
 }
@@ -321,9 +324,12 @@ mod tests {
                 ("close_day", 597),
                 ("expire_keys", 27),
                 ("expire_orders", 57),
+                ("make_biller_statements", 297),
+                ("make_merchant_statements", 297),
                 ("poll_exceptions", 7),
                 ("publish_audit_heads", 44_997),
                 ("send_notifications", 2),
+                ("summarise_settlement", 477),
                 ("watch_runs", 12),
             ]
         );

@@ -87,9 +87,11 @@ struct SumRow {
     versions: i64,
 }
 
-/// Two numbers between which all flows of a date lie, the second excluded.
+/// Two texts between which the numbers of all flows of a date lie, the second excluded. They are digits
+/// alone, which every collation sorts alike.
 pub fn stretch_of(date: BusinessDate) -> (String, String) {
-    (date.digits(), format!("{}~", date.digits()))
+    let next = date.0.succ_opt().unwrap_or(date.0);
+    (date.digits(), BusinessDate(next).digits())
 }
 
 /// The day that was closed last.
@@ -181,6 +183,16 @@ pub fn to_work_on(
         .limit(limit)
         .load(c)?;
     rows.into_iter().map(ClosedDay::try_from).collect()
+}
+
+/// Whether a work of the night was done about a day, at whatever count.
+pub fn is_worked(
+    c: &mut AnyConnection,
+    date: BusinessDate,
+    work: &str,
+) -> Result<bool, StoreError> {
+    let of_day = business_day_works::table.find((date.0, work));
+    Ok(diesel::select(diesel::dsl::exists(of_day)).get_result(c)?)
 }
 
 /// The first date on which a flow started; none where none did.

@@ -6,6 +6,8 @@ pub mod audit;
 pub mod business_days;
 pub mod cases;
 pub mod catalogue;
+pub mod contracts;
+pub mod day_flows;
 pub mod exceptions;
 pub mod flows;
 pub mod job_alarms;
@@ -17,6 +19,8 @@ pub mod notifications;
 pub mod operators;
 pub mod orders;
 pub mod settings;
+pub mod settlement_summaries;
+pub mod statements;
 pub mod told;
 pub mod walk;
 

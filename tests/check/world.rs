@@ -199,6 +199,7 @@ fn options_of_the_house() -> EngineOptions {
         day: BusinessDay::SHANGHAI,
         closing: Default::default(),
         calendar: Default::default(),
+        statements: None,
         order_expiry: Duration::from_secs(7_200),
         answer_within: Duration::from_secs(60),
         orphan_after: Duration::from_secs(60),

@@ -300,6 +300,7 @@ fn engine_options(instance: String) -> EngineOptions {
         day: BusinessDay::SHANGHAI,
         closing: Default::default(),
         calendar: Default::default(),
+        statements: None,
         order_expiry: Duration::from_secs(2 * 3600),
         answer_within: ANSWER_WITHIN,
         orphan_after: ORPHAN_AFTER,

@@ -128,6 +128,7 @@ fn engine_options(instance: &str) -> EngineOptions {
         day: BusinessDay::SHANGHAI,
         closing: Default::default(),
         calendar: Default::default(),
+        statements: None,
         order_expiry: Duration::from_secs(7_200),
         answer_within: Duration::from_secs(8),
         orphan_after: Duration::from_secs(60),

@@ -14,6 +14,7 @@ mod operator_sessions;
 mod order_mutations;
 mod orders;
 mod overview;
+mod statements;
 mod subscription;
 
 use async_graphql::{MergedObject, MergedSubscription};
@@ -30,6 +31,7 @@ pub struct Query(
     keys::KeyQuery,
     notifications::NotificationQuery,
     jobs::JobQuery,
+    statements::StatementQuery,
 );
 
 /// Doing. A document holds one of these at most. Expected refusals are in `userErrors`.
@@ -43,6 +45,7 @@ pub struct Mutation(
     keys::KeyMutation,
     notifications::NotificationMutation,
     jobs::JobMutation,
+    statements::StatementMutation,
 );
 
 /// Watching, through a WebSocket with the protocol `graphql-transport-ws`.

@@ -18,6 +18,7 @@ mod secrets;
 mod serve;
 mod signed;
 mod slow;
+mod statements;
 mod subscription;
 mod support;
 mod two_people;

@@ -14,13 +14,17 @@ use crate::domain::merchant::{MerchantKind, MerchantVerb};
 use crate::domain::money::{Currency, Money};
 use crate::domain::operator::Role;
 use crate::domain::outcome::{Cause, Receipt, Reply};
+use crate::domain::progress::Silent;
 use crate::domain::region::{Place, Region, RegionCode, RegionLevel};
 use crate::domain::retry::{Ladder, Rung};
+use crate::domain::statement::PartyKind;
 use crate::domain::time::{BusinessDay, Instant};
 use crate::engine::{
     Actor, Alarms, Clock, Engine, EngineOptions, EngineParts, Hub, JobBook, KeepTimes, ManualClock,
-    Onboarding, Operators, OperatorsParts, PasswordCost, Passwords, samples,
+    Onboarding, Operators, OperatorsParts, PasswordCost, Passwords, StatementRules, samples,
 };
+use crate::files::Profiles;
+use crate::output::Objects;
 use crate::storage::{Committed, StorageOptions, Store};
 use crate::trust::Masters;
 use crate::upstream::{
@@ -33,6 +37,7 @@ use poem::{Endpoint, Request};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -257,7 +262,7 @@ impl World {
             tasks,
             stop: stop.clone(),
             masters: Masters::read(["AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="]).unwrap(),
-            options: engine_options(),
+            options: engine_options(dir.path()),
             random: 7,
         })
         .await
@@ -364,6 +369,25 @@ impl World {
         self.field(token, CONFIRM, json!({ "input": input })).await
     }
 
+    /// Ends the business day, closes it and makes its statements.
+    pub async fn end_the_day(&self) {
+        let now = self.clock_now();
+        let end = BusinessDay::SHANGHAI.end_of(BusinessDay::SHANGHAI.date_of(now));
+        self.clock.set(end + chrono::TimeDelta::minutes(30));
+        let (actor, stop) = (Actor::job("night"), CancellationToken::new());
+        self.engine.close_days(&actor, &Silent).await.unwrap();
+        for kind in [PartyKind::Merchant, PartyKind::Biller] {
+            let made = self.engine.make_statements(kind, &actor, (&Silent, &stop));
+            made.await.unwrap();
+        }
+        let summed = self.engine.summarise_settlement(&actor, (&Silent, &stop));
+        summed.await.unwrap();
+    }
+
+    fn clock_now(&self) -> crate::domain::time::Instant {
+        self.clock.now()
+    }
+
     /// An order of alpha in doubt, which has become a case: the numbers of both.
     pub async fn case(&self) -> (String, String) {
         let order_no = self.order(ALPHA, "R-CASE", "13800000001").await;
@@ -418,11 +442,25 @@ fn storage_options(path: &str) -> StorageOptions {
     }
 }
 
-fn engine_options() -> EngineOptions {
+fn statement_rules(dir: &Path) -> StatementRules {
+    StatementRules {
+        objects: Objects::folder(&dir.join("files")).unwrap(),
+        profiles: Profiles::load([]).unwrap(),
+        profile: "payhall-csv".into(),
+        profile_of: Default::default(),
+        xlsx_rows_max: 1_000,
+        keep_months: 24,
+        ready_at: chrono::NaiveTime::from_hms_opt(2, 0, 0).unwrap(),
+        link_lasts: Duration::from_secs(300),
+    }
+}
+
+fn engine_options(dir: &Path) -> EngineOptions {
     EngineOptions {
         day: BusinessDay::SHANGHAI,
         closing: Default::default(),
         calendar: Default::default(),
+        statements: Some(Arc::new(statement_rules(dir))),
         order_expiry: Duration::from_secs(7_200),
         answer_within: Duration::from_secs(8),
         orphan_after: Duration::from_secs(60),

@@ -18,6 +18,7 @@ pub(super) mod order;
 pub(super) mod refusal;
 pub(super) mod region;
 pub(super) mod scalars;
+pub(super) mod statement;
 pub(super) mod timeline;
 
 use crate::domain::ids::BadId;

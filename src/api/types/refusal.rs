@@ -142,6 +142,10 @@ pub enum RefusalCode {
     OwnAccount,
     /// No administrator would be left.
     LastAdministrator,
+    /// There is no such statement, or not yet.
+    StatementNotFound,
+    /// Statements are kept nowhere (`statements.url`).
+    StatementsOff,
 }
 
 /// Whether trying again makes sense.

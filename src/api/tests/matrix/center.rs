@@ -61,6 +61,7 @@ impl Center {
             things.insert("run", run.clone());
             center.things.insert(letter, things);
         }
+        center.world.end_the_day().await;
         let number = "202001010000000000000000".to_owned();
         let mut nobody: Things = ["order", "flow", "case"]
             .map(|name| (name, number.clone()))
