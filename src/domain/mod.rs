@@ -27,6 +27,7 @@ pub mod operator;
 pub mod order;
 pub mod outcome;
 pub mod progress;
+pub mod reconciliation;
 pub mod refusal;
 pub mod region;
 pub mod retry;

@@ -44,6 +44,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("jobs_command", &[]),
     ("audit_command", &[]),
     ("operator_command", &[]),
+    ("reconcile_command", &["domain", "files"]),
     ("sign", &[]),
 ];
 
@@ -56,6 +57,7 @@ const ROOF: &[&str] = &[
     "demo.rs",
     "jobs_command.rs",
     "operator_command.rs",
+    "reconcile_command.rs",
     "sign.rs",
     "telemetry.rs",
     "telemetry_tests.rs",
@@ -89,6 +91,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("flate2", &["src/files/"]),
     ("zip", &["src/files/", "src/sim/"]),
     ("rust_xlsxwriter", &["src/files/"]),
+    ("indicatif", &["src/reconcile_command/"]),
     // Under poem, for the time-outs that poem does not have.
     ("hyper", &["src/sim/", "src/api/serve.rs"]),
     ("hyper_util", &["src/sim/", "src/api/serve.rs"]),
