@@ -108,6 +108,7 @@ async fn enums_are_spelled_like_the_database() {
         merchant::Stage as "MerchantStage",
         merchant::CheckItem as "MerchantCheckItem",
         job::JobRunState as "JobRunState",
+        job::CatchUp as "CatchUp",
         operator::Role as "Role",
         operator::OperatorState as "OperatorState",
         engine::TimelineKind as "TimelineKind",
