@@ -91,7 +91,7 @@ async fn what_is_old_goes_and_what_tells_of_money_stays() {
             .execute(
                 "INSERT INTO job_runs (run_id, job, scheduled_at, state, owner, fence, lease_until, \
                  started_at, finished_at, business_date) VALUES \
-                 ('019396a0-0000-7000-8000-000000000000', 'poll_exceptions', 7, 'SUCCEEDED', 'a', 1, 7, 7, \
+                 ('01809000-0000-7000-8000-000000000000', 'poll_exceptions', 7, 'SUCCEEDED', 'a', 1, 7, 7, \
                  7, '2024-12-01');
                  INSERT INTO operators (name, display_name, role, password_hash, failures, \
                  password_is_temporary, created_at, version) VALUES ('ann', 'Ann', 'VIEWER', '', 0, FALSE, \
@@ -100,11 +100,11 @@ async fn what_is_old_goes_and_what_tells_of_money_stays() {
                  ('x', 'ann', 1, 2, 3);
                  INSERT INTO notifications (notification_id, order_no, order_version, merchant, \
                  order_state, state, reason, series, tries, next_at, fence, created_at, concluded_at) \
-                 VALUES ('019396a0-0000-7000-8000-000000000001', 'n1', 1, 'portal', 'SUCCEEDED', \
-                 'DELIVERED', NULL, 1, 1, 5, 1, 5, 6), ('019396a0-0000-7000-8000-000000000002', 'n2', 1, \
+                 VALUES ('01809000-0000-7000-8000-000000000001', 'n1', 1, 'portal', 'SUCCEEDED', \
+                 'DELIVERED', NULL, 1, 1, 5, 1, 5, 6), ('01809000-0000-7000-8000-000000000002', 'n2', 1, \
                  'portal', 'SUCCEEDED', 'PENDING', NULL, 1, 1, 5, 1, 5, NULL);
                  INSERT INTO notification_tries (try_id, notification_id, series, number, started_at, \
-                 outcome) VALUES ('t', '019396a0-0000-7000-8000-000000000001', 1, 1, 5, 'STARTED')",
+                 outcome) VALUES ('t', '01809000-0000-7000-8000-000000000001', 1, 1, 5, 'STARTED')",
             )
             .unwrap();
         let archive = async || {
