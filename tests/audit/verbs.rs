@@ -13,13 +13,10 @@ use payhall::domain::key::{Algorithm, KeyOwner, OVERLAP};
 use payhall::domain::merchant::{CheckItem, MerchantKind, MerchantVerb};
 use payhall::domain::operator::Role;
 use payhall::domain::order::OrderState;
-use payhall::domain::time::BusinessDate;
 use payhall::engine::{
-    Actor, Backfill, BackfillMode, ConfirmInput, Credentials, KeyIssueInput, NewOperator,
-    Operators, OperatorsParts, PasswordCost, Passwords, RunAsk, Scope, Seal, import, rewrap_keys,
-    samples,
+    Actor, ConfirmInput, Credentials, KeyIssueInput, NewOperator, Operators, OperatorsParts,
+    PasswordCost, Passwords, Scope, Seal, import, rewrap_keys, samples,
 };
-use payhall::jobs::JobTable;
 use payhall::storage::{Store, StoreError, audit};
 use payhall::trust::Masters;
 use secrecy::{ExposeSecret, SecretString};
@@ -551,53 +548,6 @@ async fn operators() {
             ("reset", &["OPERATOR PASSWORD_RESET"]),
         ];
         assert_told(database.kind, &told(&store).await, table);
-        assert_clean(&database);
-    }
-}
-
-#[tokio::test]
-async fn jobs() {
-    for database in TestDatabase::all() {
-        let now = "2026-11-22T04:00:00Z".parse().unwrap();
-        let replica = Replica::start(&database, "a", now).await;
-        let (engine, table) = (&replica.engine, JobTable::load(None).unwrap());
-        let ask = |job: &str| RunAsk {
-            job: job.to_owned(),
-            business_date: None,
-        };
-        let made_up = |mode| Backfill {
-            job: "archive_records".to_owned(),
-            from: BusinessDate("2026-11-20".parse().unwrap()),
-            to: BusinessDate("2026-11-21".parse().unwrap()),
-            mode,
-        };
-        let ann = "operator:ann";
-        let run = async |job: &str, request: &str| {
-            let asked = engine.ask_for_run(&table, ask(job), &by(ann, request));
-            asked.await.map(|run| run.run_id).ok()
-        };
-        let asked = run("watch_runs", "ask").await;
-        assert!(asked.is_some());
-        assert_eq!(run("watch_runs", "ask again").await, asked);
-        assert_eq!(run("nothing", "ask for nothing").await, None);
-        for (mode, request) in [
-            (BackfillMode::Preview, "look"),
-            (BackfillMode::Do, "make up"),
-            (BackfillMode::Do, "make up again"),
-        ] {
-            let asked = engine.backfill(&table, made_up(mode), &by(ann, request));
-            let runs = asked.await.unwrap().len();
-            assert_eq!(runs, if request.ends_with("again") { 0 } else { 2 });
-        }
-        let table: &[(&str, &[&str])] = &[
-            ("ask", &["JOB RUN_ASKED"]),
-            ("ask again", &[]),
-            ("ask for nothing", &[]),
-            ("look", &[]),
-            ("make up", &["JOB BACKFILL_ASKED"]),
-            ("make up again", &[]),
-        ];
-        assert_told(database.kind, &told(engine.store()).await, table);
         assert_clean(&database);
     }
 }
