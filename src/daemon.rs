@@ -18,9 +18,9 @@ use crate::domain::merchant::MerchantKind;
 use crate::domain::notification::Retries;
 use crate::domain::operator::Role;
 use crate::engine::{
-    Alarms, Clock, ClosingRules, Engine, EngineOptions, EngineParts, Hub, JobBook, KeepTimes,
-    NotifyOptions, Operators, OperatorsParts, PasswordCost, Passwords, SettingInForce, SystemClock,
-    Whose, record_settings,
+    Alarms, Clock, ClosingRules, Engine, EngineOptions, EngineParts, Hub, KeepTimes, NotifyOptions,
+    Operators, OperatorsParts, PasswordCost, Passwords, SettingInForce, SystemClock, Whose,
+    record_settings,
 };
 use crate::jobs::{Driver, JobTable, Metronome};
 use crate::output::OutputFolder;
@@ -129,14 +129,13 @@ impl Daemon {
         record(&store, config, &table, &instance).await?;
         let driver = Driver::new(engine.clone(), table, tasks.clone(), stop.clone());
         let metronome = driver.start().await?;
-        let jobs: Arc<dyn JobBook> = Arc::new(driver.clone());
         keep_fresh(&engine, &tasks, &stop);
         tasks.spawn(engine.clone().keep_notifying());
         let kept = metrics.clone().keep();
         tasks.spawn(stop.clone().run_until_cancelled_owned(kept));
         let api = Api::new(ApiParts {
             engine: engine.clone(),
-            jobs,
+            jobs: Arc::new(driver.clone()),
             operators: operators(&store, config)?,
             #[cfg(feature = "oidc")]
             provider: provider::way_in(&store, config)?,

@@ -44,8 +44,7 @@ impl Tx<'_> {
         if self.ask_for_run(run)? {
             return Ok(Some(run.clone()));
         }
-        let taken = self.begin_waiting(run)? + self.take_over(run)?;
-        if taken == 0 {
+        if self.begin_waiting(run)? == 0 && self.take_over(run)? == 0 {
             return Ok(None);
         }
         let row: JobRunRow = job_runs::table

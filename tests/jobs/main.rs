@@ -9,5 +9,6 @@ mod due_times;
 mod leases;
 mod nights;
 mod runs;
+mod tending;
 mod watch;
 mod worker;
