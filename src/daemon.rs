@@ -28,7 +28,7 @@ use crate::storage::{
 };
 use crate::telemetry::Metrics;
 use crate::trust::Masters;
-use crate::upstream::{HttpNotifier, Reach, SystemNames, Upstreams, Webhook};
+use crate::upstream::{HttpNotifier, Partners, Reach, SystemNames, Upstreams, Webhook};
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
 use std::net::SocketAddr;
@@ -118,8 +118,7 @@ impl Daemon {
         let engine = Engine::start(EngineParts {
             store: store.clone(),
             cache: cache.clone(),
-            upstreams: Upstreams::from_settings(&config.adapters)
-                .context("an adapter cannot be used")?,
+            upstreams: upstreams(config)?,
             notifier: Arc::new(notifier(config)?),
             clock: Arc::new(SystemClock),
             hub,
@@ -263,6 +262,15 @@ async fn record(
         );
     }
     Ok(())
+}
+
+/// The banks and billers, and the partners whose files are reconciled.
+fn upstreams(config: &Config) -> anyhow::Result<Upstreams> {
+    let partners = Partners::from_settings(&config.partners);
+    let adapters = Upstreams::from_settings(&config.adapters);
+    Ok(adapters
+        .context("an adapter cannot be used")?
+        .with_partners(partners.context("a partner's files cannot be fetched")?))
 }
 
 /// Who brings notifications to merchants.

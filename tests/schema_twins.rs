@@ -338,6 +338,8 @@ fn words_in_a_check_are_the_words_of_the_domain() {
         "notifications"."state": NotificationState,
         "notifications"."reason": GiveUpReason,
         "notification_tries"."outcome": TryOutcome,
+        "partner_files"."side": PartnerSide,
+        "partner_files"."state": PartnerFileState,
     };
     let at_rest = OrderState::TERMINAL.map(OrderState::as_str).to_vec();
     let mut domain = domain.to_vec();

@@ -18,7 +18,8 @@ pub use show::show;
 
 use crate::cache::CacheSettings;
 use crate::domain::ids::{AdapterName, MerchantCode};
-use crate::upstream::AdapterSettings;
+use crate::domain::partner::PartnerName;
+use crate::upstream::{AdapterSettings, PartnerSettings};
 use chrono_tz::Tz;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -66,6 +67,9 @@ pub struct Config {
     /// The banks and their billers.
     #[serde(default)]
     pub adapters: BTreeMap<AdapterName, AdapterSettings>,
+    /// Whose files are reconciled.
+    #[serde(default)]
+    pub partners: BTreeMap<PartnerName, PartnerSettings>,
     /// All of them as they were read, one by one, for the audit trail.
     #[serde(skip)]
     pub in_force: Vec<Setting>,

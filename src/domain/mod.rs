@@ -23,6 +23,7 @@ pub mod notification;
 pub mod operator;
 pub mod order;
 pub mod outcome;
+pub mod partner;
 pub mod progress;
 pub mod refusal;
 pub mod region;

@@ -316,7 +316,7 @@ impl Engine {
             ("PROPOSED" | "APPROVED", Some(proposal)) => {
                 Some(format!("{}: {}", proposal.decision, proposal.evidence))
             }
-            ("OPENED", _) => Some(format!("order {}: {}", case.order_no, case.cause)),
+            ("OPENED", _) => Some(format!("{}: {}", case.about(), case.cause)),
             _ => case.resolution.clone(),
         };
         AuditEntry {
@@ -339,7 +339,7 @@ impl Engine {
             self.0.alarms.raise(Alarm {
                 level: AlarmLevel::Critical,
                 kind: AlarmKind::CaseOpened,
-                order_no: Some(case.order_no.clone()),
+                order_no: case.order_no.clone(),
                 message: format!("case {} waits for a decision: {}", case.case_no, case.cause),
             });
         }

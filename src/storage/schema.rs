@@ -200,7 +200,7 @@ diesel::table! {
 diesel::table! {
     cases (case_no) {
         case_no -> Text,
-        order_no -> Text,
+        order_no -> Nullable<Text>,
         kind -> Text,
         state -> Text,
         cause -> Text,
@@ -214,6 +214,8 @@ diesel::table! {
         closed_at -> Nullable<BigInt>,
         resolution -> Nullable<Text>,
         version -> Integer,
+        flow_no -> Nullable<Text>,
+        owner -> Nullable<Text>,
     }
 }
 
@@ -382,6 +384,134 @@ diesel::table! {
         http_status -> Nullable<Integer>,
         host -> Nullable<Text>,
         cause -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    partner_files (file_id) {
+        file_id -> Text,
+        partner -> Text,
+        business_date -> Date,
+        version -> Integer,
+        side -> Text,
+        profile -> Text,
+        name -> Text,
+        path -> Text,
+        sha256 -> Text,
+        bytes -> BigInt,
+        row_count -> BigInt,
+        sums -> Text,
+        state -> Text,
+        line -> Nullable<BigInt>,
+        reason -> Nullable<Text>,
+        mark -> Nullable<Text>,
+        actor -> Text,
+        received_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    partner_alarms (partner, business_date) {
+        partner -> Text,
+        business_date -> Date,
+        raised_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    reconciliations (run_id) {
+        run_id -> Text,
+        business_date -> Date,
+        version -> Integer,
+        state -> Text,
+        replaces -> Nullable<Text>,
+        inputs -> Text,
+        input_hash -> Text,
+        result_hash -> Text,
+        flow_count -> BigInt,
+        difference_count -> BigInt,
+        file_path -> Text,
+        file_sha256 -> Text,
+        file_bytes -> BigInt,
+        actor -> Text,
+        made_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    reconciliation_sums (run_id, adapter, biller, kind, class, currency) {
+        run_id -> Text,
+        adapter -> Text,
+        biller -> Text,
+        kind -> Text,
+        class -> Text,
+        currency -> Text,
+        flow_count -> BigInt,
+        our_count -> BigInt,
+        our_minor -> BigInt,
+        bank_count -> BigInt,
+        bank_minor -> BigInt,
+        biller_count -> BigInt,
+        biller_minor -> BigInt,
+        risk_minor -> BigInt,
+    }
+}
+
+diesel::table! {
+    discrepancies (discrepancy_id) {
+        discrepancy_id -> Text,
+        run_id -> Text,
+        business_date -> Date,
+        flow_no -> Text,
+        kind -> Text,
+        order_no -> Nullable<Text>,
+        merchant -> Nullable<Text>,
+        biller -> Nullable<Text>,
+        adapter -> Nullable<Text>,
+        class -> Text,
+        rule -> Text,
+        currency -> Text,
+        our_state -> Nullable<Text>,
+        our_minor -> Nullable<BigInt>,
+        bank_file -> Nullable<Text>,
+        bank_line -> Nullable<BigInt>,
+        bank_status -> Nullable<Text>,
+        bank_minor -> Nullable<BigInt>,
+        biller_file -> Nullable<Text>,
+        biller_line -> Nullable<BigInt>,
+        biller_status -> Nullable<Text>,
+        biller_minor -> Nullable<BigInt>,
+        risk_minor -> BigInt,
+        due_on -> Nullable<Date>,
+        ended_on -> Nullable<Date>,
+        ended_run -> Nullable<Text>,
+        ended_class -> Nullable<Text>,
+        ended_rule -> Nullable<Text>,
+        case_no -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    case_comments (comment_id) {
+        comment_id -> Text,
+        case_no -> Text,
+        author -> Text,
+        body -> Text,
+        written_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    case_batches (batch_id) {
+        batch_id -> Text,
+        content_hash -> Text,
+        content -> Text,
+        line_count -> BigInt,
+        state -> Text,
+        maker -> Text,
+        proposed_at -> BigInt,
+        checker -> Nullable<Text>,
+        decided_at -> Nullable<BigInt>,
     }
 }
 
