@@ -1,3 +1,31 @@
 //! The files that the night writes and reads, as bytes: statements for merchants and billers, and what
 //! banks and billers send. Profiles say how a file is laid out; nothing here knows where files come
 //! from or where they go.
+//!
+//! Writing: [`StatementWriter`] (or [`WorkbookWriter`], for people), then a [`Sidecar`]. Reading:
+//! [`check`] first, which looks at the whole file, then [`Lines`].
+
+mod built_in;
+mod charset;
+pub mod profile;
+mod profile_rules;
+mod profile_text;
+mod reader;
+mod row;
+mod sidecar;
+mod statement;
+mod template;
+mod workbook;
+mod writer;
+
+pub use built_in::{BUILT_IN, NoSuchProfile, Profiles};
+pub use profile::{Profile, ProfileProblem};
+pub use reader::{
+    Checked, Expect, LINE_BYTES_MAX, Limits, Line, Lines, ReadError, Refusal, Verdict, check,
+};
+pub use row::{Field, LineStatus, Row, SumTooLarge, Tally, Totals};
+pub use sidecar::{Sidecar, Sum};
+pub use statement::{Head, WriteError, Written};
+pub use template::{Slot, Template};
+pub use workbook::WorkbookWriter;
+pub use writer::StatementWriter;
