@@ -5,7 +5,7 @@
 mod support;
 
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, SqliteConnection};
-use payhall::domain::case::{CaseKind, CaseState, Decision};
+use payhall::domain::case::{BatchState, CaseKind, CaseState, Decision};
 use payhall::domain::exception::{AlarmLevel, Phase};
 use payhall::domain::flow::{AttemptOutcome, FlowKind, FlowState, Operation};
 use payhall::domain::item::{AmountRuleKind, ItemMode};
@@ -15,6 +15,8 @@ use payhall::domain::merchant::{CheckItem, MerchantKind, MerchantState, Stage};
 use payhall::domain::notification::{GiveUpReason, NotificationState, TryOutcome};
 use payhall::domain::operator::Role;
 use payhall::domain::order::OrderState;
+use payhall::domain::partner::{PartnerFileState, PartnerSide};
+use payhall::domain::reconciled::RunState;
 use payhall::domain::region::RegionLevel;
 use payhall::storage::Store;
 use regex::Regex;
@@ -340,6 +342,8 @@ fn words_in_a_check_are_the_words_of_the_domain() {
         "notification_tries"."outcome": TryOutcome,
         "partner_files"."side": PartnerSide,
         "partner_files"."state": PartnerFileState,
+        "reconciliations"."state": RunState,
+        "case_batches"."state": BatchState,
     };
     let at_rest = OrderState::TERMINAL.map(OrderState::as_str).to_vec();
     let mut domain = domain.to_vec();

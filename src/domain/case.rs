@@ -110,6 +110,18 @@ pub struct Case {
     pub version: i32,
 }
 
+named_enum! {
+    /// Where a file of decisions stands.
+    pub enum BatchState {
+        /// Waits for the second person.
+        Proposed = "PROPOSED",
+        /// Every decision in it took effect.
+        Applied = "APPLIED",
+        /// The second person did not want it.
+        Rejected = "REJECTED",
+    }
+}
+
 /// What somebody wrote down about a case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Comment {

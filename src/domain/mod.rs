@@ -25,6 +25,7 @@ pub mod order;
 pub mod outcome;
 pub mod partner;
 pub mod progress;
+pub mod reconciled;
 pub mod reconciliation;
 pub mod refusal;
 pub mod region;

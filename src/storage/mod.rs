@@ -4,6 +4,7 @@
 pub mod audit;
 pub mod cases;
 pub mod catalogue;
+pub mod discrepancies;
 pub mod exceptions;
 pub mod flows;
 pub mod job_runs;
@@ -14,6 +15,7 @@ pub mod notifications;
 pub mod operators;
 pub mod orders;
 pub mod partner_files;
+pub mod reconciliations;
 pub mod settings;
 pub mod told;
 pub mod walk;

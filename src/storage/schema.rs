@@ -439,21 +439,18 @@ diesel::table! {
 }
 
 diesel::table! {
-    reconciliation_sums (run_id, adapter, biller, kind, class, currency) {
+    reconciliation_sums (run_id, side, partner, class, currency) {
         run_id -> Text,
-        adapter -> Text,
-        biller -> Text,
-        kind -> Text,
+        side -> Text,
+        partner -> Text,
         class -> Text,
         currency -> Text,
-        flow_count -> BigInt,
-        our_count -> BigInt,
-        our_minor -> BigInt,
-        bank_count -> BigInt,
-        bank_minor -> BigInt,
-        biller_count -> BigInt,
-        biller_minor -> BigInt,
-        risk_minor -> BigInt,
+        paid_count -> BigInt,
+        paid_minor -> BigInt,
+        returned_count -> BigInt,
+        returned_minor -> BigInt,
+        unmoved_count -> BigInt,
+        unmoved_minor -> BigInt,
     }
 }
 
@@ -518,3 +515,4 @@ diesel::table! {
 // What belongs to orders is listed by its orders.
 diesel::allow_tables_to_appear_in_same_query!(orders, exceptions);
 diesel::allow_tables_to_appear_in_same_query!(orders, cases);
+diesel::allow_tables_to_appear_in_same_query!(cases, discrepancies, reconciliations);

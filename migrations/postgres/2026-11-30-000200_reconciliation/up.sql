@@ -73,24 +73,23 @@ CREATE TABLE reconciliations (
 CREATE UNIQUE INDEX reconciliations_version ON reconciliations (business_date, version);
 CREATE UNIQUE INDEX reconciliations_current ON reconciliations (business_date) WHERE state = 'CURRENT';
 
--- Counts and sums of a result: every flow is in exactly one line of one result.
+-- Counts and sums of a result. Of a side, every row that was compared is in exactly one line; the side FLOWS
+-- counts flow numbers, and what is at risk.
 CREATE TABLE reconciliation_sums (
-    run_id       TEXT NOT NULL,
-    -- The adapter of the bank that carried it, and the biller; empty where nobody knows.
-    adapter      TEXT NOT NULL,
-    biller       TEXT NOT NULL,
-    kind         TEXT NOT NULL,
-    class        TEXT NOT NULL,
-    currency     TEXT NOT NULL,
-    flow_count   BIGINT NOT NULL,
-    our_count    BIGINT NOT NULL,
-    our_minor    BIGINT NOT NULL,
-    bank_count   BIGINT NOT NULL,
-    bank_minor   BIGINT NOT NULL,
-    biller_count BIGINT NOT NULL,
-    biller_minor BIGINT NOT NULL,
-    risk_minor   BIGINT NOT NULL,
-    PRIMARY KEY (run_id, adapter, biller, kind, class, currency)
+    run_id         TEXT NOT NULL,
+    side           TEXT NOT NULL,
+    -- Whose rows; of ours, the bank's that carried them.
+    partner        TEXT NOT NULL,
+    class          TEXT NOT NULL,
+    currency       TEXT NOT NULL,
+    -- Payments that succeeded, reversals that succeeded, and what failed or is pending.
+    paid_count     BIGINT NOT NULL,
+    paid_minor     BIGINT NOT NULL,
+    returned_count BIGINT NOT NULL,
+    returned_minor BIGINT NOT NULL,
+    unmoved_count  BIGINT NOT NULL,
+    unmoved_minor  BIGINT NOT NULL,
+    PRIMARY KEY (run_id, side, partner, class, currency)
 );
 
 -- Every flow of a result that is not plainly MATCHED; those that are EXPECTED are the pool.
