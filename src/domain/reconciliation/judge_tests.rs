@@ -15,7 +15,7 @@ fn rows(text: &str) -> Vec<Row> {
     words.map(row).collect()
 }
 
-fn row(word: &str) -> Row {
+pub(super) fn row(word: &str) -> Row {
     let state = match word.as_bytes()[0] {
         b'Y' => RowState::Succeeded,
         b'N' => RowState::Failed,

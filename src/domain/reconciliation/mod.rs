@@ -13,7 +13,12 @@
 //! line settle something although its amount is another; by counting a row in two classes.
 
 mod class;
+mod compare;
 mod judge;
+mod lot;
+mod matching;
+mod merge;
+mod packed;
 mod result;
 mod row;
 mod rules;
@@ -21,6 +26,8 @@ mod totals;
 
 pub use class::{Class, Rule, Side};
 pub use judge::{Verdict, classify};
+pub use lot::Lot;
+pub use matching::{Compared, Difference, Matching, MatchingError};
 pub use result::{RESULT_HEAD, write_result};
 pub use row::{Asked, Edge, Row, RowState, Sides};
 pub use rules::{Day, Rules, Waited};
@@ -28,3 +35,5 @@ pub use totals::{Overflow, Sum, Tally, Totals};
 
 #[cfg(test)]
 mod judge_tests;
+#[cfg(test)]
+mod matching_tests;
