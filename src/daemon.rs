@@ -14,11 +14,12 @@ use crate::api::{
 };
 use crate::cache::{Cache, Snapshot};
 use crate::config::{CallerConfig, CallerRole, Config, LimitsConfig};
+use crate::domain::calendar::Calendar;
 use crate::domain::merchant::MerchantKind;
 use crate::domain::notification::Retries;
 use crate::domain::operator::Role;
 use crate::engine::{
-    Alarms, Clock, Engine, EngineOptions, EngineParts, Hub, NotifyOptions, Operators,
+    Alarms, Clock, ClosingRules, Engine, EngineOptions, EngineParts, Hub, NotifyOptions, Operators,
     OperatorsParts, PasswordCost, Passwords, SettingInForce, SystemClock, Whose, record_settings,
 };
 use crate::jobs::{Driver, JobTable, Metronome};
@@ -126,7 +127,7 @@ impl Daemon {
             tasks: tasks.clone(),
             stop: stop.clone(),
             masters: masters(config)?,
-            options: engine_options(config, &instance),
+            options: engine_options(config, &instance)?,
             random: rand::random(),
         })
         .await
@@ -372,9 +373,27 @@ fn announce(cache: &Cache, hub: &Hub, committed: Committed) {
     cache.mirror(orders.chain(flows).collect());
 }
 
-fn engine_options(config: &Config, instance: &str) -> EngineOptions {
-    EngineOptions {
+/// The calendar of holidays that the settings name.
+///
+/// # Errors
+/// The file cannot be read, or a line of it cannot be used.
+pub fn calendar(config: &Config) -> anyhow::Result<Calendar> {
+    let Some(file) = config.center.calendar_file() else {
+        return Ok(Calendar::china());
+    };
+    let named = || format!("center.calendar: {}", file.display());
+    let text = std::fs::read_to_string(file).with_context(named)?;
+    Calendar::read(&text).with_context(named)
+}
+
+fn engine_options(config: &Config, instance: &str) -> anyhow::Result<EngineOptions> {
+    Ok(EngineOptions {
         day: config.business_day(),
+        closing: ClosingRules {
+            grace: Duration::from_secs(config.statements.close_grace_s),
+            recount_days: config.statements.recount_days,
+        },
+        calendar: Arc::new(calendar(config)?),
         order_expiry: Duration::from_secs(config.orders.expiry_s),
         answer_within: Duration::from_millis(config.orders.answer_within_ms),
         orphan_after: Duration::from_secs(config.orders.orphan_after_s),
@@ -387,7 +406,7 @@ fn engine_options(config: &Config, instance: &str) -> EngineOptions {
         sandbox: config.server.sandbox,
         notify: notify_options(config),
         instance: instance.to_owned(),
-    }
+    })
 }
 
 fn api_options(config: &Config) -> ApiOptions {

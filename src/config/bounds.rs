@@ -76,6 +76,25 @@ impl Config {
         ]
     }
 
+    /// How days are closed and stated.
+    pub(super) fn statement_bounds(&self) -> Vec<Bound> {
+        let statements = &self.statements;
+        vec![
+            (
+                "statements.close_grace_s",
+                statements.close_grace_s,
+                0,
+                6 * 3_600,
+            ),
+            (
+                "statements.recount_days",
+                u64::from(statements.recount_days),
+                1,
+                366,
+            ),
+        ]
+    }
+
     /// How merchants are notified.
     pub(super) fn notification_bounds(&self) -> Vec<Bound> {
         let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);

@@ -79,6 +79,7 @@ impl Config {
         let bounds = self.bounds().into_iter().chain(self.time_bounds());
         for (path, value, least, most) in bounds
             .chain(self.notification_bounds())
+            .chain(self.statement_bounds())
             .chain(self.limit_bounds())
         {
             if value < least || value > most {

@@ -59,6 +59,8 @@ pub struct Config {
     pub jobs: JobsConfig,
     /// What is published as files.
     pub output: OutputConfig,
+    /// How days are closed and stated.
+    pub statements: StatementsConfig,
     /// Logs.
     pub logs: LogsConfig,
     /// Who may call.
@@ -157,6 +159,15 @@ pub struct CenterConfig {
     pub zone: Tz,
     /// The local time at which a new business date begins, as `HH:MM`.
     pub cutoff: String,
+    /// A file of holidays in place of the compiled-in one; empty for that.
+    pub calendar: PathBuf,
+}
+
+impl CenterConfig {
+    /// The file of holidays, where one is named.
+    pub fn calendar_file(&self) -> Option<&Path> {
+        named(&self.calendar)
+    }
 }
 
 /// `[orders]`
@@ -276,6 +287,16 @@ impl OutputConfig {
     pub fn folder(&self) -> Option<&Path> {
         named(&self.dir)
     }
+}
+
+/// `[statements]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StatementsConfig {
+    /// Seconds from the cut-off of a business day to its closing.
+    pub close_grace_s: u64,
+    /// Days for which a closed day is counted again each night.
+    pub recount_days: u32,
 }
 
 fn named(folder: &Path) -> Option<&Path> {

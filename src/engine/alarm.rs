@@ -29,6 +29,8 @@ pub enum AlarmKind {
     NotificationGivenUp,
     /// A merchant has waited long to be notified.
     NotificationLate,
+    /// Flows were committed on a business day that was closed.
+    LateFlow,
     /// No merchant is notified: there is no key to sign with.
     NotificationsStopped,
 }

@@ -10,6 +10,7 @@ mod browse;
 mod cancel;
 mod center_key;
 mod clock;
+mod close_day;
 mod confirm;
 mod create;
 mod decide;
@@ -39,6 +40,7 @@ pub use alarm::{Alarm, AlarmKind, Alarms};
 pub use browse::{CategoryGroup, PayableItems};
 pub use center_key::CenterKey;
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use close_day::{CloseReport, ClosingRules};
 pub use confirm::{ConfirmInput, Confirmed};
 pub use create::CreateInput;
 pub use find::{Listing, Scope};
@@ -66,6 +68,7 @@ pub use timeline::{NextStep, Timeline, TimelineEntry, TimelineKind};
 
 use crate::cache::Cache;
 use crate::domain::audit::AuditEntry;
+use crate::domain::calendar::Calendar;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::exception::AlarmAges;
 use crate::domain::refusal::Refusal;
@@ -88,6 +91,10 @@ use tokio_util::task::TaskTracker;
 pub struct EngineOptions {
     /// Zone and cut-off.
     pub day: BusinessDay,
+    /// When a business date is closed.
+    pub closing: ClosingRules,
+    /// Which days are business days.
+    pub calendar: Arc<Calendar>,
     /// How long an order may wait for its confirmation.
     pub order_expiry: Duration,
     /// A confirm is answered within this time, whatever the far side does.
@@ -291,6 +298,11 @@ impl Engine {
     /// Zone and cut-off.
     pub fn business_day(&self) -> BusinessDay {
         self.0.options.day
+    }
+
+    /// Which days are business days.
+    pub fn calendar(&self) -> &Calendar {
+        &self.0.options.calendar
     }
 
     fn now(&self) -> Instant {

@@ -23,12 +23,14 @@ mod run;
 mod schedule;
 mod table;
 
+mod close_day;
 mod expire_keys;
 mod expire_orders;
 mod poll_exceptions;
 mod publish_audit_heads;
 mod send_notifications;
 
+pub use close_day::CloseDay;
 pub use driver::{Driver, Metronome, MetronomeError, RunByHand, RunByHandError, Ticked};
 pub use expire_keys::ExpireKeys;
 pub use expire_orders::ExpireOrders;

@@ -32,6 +32,7 @@ struct BuiltIn {
 /// Every job of the program, by name.
 fn built_in() -> Vec<BuiltIn> {
     built_in![
+        close_day::CloseDay,
         expire_keys::ExpireKeys,
         expire_orders::ExpireOrders,
         poll_exceptions::PollExceptions,
@@ -320,6 +321,7 @@ mod tests {
         assert_eq!(
             waits,
             [
+                ("close_day", 597),
                 ("expire_keys", 27),
                 ("expire_orders", 57),
                 ("poll_exceptions", 7),
@@ -331,10 +333,10 @@ mod tests {
         let due = table.next("poll_exceptions", now, 3).unwrap();
         let seconds: Vec<i64> = due.iter().map(|at| (*at - now).num_seconds()).collect();
         assert_eq!(seconds, [7, 17, 27]);
-        let unknown = table.next("close_day", now, 3).unwrap_err();
+        let unknown = table.next("close_dey", now, 3).unwrap_err();
         assert_eq!(
             unknown.to_string(),
-            "there is no job \"close_day\"; there are expire_keys, expire_orders, \
+            "there is no job \"close_dey\"; there are close_day, expire_keys, expire_orders, \
              poll_exceptions, publish_audit_heads, send_notifications"
         );
     }
@@ -355,6 +357,7 @@ mod tests {
         assert_eq!(
             schedules,
             [
+                "0 */10 * * * *",
                 "30 * * * * *",
                 "0 * * * * *",
                 "*/30 * * * * *",
@@ -379,7 +382,7 @@ mod tests {
             format!(
                 "{path}/poll_exceptions.toml:2: invalid type: integer `1`, expected a string\n\
                  {path}/pol_exceptions.toml:1: there is no job \"pol_exceptions\"; there are \
-                 expire_keys, expire_orders, poll_exceptions, publish_audit_heads, \
+                 close_day, expire_keys, expire_orders, poll_exceptions, publish_audit_heads, \
                  send_notifications"
             )
         );

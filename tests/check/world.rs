@@ -197,6 +197,8 @@ fn merchant() -> Actor {
 fn options_of_the_house() -> EngineOptions {
     EngineOptions {
         day: BusinessDay::SHANGHAI,
+        closing: Default::default(),
+        calendar: Default::default(),
         order_expiry: Duration::from_secs(7_200),
         answer_within: Duration::from_secs(60),
         orphan_after: Duration::from_secs(60),

@@ -298,6 +298,8 @@ fn runtime() -> Runtime {
 fn engine_options(instance: String) -> EngineOptions {
     EngineOptions {
         day: BusinessDay::SHANGHAI,
+        closing: Default::default(),
+        calendar: Default::default(),
         order_expiry: Duration::from_secs(2 * 3600),
         answer_within: ANSWER_WITHIN,
         orphan_after: ORPHAN_AFTER,

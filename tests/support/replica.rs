@@ -126,6 +126,8 @@ pub fn notifier() -> Arc<dyn Notifier> {
 fn engine_options(instance: &str) -> EngineOptions {
     EngineOptions {
         day: BusinessDay::SHANGHAI,
+        closing: Default::default(),
+        calendar: Default::default(),
         order_expiry: Duration::from_secs(7_200),
         answer_within: Duration::from_secs(8),
         orphan_after: Duration::from_secs(60),
