@@ -22,8 +22,9 @@ use crate::engine::{
     Alarms, Clock, ClosingRules, Engine, EngineOptions, EngineParts, Hub, NotifyOptions, Operators,
     OperatorsParts, PasswordCost, Passwords, SettingInForce, SystemClock, Whose, record_settings,
 };
+use crate::files::{ProfileProblem, Profiles};
 use crate::jobs::{Driver, JobTable, Metronome};
-use crate::output::OutputFolder;
+use crate::output::{OutputFolder, Shelf};
 use crate::storage::{
     Committed, StorageOptions, Store, catalogue, exceptions, notifications, orders,
 };
@@ -386,6 +387,19 @@ pub fn calendar(config: &Config) -> anyhow::Result<Calendar> {
     Calendar::read(&text).with_context(named)
 }
 
+/// How files are laid out.
+fn profiles(_config: &Config) -> anyhow::Result<Arc<Profiles>> {
+    let loaded = Profiles::load([]);
+    let said = |problems: Vec<_>| {
+        let problems: Vec<String> = problems
+            .iter()
+            .map(|one: &ProfileProblem| one.to_string())
+            .collect();
+        anyhow::anyhow!("profiles cannot be used: {}", problems.join("; "))
+    };
+    Ok(Arc::new(loaded.map_err(said)?))
+}
+
 fn engine_options(config: &Config, instance: &str) -> anyhow::Result<EngineOptions> {
     Ok(EngineOptions {
         day: config.business_day(),
@@ -403,6 +417,8 @@ fn engine_options(config: &Config, instance: &str) -> anyhow::Result<EngineOptio
         poll_batch: config.polling.batch,
         poll_parallel: config.polling.parallel,
         output: config.output.folder().map(OutputFolder::new),
+        profiles: profiles(config)?,
+        shelf: config.output.files_folder().map(Shelf::new),
         sandbox: config.server.sandbox,
         notify: notify_options(config),
         instance: instance.to_owned(),

@@ -120,6 +120,10 @@ impl Config {
 
     /// What is wrong with the partners, each by itself and all of them together.
     fn check_partners(&self, add: &mut impl FnMut(&str, String)) {
+        if !self.partners.is_empty() && self.output.files_folder().is_none() {
+            let what = "is empty, and there are partners whose files have to be kept";
+            add("output.files_dir", what.to_owned());
+        }
         let mut spoken_for = HashSet::new();
         for (name, partner) in &self.partners {
             let path = format!("partners.{name}");

@@ -280,9 +280,17 @@ impl JobsConfig {
 pub struct OutputConfig {
     /// The folder that files are published into; empty: nothing is published.
     pub dir: PathBuf,
+    /// The folder in which partners' files and the results of reconciling are kept; empty: nothing is
+    /// reconciled.
+    pub files_dir: PathBuf,
 }
 
 impl OutputConfig {
+    /// Where partners' files are kept.
+    pub fn files_folder(&self) -> Option<&Path> {
+        named(&self.files_dir)
+    }
+
     /// The folder, where there is one.
     pub fn folder(&self) -> Option<&Path> {
         named(&self.dir)

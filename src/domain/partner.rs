@@ -5,7 +5,9 @@
 //! the accepted one with the highest version. A refused file never takes the place of an accepted one.
 
 use super::ids::{AdapterName, BadId, BillerCode};
+use super::money::Currency;
 use super::named_enum;
+use super::reconciliation::{Day, Edge, Rules};
 use super::time::{BusinessDate, BusinessDay, Instant};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -118,12 +120,10 @@ pub struct Partner {
     pub profile: String,
     /// The partner's own zone and cut-off: what its dates mean.
     pub day: BusinessDay,
-    /// By how much two amounts may differ and still be the same, in minor units.
-    pub tolerance_minor: i64,
-    /// How near to an edge of the day a flow may be on the neighbour's file. Seconds.
-    pub cutoff_window_s: u32,
-    /// How many business days a flow may wait for its other side.
-    pub pool_days: u32,
+    /// The currency of all amounts in its files.
+    pub currency: Currency,
+    /// Tolerance, cut-off window and pool.
+    pub rules: Rules,
     /// From when on its file is looked for, on the day after. Seconds since midnight, the center's zone.
     pub expected_from_s: u32,
     /// From when on people are called because it is not there. Seconds since midnight, the center's zone.
@@ -185,9 +185,27 @@ pub struct PartnerFile {
     pub received_at: Instant,
 }
 
-/// The date of a partner's file that a flow of ours belongs on: by the partner's own zone and cut-off.
-pub fn date_at_partner(partner: &Partner, started_at: Instant) -> BusinessDate {
-    partner.day.date_of(started_at)
+impl Partner {
+    /// Whether what happened between two instants may stand in the file of a neighbour day: because it lies
+    /// near to an edge of our day or of the partner's, or because the partner's date is another one.
+    pub fn edge_of(&self, day: &Day, from: Instant, until: Instant) -> Edge {
+        let own = Day {
+            date: day.date,
+            begins_at: match day.date.0.pred_opt() {
+                Some(before) => self.day.end_of(BusinessDate(before)),
+                None => day.begins_at,
+            },
+            ends_at: self.day.end_of(day.date),
+        };
+        let is_elsewhere =
+            self.day.date_of(from) != day.date || self.day.date_of(until) != day.date;
+        let is_near = |day: &Day| self.rules.edge_of(day, from, until) == Edge::Near;
+        if is_elsewhere || is_near(day) || is_near(&own) {
+            Edge::Near
+        } else {
+            Edge::Far
+        }
+    }
 }
 
 #[cfg(test)]

@@ -24,8 +24,10 @@ mod notify;
 mod numbers;
 mod onboard;
 mod operators;
+mod partner_files;
 mod poll;
 mod publish_heads;
+mod reconcile;
 mod record_settings;
 mod resend;
 mod reverse;
@@ -58,8 +60,12 @@ pub use operators::{
 pub use operators::{
     Departure, ProviderLogin, ProviderParts, ProviderRefusal, Returned, TICKET_LASTS_S,
 };
+pub use partner_files::{FetchReport, FileFault, Received};
 pub use poll::{ExpireReport, PollReport};
 pub use publish_heads::{HeadsReport, PublishError};
+pub use reconcile::{
+    DayOutcome, DaySummary, Explained, Heard, Mode, Proof, ReconcileReport, Reconciled,
+};
 pub use record_settings::{SettingInForce, Whose, record_settings};
 pub use resend::ManyResent;
 pub use rewrap::{RewrapReport, rewrap_keys};
@@ -73,7 +79,8 @@ use crate::domain::catalogue::Catalogue;
 use crate::domain::exception::AlarmAges;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::{BusinessDay, Instant};
-use crate::output::OutputFolder;
+use crate::files::Profiles;
+use crate::output::{OutputFolder, Shelf};
 use crate::storage::{Denied, Store, StoreError, catalogue};
 use crate::trust::Masters;
 use crate::upstream::{Notifier, Upstreams};
@@ -113,6 +120,10 @@ pub struct EngineOptions {
     pub poll_parallel: usize,
     /// The folder that files are published into; none where nothing is published.
     pub output: Option<OutputFolder>,
+    /// How files are laid out, by name.
+    pub profiles: Arc<Profiles>,
+    /// Where partners' files and results are kept; none where nothing is reconciled.
+    pub shelf: Option<Shelf>,
     /// Whether this is a sandbox, where merchants may be notified over plain http.
     pub sandbox: bool,
     /// How merchants are notified.

@@ -29,6 +29,7 @@ mod error;
 mod finder;
 mod migrate;
 mod nonces;
+mod publication;
 mod redact;
 mod refused_tries;
 mod row;
@@ -42,6 +43,7 @@ pub use change::{
 };
 pub use connection::AnyConnection;
 pub use error::StoreError;
+pub use publication::{Publication, Published};
 pub use refused_tries::Counted;
 pub use view::View;
 

@@ -334,7 +334,7 @@ pub fn flows_by_number(
         .load(c)?)
 }
 
-/// The adapters and billers of a date's flows, each once.
+/// The adapters of a date's flows, each once.
 pub fn adapters_of(c: &mut AnyConnection, date: BusinessDate) -> Result<Vec<String>, StoreError> {
     let digits = date.digits();
     Ok(flows::table
@@ -343,6 +343,18 @@ pub fn adapters_of(c: &mut AnyConnection, date: BusinessDate) -> Result<Vec<Stri
         .select(flows::adapter)
         .distinct()
         .order(flows::adapter)
+        .load(c)?)
+}
+
+/// The billers of a date's flows, each once.
+pub fn billers_of(c: &mut AnyConnection, date: BusinessDate) -> Result<Vec<String>, StoreError> {
+    let digits = date.digits();
+    Ok(flows::table
+        .filter(flows::flow_no.ge(digits.clone()))
+        .filter(flows::flow_no.lt(format!("{digits}~")))
+        .select(flows::biller)
+        .distinct()
+        .order(flows::biller)
         .load(c)?)
 }
 

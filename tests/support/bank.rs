@@ -309,6 +309,8 @@ fn engine_options(instance: String) -> EngineOptions {
         poll_batch: 100,
         poll_parallel: 8,
         output: None,
+        profiles: Default::default(),
+        shelf: None,
         sandbox: false,
         notify: NotifyOptions::default(),
         instance,

@@ -140,6 +140,8 @@ fn engine_options(instance: &str) -> EngineOptions {
         poll_batch: 50,
         poll_parallel: 4,
         output: None,
+        profiles: Default::default(),
+        shelf: None,
         sandbox: false,
         notify: NotifyOptions::default(),
         instance: instance.to_owned(),

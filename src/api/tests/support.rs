@@ -400,6 +400,8 @@ fn engine_options() -> EngineOptions {
         poll_batch: 10,
         poll_parallel: 2,
         output: None,
+        profiles: Default::default(),
+        shelf: None,
         sandbox: false,
         notify: Default::default(),
         instance: "test".into(),

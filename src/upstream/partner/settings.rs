@@ -2,7 +2,9 @@
 
 use super::has_date;
 use crate::domain::ids::{AdapterName, BillerCode};
+use crate::domain::money::Currency;
 use crate::domain::partner::{Covers, Partner, PartnerName, PartnerSide};
+use crate::domain::reconciliation::Rules;
 use crate::domain::time::BusinessDay;
 use crate::upstream::Finding;
 use crate::upstream::settings::{base_url, is_local};
@@ -64,15 +66,12 @@ pub struct PartnerSettings {
     /// The local time at which the partner's date begins, as `HH:MM`.
     #[serde(default = "midnight")]
     pub cutoff: String,
-    /// By how much two amounts may differ, in minor units.
+    /// The currency of all amounts in its files.
+    #[serde(default = "currency")]
+    pub currency: Currency,
+    /// Tolerance, cut-off window and pool.
     #[serde(default)]
-    pub tolerance_minor: i64,
-    /// How near to an edge of the day a flow may be on the neighbour's file. Seconds.
-    #[serde(default = "cutoff_window_s")]
-    pub cutoff_window_s: u32,
-    /// How many business days a flow waits for its other side.
-    #[serde(default = "pool_days")]
-    pub pool_days: u32,
+    pub rules: Rules,
     /// From when on the file of the day before is looked for, as `HH:MM` in the center's zone.
     #[serde(default = "expected_from")]
     pub expected_from: String,
@@ -102,11 +101,8 @@ fn zone() -> Tz {
 fn midnight() -> String {
     "00:00".to_owned()
 }
-fn cutoff_window_s() -> u32 {
-    1_800
-}
-fn pool_days() -> u32 {
-    3
+fn currency() -> Currency {
+    Currency::CNY
 }
 fn expected_from() -> String {
     "02:00".to_owned()
@@ -137,9 +133,8 @@ impl PartnerSettings {
                 zone: self.zone,
                 cutoff: time(&self.cutoff).unwrap_or(NaiveTime::MIN),
             },
-            tolerance_minor: self.tolerance_minor,
-            cutoff_window_s: self.cutoff_window_s,
-            pool_days: self.pool_days,
+            currency: self.currency,
+            rules: self.rules.clone(),
             expected_from_s: seconds(&self.expected_from),
             critical_at_s: seconds(&self.critical_at),
             days_back: self.days_back,
@@ -175,10 +170,10 @@ impl PartnerSettings {
             ("bytes_max", self.bytes_max, 1_024, 1 << 40),
             ("connect_timeout_ms", self.connect_timeout_ms, 1, 60_000),
             ("total_timeout_s", self.total_timeout_s, 1, 86_400),
-            ("pool_days", u64::from(self.pool_days), 0, 30),
+            ("rules.pool_days", u64::from(self.rules.pool_days), 0, 30),
             (
-                "cutoff_window_s",
-                u64::from(self.cutoff_window_s),
+                "rules.cutoff_window_s",
+                u64::from(self.rules.cutoff_window_s),
                 0,
                 86_400,
             ),
@@ -188,8 +183,14 @@ impl PartnerSettings {
                 add(field, &format!("is {value}, and must be {least} to {most}"));
             }
         }
-        if !(0..=1_000_000).contains(&self.tolerance_minor) {
-            add("tolerance_minor", "must be 0 to 1000000");
+        for (code, minor) in &self.rules.tolerance_minor {
+            let field = format!("rules.tolerance_minor.{code}");
+            if Currency::try_new(code).is_err() {
+                add(&field, "is no currency");
+            }
+            if !(0..=1_000_000).contains(minor) {
+                add(&field, "must be 0 to 1000000");
+            }
         }
         list
     }

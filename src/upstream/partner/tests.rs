@@ -234,7 +234,10 @@ fn settings_that_contradict_themselves_are_found() {
             "partners.bank.critical_at: has to be later",
         ),
         ("cutoff = \"25:00\"", "partners.bank.cutoff: is not a time"),
-        ("pool_days = 99", "partners.bank.pool_days: is 99"),
+        (
+            "rules.pool_days = 99",
+            "partners.bank.rules.pool_days: is 99",
+        ),
     ] {
         let found = found(more);
         assert!(
