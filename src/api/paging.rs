@@ -11,6 +11,7 @@ use super::types::key::Key;
 use super::types::merchant::Merchant;
 use super::types::notification::Notification;
 use super::types::order::Order;
+use super::types::reconciliation::{Discrepancy, PartnerFile, Reconciliation};
 use crate::domain::ids::{KeyId, MerchantCode};
 use crate::domain::refusal::Refusal;
 use crate::engine::Listing;
@@ -104,6 +105,12 @@ pub(super) enum Kind {
     Key,
     /// Notifications.
     Notification,
+    /// Partners' files.
+    PartnerFile,
+    /// Results of reconciling.
+    Reconciliation,
+    /// Flows that differ.
+    Discrepancy,
 }
 
 impl Kind {
@@ -117,6 +124,9 @@ impl Kind {
             Kind::Merchant => 'm',
             Kind::Key => 'k',
             Kind::Notification => 'n',
+            Kind::PartnerFile => 'p',
+            Kind::Reconciliation => 'r',
+            Kind::Discrepancy => 'd',
         }
     }
 
@@ -148,6 +158,9 @@ impl Kind {
                     && number.bytes().all(|b| b.is_ascii_digit())
             }
             Kind::Exception | Kind::JobRun | Kind::Notification => {
+                uuid::Uuid::try_parse(number).is_ok()
+            }
+            Kind::PartnerFile | Kind::Reconciliation | Kind::Discrepancy => {
                 uuid::Uuid::try_parse(number).is_ok()
             }
             Kind::Merchant => MerchantCode::try_new(number).is_ok(),
@@ -224,6 +237,9 @@ node! {
     Merchant: crate::domain::merchant::Dossier,
     Key: crate::domain::key::Key,
     Notification: crate::domain::notification::Notification,
+    PartnerFile: crate::domain::partner::PartnerFile,
+    Reconciliation: crate::domain::reconciled::ReconciliationRun,
+    Discrepancy: crate::domain::reconciled::Discrepancy,
 }
 
 connection!(
@@ -292,6 +308,33 @@ connection!(
     |notification| notification.notification_id.to_string(),
     "A page of notifications, newest first.",
     "A notification in a listing."
+);
+
+connection!(
+    PartnerFile,
+    PartnerFileConnection,
+    PartnerFileEdge,
+    |file| file.file_id.to_string(),
+    "A page of partners' files, newest first.",
+    "A partner's file in a listing."
+);
+
+connection!(
+    Reconciliation,
+    ReconciliationConnection,
+    ReconciliationEdge,
+    |run| run.run_id.to_string(),
+    "A page of results of reconciling, newest first.",
+    "A result in a listing."
+);
+
+connection!(
+    Discrepancy,
+    DiscrepancyConnection,
+    DiscrepancyEdge,
+    |one| one.discrepancy_id.to_string(),
+    "A page of flows that are not plainly matched, newest first.",
+    "A flow in a listing."
 );
 
 /// `has_more` is about the direction of the page; in the other one there is more if a cursor was

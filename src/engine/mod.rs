@@ -63,9 +63,7 @@ pub use operators::{
 pub use partner_files::{FetchReport, FileFault, Received};
 pub use poll::{ExpireReport, PollReport};
 pub use publish_heads::{HeadsReport, PublishError};
-pub use reconcile::{
-    DayOutcome, DaySummary, Explained, Heard, Mode, Proof, ReconcileReport, Reconciled,
-};
+pub use reconcile::{DayOutcome, Explained, Heard, Mode, Proof, ReconcileReport, Reconciled};
 pub use record_settings::{SettingInForce, Whose, record_settings};
 pub use resend::ManyResent;
 pub use rewrap::{RewrapReport, rewrap_keys};

@@ -35,8 +35,10 @@ fn built_in() -> Vec<BuiltIn> {
         close_day::CloseDay,
         expire_keys::ExpireKeys,
         expire_orders::ExpireOrders,
+        fetch_partner_files::FetchPartnerFiles,
         poll_exceptions::PollExceptions,
         publish_audit_heads::PublishAuditHeads,
+        reconcile_day::ReconcileDay,
         send_notifications::SendNotifications,
     ]
 }
@@ -324,9 +326,11 @@ mod tests {
                 ("close_day", 597),
                 ("expire_keys", 27),
                 ("expire_orders", 57),
+                ("fetch_partner_files", 57),
                 ("poll_exceptions", 7),
                 // 04:00:03 UTC is noon in Shanghai.
                 ("publish_audit_heads", 44_997),
+                ("reconcile_day", 237),
                 ("send_notifications", 2)
             ]
         );
@@ -337,7 +341,8 @@ mod tests {
         assert_eq!(
             unknown.to_string(),
             "there is no job \"close_dey\"; there are close_day, expire_keys, expire_orders, \
-             poll_exceptions, publish_audit_heads, send_notifications"
+             fetch_partner_files, poll_exceptions, publish_audit_heads, reconcile_day, \
+             send_notifications"
         );
     }
 
@@ -360,8 +365,10 @@ mod tests {
                 "0 */10 * * * *",
                 "30 * * * * *",
                 "0 * * * * *",
+                "0 1-59/10 * * * *",
                 "*/30 * * * * *",
                 "0 30 0-8 * * *",
+                "0 4-59/10 * * * *",
                 "*/5 * * * * *"
             ]
         );
@@ -382,8 +389,8 @@ mod tests {
             format!(
                 "{path}/poll_exceptions.toml:2: invalid type: integer `1`, expected a string\n\
                  {path}/pol_exceptions.toml:1: there is no job \"pol_exceptions\"; there are \
-                 close_day, expire_keys, expire_orders, poll_exceptions, publish_audit_heads, \
-                 send_notifications"
+                 close_day, expire_keys, expire_orders, fetch_partner_files, poll_exceptions, \
+                 publish_audit_heads, reconcile_day, send_notifications"
             )
         );
         let missing = folder.path().join("missing");

@@ -12,6 +12,7 @@ mod operator_sessions;
 mod order_mutations;
 mod orders;
 mod overview;
+mod reconciliation;
 mod subscription;
 
 pub use subscription::Subscription;
@@ -29,6 +30,7 @@ pub struct Query(
     merchants::MerchantQuery,
     keys::KeyQuery,
     notifications::NotificationQuery,
+    reconciliation::ReconciliationQuery,
 );
 
 /// Doing. A document holds one of these at most. Expected refusals are in `userErrors`.
@@ -41,4 +43,5 @@ pub struct Mutation(
     merchants::MerchantMutation,
     keys::KeyMutation,
     notifications::NotificationMutation,
+    reconciliation::ReconciliationMutation,
 );

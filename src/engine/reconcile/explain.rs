@@ -30,6 +30,8 @@ pub struct Explained {
     pub flow_no: String,
     /// Our flow; none where we have none.
     pub ours: Option<OurFlow>,
+    /// Our row.
+    pub our_row: Option<Row>,
     /// Every line that names it, of the files that went into the results of its days.
     pub heard: Vec<Heard>,
     /// What the sides together come to, judged anew.
@@ -108,6 +110,7 @@ impl Engine {
         Ok(Some(Explained {
             flow_no: flow_no.to_owned(),
             verdict: classify(sides, &plan.rules(), waited),
+            our_row: our_rows.first().copied(),
             ours,
             heard,
             runs,

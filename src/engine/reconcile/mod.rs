@@ -25,7 +25,6 @@ mod weigh;
 
 pub use explain::{Explained, Heard};
 pub use prove::Proof;
-pub use read::DaySummary;
 
 use super::partner_files::{FileFault, anyhow_chain};
 use super::{Actor, Alarm, AlarmKind, Engine};

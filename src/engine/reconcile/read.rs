@@ -8,15 +8,6 @@ use crate::storage::{discrepancies, reconciliations};
 use std::fs::File;
 use uuid::Uuid;
 
-/// A result with its counts and sums.
-#[derive(Clone, Debug)]
-pub struct DaySummary {
-    /// The run.
-    pub run: ReconciliationRun,
-    /// Its counts and sums, sorted.
-    pub sums: Vec<SideSum>,
-}
-
 impl Engine {
     /// A page of results, newest first.
     ///

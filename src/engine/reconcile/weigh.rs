@@ -50,7 +50,6 @@ type Sums = BTreeMap<(Counted, u8, Class, &'static str), Tally>;
 
 struct Walk<'a> {
     plan: &'a Plan,
-    carried: &'a CarriedOver,
     waits: &'a BTreeMap<String, Waited>,
     rules: Vec<Rules>,
     sums: Sums,
@@ -76,7 +75,6 @@ pub(super) fn weigh(
     let (scratch, file) = ScratchFile::try_new().map_err(disk)?;
     let mut walk = Walk {
         plan,
-        carried,
         waits,
         rules: plan.rules(),
         sums: Sums::new(),
