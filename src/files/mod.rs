@@ -5,8 +5,15 @@
 //! Writing: [`StatementWriter`] (or [`WorkbookWriter`], for people), then a [`Sidecar`]. Reading:
 //! [`check`] first, which looks at the whole file, then [`Lines`].
 
+mod amount;
+mod blocks;
 mod built_in;
+mod cell;
 mod charset;
+mod claims;
+mod line;
+mod moment;
+mod pack;
 pub mod profile;
 mod profile_rules;
 mod profile_text;
@@ -14,7 +21,11 @@ mod reader;
 mod row;
 mod sidecar;
 mod statement;
+mod stop;
 mod template;
+mod unpack;
+mod values;
+mod walk;
 mod workbook;
 mod writer;
 

@@ -60,12 +60,16 @@ fn tells_whether_it_is_whole(profile: &Profile) -> bool {
     }) || profile.digest == DigestFile::Beside
 }
 
-/// Delimiter, quote and guard have to be three characters, none of which a number holds.
+/// Delimiter, quote and guard, where there are any, have to be three characters, none of which a number holds.
 fn check_separators(profile: &Profile, places: &Places, problems: &mut Problems<'_>) {
+    let guard = profile.guard.map(|guard| guard.byte);
     let Layout::Delimited { delimiter, quote } = profile.layout else {
+        if guard.is_some() {
+            let reason = "guard: the layout FIXED has none; take the line out";
+            problems.add(places.layout.clone(), reason);
+        }
         return;
     };
-    let guard = profile.guard.map(|guard| guard.byte);
     if quote == Some(delimiter) || guard == Some(delimiter) || (guard.is_some() && guard == quote) {
         let reason = "delimiter, quote and guard have to be different characters";
         problems.add(places.layout.clone(), reason);
@@ -167,9 +171,21 @@ fn check_columns(profile: &Profile, places: &Places, problems: &mut Problems<'_>
             }
         }
     }
-    let kinds = profile.columns.iter().zip(&places.columns);
     let kind = Holds::Field(Field::Kind);
-    for (column, span) in kinds {
+    for (column, span) in profile.columns.iter().zip(&places.columns) {
+        if column.payment != column.reversal && !profile.has(Field::Kind) {
+            let reason = "without a column KIND, payments and reversals have the same fields";
+            problems.add(span.clone(), reason);
+        }
+        let fills_up = [&column.payment, &column.reversal]
+            .into_iter()
+            .any(|holds| {
+                let number = matches!(holds, Holds::Field(Field::Amount | Field::Fee | Field::Net));
+                !number && matches!(holds, Holds::Field(_)) && column.pad == b'0'
+            });
+        if fills_up {
+            problems.add(span.clone(), "only amounts are filled up with zeros");
+        }
         if (column.payment == kind) != (column.reversal == kind) {
             let reason = "KIND has to stand in one and the same column of all lines";
             problems.add(span.clone(), reason);

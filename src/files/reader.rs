@@ -1,13 +1,18 @@
 //! Reads a partner's file by a profile, in two passes: the first looks at every byte and says whether
 //! the file is whole and right, the second gives its lines. No line counts before the first has passed.
 
-use super::profile::Profile;
+use super::profile::{DigestFile, Packing, Profile};
 use super::row::{Row, Totals};
+use super::stop::Stop;
+use super::template::{Slot, Template};
+use super::walk::Walk;
+use crate::domain::audit::hex;
 use crate::domain::money::Currency;
 use crate::domain::progress::Progress;
 use crate::domain::time::BusinessDate;
 use chrono_tz::Tz;
-use std::io::{Read, Seek};
+use sha2::{Digest, Sha256};
+use std::io::{self, Read, Seek, SeekFrom};
 
 /// What is known of a file before it is read.
 #[derive(Clone, Copy, Debug)]
@@ -95,24 +100,94 @@ pub enum ReadError {
     Changed,
 }
 
-/// Looks at a whole file. Progress is told in lines.
+/// Every so many lines, progress is told.
+const LINES_A_WORD: u64 = 8 * 1_024;
+
+/// Looks at a whole file. Progress is told in rows.
 ///
 /// # Errors
 /// When the place from which it is read fails; what is wrong with the file itself is a verdict.
 pub fn check<F: Read + Seek>(
-    _profile: &Profile,
-    _expect: &Expect<'_>,
-    _file: F,
-    _progress: &dyn Progress,
-) -> Result<Verdict, std::io::Error> {
-    Err(std::io::Error::other("files are not read yet"))
+    profile: &Profile,
+    expect: &Expect<'_>,
+    file: F,
+    progress: &dyn Progress,
+) -> Result<Verdict, io::Error> {
+    match look(profile, expect, file, progress) {
+        Ok(checked) => Ok(Verdict::Checked(checked)),
+        Err(Stop::Refused(refusal)) => Ok(Verdict::Refused(refusal)),
+        Err(Stop::Io(error)) => Err(error),
+    }
+}
+
+fn look<F: Read + Seek>(
+    profile: &Profile,
+    expect: &Expect<'_>,
+    mut file: F,
+    progress: &dyn Progress,
+) -> Result<Checked, Stop> {
+    let bytes = file.seek(SeekFrom::End(0))?;
+    // A packed file is hashed as it came, before anybody trusts a byte of it.
+    let packed = match profile.packing {
+        Packing::None => None,
+        Packing::Gzip | Packing::Zip => Some(hash_of(&mut file)?),
+    };
+    let has_digest = |line: &Template| line.slots().any(|slot| slot == Slot::Sha256);
+    let is_hashed = packed.is_none() || profile.trailer.iter().any(has_digest);
+    let hash = is_hashed.then(Sha256::new);
+    let mut walk = Walk::open(profile, expect, (file, bytes), hash)?;
+    while walk.next()?.is_some() {
+        let rows = walk.rows;
+        if rows.is_multiple_of(LINES_A_WORD) {
+            progress.at(rows, None);
+        }
+    }
+    progress.at(walk.rows, Some(walk.rows));
+    let hashed = walk.blocks.digest();
+    let sha256 = packed
+        .or(hashed)
+        .ok_or_else(|| Stop::whole("the file was not hashed"))?;
+    if profile.digest == DigestFile::Beside {
+        hold_digest(expect.digest, &sha256)?;
+    }
+    let totals = walk.totals;
+    Ok(Checked {
+        totals,
+        sha256,
+        bytes,
+    })
+}
+
+/// The SHA-256 of a file as it came.
+fn hash_of(file: &mut (impl Read + Seek)) -> io::Result<[u8; 32]> {
+    file.seek(SeekFrom::Start(0))?;
+    let mut hash = Sha256::new();
+    io::copy(file, &mut hash)?;
+    Ok(hash.finalize().into())
+}
+
+/// Compares a digest with the text of the file beside: 64 hexadecimal digits, and behind them, if
+/// anything, white space and a name.
+fn hold_digest(beside: Option<&str>, sha256: &[u8; 32]) -> Result<(), Stop> {
+    let Some(beside) = beside else {
+        let reason = "the digest has to come in a file beside it, and did not";
+        return Err(Stop::whole(reason));
+    };
+    let said = beside.split_ascii_whitespace().next().unwrap_or("");
+    let found = hex(sha256);
+    if said.eq_ignore_ascii_case(&found) {
+        return Ok(());
+    }
+    let said: String = said.chars().take(64).collect();
+    let reason = format!("the file beside it says the digest {said:?}, and it is {found:?}");
+    Err(Stop::whole(reason))
 }
 
 /// The lines of a file, one after the other, in constant memory.
 #[derive(Debug)]
 pub struct Lines<'p, F> {
-    _profile: &'p Profile,
-    _file: F,
+    walk: Walk<'p, F>,
+    checked: Checked,
 }
 
 impl<'p, F: Read + Seek> Lines<'p, F> {
@@ -121,12 +196,18 @@ impl<'p, F: Read + Seek> Lines<'p, F> {
     /// # Errors
     /// When the place from which it is read fails, or the file is another one now.
     pub fn open(
-        _profile: &'p Profile,
-        _expect: &Expect<'_>,
-        _checked: &Checked,
-        _file: F,
+        profile: &'p Profile,
+        expect: &Expect<'p>,
+        checked: &Checked,
+        mut file: F,
     ) -> Result<Self, ReadError> {
-        Err(ReadError::Io(std::io::Error::other("not read yet")))
+        let bytes = file.seek(SeekFrom::End(0))?;
+        if bytes != checked.bytes {
+            return Err(ReadError::Changed);
+        }
+        let walk = Walk::open(profile, expect, (file, bytes), None)?;
+        let checked = *checked;
+        Ok(Self { walk, checked })
     }
 
     /// The next line; none at the end. A file may name a flow twice.
@@ -134,7 +215,24 @@ impl<'p, F: Read + Seek> Lines<'p, F> {
     /// # Errors
     /// When the place from which it is read fails, or the file is another one now: then no line that
     /// was read counts.
+    // No iterator: a line borrows from the buffer, which the next one writes over.
+    #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Result<Option<Line<'_>>, ReadError> {
-        Err(ReadError::Io(std::io::Error::other("not read yet")))
+        let (rows, totals) = (self.walk.rows, self.walk.totals);
+        let line = self.walk.next()?;
+        if line.is_none() && (rows, totals) != (self.checked.totals.rows(), self.checked.totals) {
+            return Err(ReadError::Changed);
+        }
+        Ok(line)
+    }
+}
+
+impl From<Stop> for ReadError {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Io(error) => ReadError::Io(error),
+            // It passed its check, so it is another file now.
+            Stop::Refused(_) => ReadError::Changed,
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! What a statement is about, what came out when it was written, and why it could not be.
 
+use super::profile::Profile;
 use super::row::{Field, SumTooLarge, Totals};
+use super::values::Values;
 use crate::domain::money::Currency;
 use crate::domain::time::BusinessDate;
 use chrono_tz::Tz;
@@ -24,6 +26,17 @@ pub struct Head<'a> {
     /// first](super::profile::Profile::counts_first); wherever it is given, rows that add up to anything
     /// else are refused at the end.
     pub totals: Option<&'a Totals>,
+}
+
+impl Head<'_> {
+    /// The name of the file by its profile: never a path.
+    ///
+    /// # Errors
+    /// When the party's code cannot stand in a name.
+    pub fn file_name(&self, profile: &Profile) -> Result<String, WriteError> {
+        let name = Values::new(profile, self).name(&profile.file_name);
+        name.map_err(WriteError::Head)
+    }
 }
 
 /// What was written.
