@@ -14,29 +14,96 @@ use std::collections::BTreeMap;
 /// How many parts there are.
 pub(super) const PARTS: usize = 256;
 
-/// So many rows are kept in one piece. Pieces are never copied to grow, as one long list would be.
-const PIECE_ROWS: usize = 1_024;
+/// So many rows lie side by side, all of one part: a piece.
+const PIECE_ROWS: usize = 256;
+/// So many pieces are made room for at a time. Large and dense, so that no allocator rounds anything up:
+/// with a list for each part a third of the memory was lost between them.
+const SLAB_PIECES: usize = 255;
 
-/// The rows of one part, piece by piece.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Pieces {
-    full: Vec<Vec<Packed>>,
-    last: Vec<Packed>,
+/// The rows of a lot, in pieces, each of which belongs to one part.
+#[derive(Clone, Debug)]
+pub(super) struct Rows {
+    slabs: Vec<Vec<Packed>>,
+    /// Which part each piece belongs to.
+    owners: Vec<u8>,
+    /// Where the next row of each part goes.
+    next: Vec<Place>,
 }
 
-impl Pieces {
-    fn push(&mut self, row: Packed) {
-        if self.last.len() == PIECE_ROWS {
-            let next = Vec::with_capacity(PIECE_ROWS);
-            self.full.push(std::mem::replace(&mut self.last, next));
+/// The last piece of a part, and how many rows are in it.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    piece: usize,
+    filled: usize,
+}
+
+impl Rows {
+    fn new() -> Self {
+        // As if a piece before the first were full.
+        let nowhere = Place {
+            piece: usize::MAX,
+            filled: PIECE_ROWS,
+        };
+        Self {
+            slabs: Vec::new(),
+            owners: Vec::new(),
+            next: vec![nowhere; PARTS],
         }
-        self.last.push(row);
     }
 
-    /// The pieces.
-    pub(super) fn into_pieces(self) -> impl Iterator<Item = Vec<Packed>> {
-        let all = self.full.into_iter().chain([self.last]);
-        all.filter(|piece| !piece.is_empty())
+    fn push(&mut self, part: u8, row: Packed) {
+        let place = &mut self.next[usize::from(part)];
+        if place.filled == PIECE_ROWS {
+            let piece = self.owners.len();
+            if piece % SLAB_PIECES == 0 {
+                self.slabs
+                    .push(vec![Packed::NOTHING; SLAB_PIECES * PIECE_ROWS]);
+            }
+            self.owners.push(part);
+            *place = Place { piece, filled: 0 };
+        }
+        let within = place.piece % SLAB_PIECES * PIECE_ROWS + place.filled;
+        self.slabs[place.piece / SLAB_PIECES][within] = row;
+        place.filled += 1;
+    }
+
+    /// How many rows of a piece are filled: all, but of the last one of its part.
+    fn filled(&self, piece: usize, part: u8) -> usize {
+        let last = self.next[usize::from(part)];
+        if last.piece == piece {
+            last.filled
+        } else {
+            PIECE_ROWS
+        }
+    }
+
+    /// Every piece, with its part.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = (usize, &[Packed])> {
+        let pieces = self.slabs.iter().flat_map(|slab| slab.chunks(PIECE_ROWS));
+        let owned = pieces.zip(&self.owners).enumerate();
+        owned.map(|(piece, (rows, part))| (usize::from(*part), &rows[..self.filled(piece, *part)]))
+    }
+
+    /// The same, to be sorted.
+    pub(super) fn pieces_mut(&mut self) -> impl Iterator<Item = (usize, &mut [Packed])> {
+        let Self {
+            slabs,
+            owners,
+            next,
+        } = self;
+        let pieces = slabs
+            .iter_mut()
+            .flat_map(|slab| slab.chunks_mut(PIECE_ROWS));
+        pieces.zip(owners).enumerate().map(|(piece, (rows, part))| {
+            let part = usize::from(*part);
+            let last = next[part];
+            let filled = if last.piece == piece {
+                last.filled
+            } else {
+                PIECE_ROWS
+            };
+            (part, &mut rows[..filled])
+        })
     }
 }
 
@@ -44,7 +111,7 @@ impl Pieces {
 #[derive(Clone, Debug)]
 pub struct Lot {
     side: Side,
-    pub(super) parts: Vec<Pieces>,
+    pub(super) packed: Rows,
     /// Rows that do not fit into a packed one.
     pub(super) kept: Vec<Row>,
     /// Rows whose numbers are not 24 digits: a partner may write what it wants.
@@ -98,7 +165,7 @@ impl Lot {
     pub(super) fn new(side: Side, number: u16) -> Self {
         Self {
             side,
-            parts: vec![Pieces::default(); PARTS],
+            packed: Rows::new(),
             kept: Vec::new(),
             foreign: Vec::new(),
             number,
@@ -143,7 +210,8 @@ impl Lot {
                 Value::kept(self.number, place)
             }
         };
-        self.parts[number.part()].push(Packed::new(number, value, row.line));
+        let packed = Packed::new(number, value, row.line);
+        self.packed.push(number.part(), packed);
         Ok(())
     }
 }

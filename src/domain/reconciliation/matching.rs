@@ -13,7 +13,7 @@
 use super::class::Side;
 use super::compare::{Found, sort, walk};
 use super::judge::{Verdict, classify};
-use super::lot::{Lot, PARTS};
+use super::lot::{Lot, PARTS, Rows};
 use super::merge::Merge;
 use super::packed::Packed;
 use super::row::{Row, Sides};
@@ -29,7 +29,7 @@ use std::sync::{Mutex, PoisonError};
 pub struct Matching {
     pub(super) rules: Vec<Rules>,
     lots: u16,
-    parts: Vec<Part>,
+    packed: Vec<(Side, Rows)>,
     /// The rows that a lot keeps whole, by the lot.
     kept: Vec<Vec<Row>>,
     foreign: BTreeMap<Box<str>, [Vec<Row>; 3]>,
@@ -37,7 +37,10 @@ pub struct Matching {
 }
 
 /// The rows of one part, by side; each side in pieces, sorted once they are compared.
-pub(super) type Part = [Vec<Vec<Packed>>; 3];
+pub(super) type Part<'a> = [Vec<&'a [Packed]>; 3];
+
+/// The same, about to be sorted.
+type PartToSort<'a> = [Vec<&'a mut [Packed]>; 3];
 
 /// Why a comparison has no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -103,7 +106,7 @@ impl Matching {
         Self {
             rules,
             lots: 0,
-            parts: (0..PARTS).map(|_| Part::default()).collect(),
+            packed: Vec::new(),
             kept: Vec::new(),
             foreign: BTreeMap::new(),
             read: BTreeMap::new(),
@@ -136,9 +139,7 @@ impl Matching {
         }
         let (number, place) = (lot.number(), side as usize);
         self.kept[number] = lot.kept;
-        for (part, pieces) in self.parts.iter_mut().zip(lot.parts) {
-            part[place].extend(pieces.into_pieces());
-        }
+        self.packed.push((side, lot.packed));
         for (flow_no, row) in lot.foreign {
             self.foreign.entry(flow_no).or_default()[place].push(row);
         }
@@ -154,12 +155,22 @@ impl Matching {
         threads: NonZeroUsize,
         progress: &dyn Progress,
     ) -> Result<Compared, MatchingError> {
-        let mut parts = std::mem::take(&mut self.parts);
+        let mut packed = std::mem::take(&mut self.packed);
+        let mut parts: Vec<_> = (0..PARTS).map(|_| PartToSort::default()).collect();
+        for (side, rows) in &mut packed {
+            for (part, piece) in rows.pieces_mut() {
+                parts[part][*side as usize].push(piece);
+            }
+        }
         let all: u64 = self.read.values().map(|sum| sum.count).sum();
+        let rows = |part: &PartToSort<'_>, side: usize| -> usize {
+            part[side].iter().map(|piece| piece.len()).sum()
+        };
+        let largest = [0, 1, 2].map(|side| parts.iter().map(|part| rows(part, side)).max());
         let (queue, done) = (Mutex::new(parts.iter_mut()), Mutex::new(0));
         let work = || {
             let mut found = Found::default();
-            let mut stacks = [Vec::new(), Vec::new(), Vec::new()];
+            let mut stacks = largest.map(|rows| Vec::with_capacity(rows.unwrap_or(0)));
             loop {
                 let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
                 let Some(part) = next else { break };
@@ -186,7 +197,8 @@ impl Matching {
         for share in shares {
             found.add(share?)?;
         }
-        self.parts = parts;
+        drop(parts);
+        self.packed = packed;
         for (flow_no, rows) in &mut self.foreign {
             for rows in &mut *rows {
                 rows.sort_by_key(|row| row.line);
@@ -244,15 +256,21 @@ impl Compared {
     ) -> Result<(), E> {
         let Matching {
             rules,
-            parts,
+            packed,
             foreign,
             ..
         } = &self.matching;
+        let mut parts: Vec<_> = (0..PARTS).map(|_| Part::default()).collect();
+        for (side, rows) in packed {
+            for (part, piece) in rows.pieces() {
+                parts[part][*side as usize].push(piece);
+            }
+        }
         let mut show = |flow_no: &str, sides: Sides<'_>| {
             see(flow_no, sides, &classify(sides, rules, Waited(0)))
         };
         let mut foreign = foreign.iter().peekable();
-        let mut merge = Merge::new(parts);
+        let mut merge = Merge::new(&parts);
         let mut rows = [Vec::new(), Vec::new(), Vec::new()];
         while let Some(number) = merge.next(&self.matching, &mut rows) {
             let digits = number.digits();

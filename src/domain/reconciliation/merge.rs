@@ -16,7 +16,7 @@ pub(super) struct Merge<'a> {
 }
 
 impl<'a> Merge<'a> {
-    pub(super) fn new(parts: &'a [Part]) -> Self {
+    pub(super) fn new(parts: &'a [Part<'a>]) -> Self {
         let parts: Vec<[Walk<'a>; 3]> = parts
             .iter()
             .map(|sides| [0, 1, 2].map(|side| Walk::new(&sides[side])))
@@ -52,11 +52,11 @@ fn first(part: &[Walk<'_>; 3]) -> Option<Number> {
 struct Walk<'a> {
     /// What is left of the piece; empty only at the end.
     piece: &'a [Packed],
-    pieces: &'a [Vec<Packed>],
+    pieces: &'a [&'a [Packed]],
 }
 
 impl<'a> Walk<'a> {
-    fn new(pieces: &'a [Vec<Packed>]) -> Self {
+    fn new(pieces: &'a [&'a [Packed]]) -> Self {
         let mut walk = Self { piece: &[], pieces };
         walk.turn();
         walk

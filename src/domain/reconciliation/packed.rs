@@ -37,10 +37,10 @@ impl Number {
     }
 
     /// Which of 256 parts the number is in: numbers that follow each other are in different ones.
-    pub(super) fn part(self) -> usize {
+    pub(super) fn part(self) -> u8 {
         let (top, low) = self.split();
         let mixed = (top ^ u64::from(low).rotate_left(40)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        (mixed >> 56) as usize
+        (mixed >> 56) as u8
     }
 
     /// The upper 64 and the lower 16 bits.
@@ -226,6 +226,13 @@ pub(super) struct Packed {
 }
 
 impl Packed {
+    /// Room for a row.
+    pub(super) const NOTHING: Packed = Packed {
+        top: [0; 2],
+        rest: [0; 2],
+        line: 0,
+    };
+
     pub(super) fn new(number: Number, value: Value, line: u32) -> Self {
         let (top, low) = number.split();
         Self {
@@ -308,7 +315,7 @@ mod tests {
         let mut counts = [0_u32; 256];
         for place in 0..256_000_u32 {
             let text = format!("20261122{:016}", place);
-            counts[Number::parse(text.as_bytes()).unwrap().part()] += 1;
+            counts[usize::from(Number::parse(text.as_bytes()).unwrap().part())] += 1;
         }
         assert!(
             counts.iter().all(|count| (500..2_000).contains(count)),
