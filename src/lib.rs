@@ -13,6 +13,7 @@ pub mod files;
 pub mod jobs;
 pub mod operator_command;
 pub mod output;
+pub mod reconcile_command;
 pub mod sign;
 pub mod sim;
 pub mod storage;

@@ -11,6 +11,7 @@ use payhall::demo::{self, DemoArgs};
 use payhall::engine::{self, Actor, Clock, ImportFile};
 use payhall::jobs::JobTable;
 use payhall::operator_command::{self, OperatorCommand};
+use payhall::reconcile_command::{self, ReconcileCommand};
 use payhall::sign::{self, SignArgs};
 use payhall::sim::{self, SimArgs};
 use payhall::storage::{Store, View, catalogue, job_runs};
@@ -36,7 +37,7 @@ const COUNT_MAX: i64 = 1_000;
 #[command(name = "payhall", version, about, propagate_version = true)]
 struct Cli {
     /// The settings file; without it PAYHALL_CONFIG is looked at, then the defaults hold. Like the two
-    /// below, not for demo, sim, schema, rights and sign.
+    /// below, not for demo, sim, schema, rights, sign and reconcile files.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The database: sqlite:PATH or postgres://... (storage.url).
@@ -79,6 +80,9 @@ enum Command {
     /// The audit trail.
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Reconciliation.
+    #[command(subcommand)]
+    Reconcile(ReconcileCommand),
     /// Prints a signed call as a curl command, to paste.
     Sign(SignArgs),
     /// Runs the simulated world: a bank and billers with scripted faults.
@@ -197,6 +201,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let json = args.json().then(|| report.to_json()).transpose()?;
             return judged(json, &report, report.is_clean());
         }
+        Command::Reconcile(ReconcileCommand::Files(args)) => {
+            let report = reconcile_command::compare_files(args)?;
+            let json = args.json().then(|| report.to_json()).transpose()?;
+            return judged(json, &report, report.all_matched());
+        }
         Command::Check(_) | Command::Sim(_) | Command::Demo(_) => {
             return runtime.block_on(run_beside(cli));
         }
@@ -219,6 +228,7 @@ fn refuse_unused(cli: &Cli) -> anyhow::Result<()> {
         Command::Schema => "schema",
         Command::Rights => "rights",
         Command::Sign(_) => "sign",
+        Command::Reconcile(ReconcileCommand::Files(_)) => "reconcile files",
         _ => return Ok(()),
     };
     let given = [

@@ -8,6 +8,9 @@ use super::row::{RowState, Sides};
 use super::rules::{Rules, Waited};
 use super::totals::{Overflow, Sum, Tally, Totals};
 
+/// So many differences are kept beside the counts.
+pub(super) const DIFFERENCES_MAX: usize = 100_000;
+
 /// Lays the pieces of a side out in one stack, sorted by number and line, and back into the pieces.
 pub(super) fn sort(pieces: &mut [&mut [Packed]], stack: &mut Vec<Packed>) {
     stack.clear();
@@ -90,6 +93,7 @@ fn all_moved([ours, bank, biller]: [&[Packed]; 3]) -> Option<Value> {
 pub(super) struct Found {
     pub(super) totals: Totals,
     pub(super) differences: Vec<Difference>,
+    pub(super) differences_all: u64,
     purses: [Purse; PURSES],
 }
 
@@ -98,6 +102,7 @@ impl Default for Found {
         Self {
             totals: Totals::default(),
             differences: Vec::new(),
+            differences_all: 0,
             purses: [Purse::default(); PURSES],
         }
     }
@@ -121,8 +126,19 @@ impl Found {
                 biller: sides.biller.to_vec(),
                 verdict,
             });
+            self.differences_all += 1;
+            if self.differences.len() >= 2 * DIFFERENCES_MAX {
+                self.keep_first_differences();
+            }
         }
         Ok(())
+    }
+
+    /// Keeps no more differences than anybody looks at, the least numbers: whoever compares two files of
+    /// different days gets as many as there are flows.
+    pub(super) fn keep_first_differences(&mut self) {
+        self.differences.sort_by(|a, b| a.flow_no.cmp(&b.flow_no));
+        self.differences.truncate(DIFFERENCES_MAX);
     }
 
     /// Counts what went the short way.
@@ -150,6 +166,7 @@ impl Found {
     pub(super) fn add(&mut self, other: Found) -> Result<(), Overflow> {
         self.totals.add(&other.totals)?;
         self.differences.extend(other.differences);
+        self.differences_all += other.differences_all;
         Ok(())
     }
 }

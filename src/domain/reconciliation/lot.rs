@@ -16,9 +16,9 @@ pub(super) const PARTS: usize = 256;
 
 /// So many rows lie side by side, all of one part: a piece.
 const PIECE_ROWS: usize = 256;
-/// So many pieces are made room for at a time. Large and dense, so that no allocator rounds anything up:
-/// with a list for each part a third of the memory was lost between them.
-const SLAB_PIECES: usize = 255;
+/// So many pieces are made room for at a time, and nothing of it is touched before a piece is begun. With a
+/// list of its own for each part, a third of the memory was lost between the lists.
+const SLAB_PIECES: usize = 400;
 
 /// The rows of a lot, in pieces, each of which belongs to one part.
 #[derive(Clone, Debug)]
@@ -55,9 +55,12 @@ impl Rows {
         let place = &mut self.next[usize::from(part)];
         if place.filled == PIECE_ROWS {
             let piece = self.owners.len();
-            if piece % SLAB_PIECES == 0 {
-                self.slabs
-                    .push(vec![Packed::NOTHING; SLAB_PIECES * PIECE_ROWS]);
+            if piece.is_multiple_of(SLAB_PIECES) {
+                let slab = Vec::with_capacity(SLAB_PIECES * PIECE_ROWS);
+                self.slabs.push(slab);
+            }
+            if let Some(slab) = self.slabs.last_mut() {
+                slab.resize(slab.len() + PIECE_ROWS, Packed::NOTHING);
             }
             self.owners.push(part);
             *place = Place { piece, filled: 0 };

@@ -94,9 +94,11 @@ impl Difference {
 pub struct Compared {
     /// Counts and sums; they add up to what was read.
     pub totals: Totals,
-    /// Everything that is not MATCHED, and what matches because the bank's line proves something about a
-    /// flow that we are undecided about; sorted by number.
+    /// What is not MATCHED, and what matches because the bank's line proves something about a flow that
+    /// we are undecided about: the first 100,000, sorted by number. `each` shows all.
     pub differences: Vec<Difference>,
+    /// How many of those there are.
+    pub differences_all: u64,
     matching: Matching,
 }
 
@@ -205,18 +207,13 @@ impl Matching {
             }
             found.see(flow_no, sides_of(rows), &self.rules)?;
         }
-        let Found {
-            totals,
-            mut differences,
-            ..
-        } = found;
-        differences.sort_by(|a, b| a.flow_no.cmp(&b.flow_no));
-        self.hold_against(&totals)?;
-        let matching = self;
+        found.keep_first_differences();
+        self.hold_against(&found.totals)?;
         Ok(Compared {
-            totals,
-            differences,
-            matching,
+            totals: found.totals,
+            differences: found.differences,
+            differences_all: found.differences_all,
+            matching: self,
         })
     }
 
