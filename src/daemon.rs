@@ -23,13 +23,13 @@ use crate::engine::{
     record_settings,
 };
 use crate::jobs::{Driver, JobTable, Metronome};
-use crate::output::OutputFolder;
+use crate::output::{OutputFolder, Shelf};
 use crate::storage::{
     Committed, StorageOptions, Store, catalogue, exceptions, notifications, orders,
 };
 use crate::telemetry::Metrics;
 use crate::trust::Masters;
-use crate::upstream::{HttpNotifier, Reach, SystemNames, Upstreams, Webhook};
+use crate::upstream::{HttpNotifier, Partners, Reach, SystemNames, Upstreams, Webhook};
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
 use std::net::SocketAddr;
@@ -234,8 +234,7 @@ impl Bare {
         let engine = Engine::start(EngineParts {
             store: store.clone(),
             cache: cache.clone(),
-            upstreams: Upstreams::from_settings(&config.adapters)
-                .context("an adapter cannot be used")?,
+            upstreams: upstreams(config)?,
             notifier: Arc::new(notifier(config)?),
             clock,
             hub,
@@ -329,6 +328,15 @@ async fn record(
         );
     }
     Ok(())
+}
+
+/// The banks and billers, and the partners whose files are reconciled.
+fn upstreams(config: &Config) -> anyhow::Result<Upstreams> {
+    let partners = Partners::from_settings(&config.partners);
+    let adapters = Upstreams::from_settings(&config.adapters);
+    Ok(adapters
+        .context("an adapter cannot be used")?
+        .with_partners(partners.context("a partner's files cannot be fetched")?))
 }
 
 /// Who brings notifications to merchants.
@@ -448,6 +456,8 @@ fn engine_options(config: &Config, instance: &str) -> anyhow::Result<EngineOptio
         poll_batch: config.polling.batch,
         poll_parallel: config.polling.parallel,
         output: config.output.folder().map(OutputFolder::new),
+        profiles: Arc::new(night::profiles(config)?),
+        shelf: config.output.files_folder().map(Shelf::new),
         sandbox: config.server.sandbox,
         notify: notify_options(config),
         keep: keep_times(&config.archive),

@@ -33,6 +33,10 @@ pub enum AlarmKind {
     NotificationLate,
     /// Flows were committed on a business day that was closed.
     LateFlow,
+    /// A partner's file is not there, or is refused.
+    PartnerFile,
+    /// A day could not be reconciled.
+    Reconciliation,
     /// No merchant is notified: there is no key to sign with.
     NotificationsStopped,
 }

@@ -28,8 +28,10 @@ mod notify;
 mod numbers;
 mod onboard;
 mod operators;
+mod partner_files;
 mod poll;
 mod publish_heads;
+mod reconcile;
 mod record_settings;
 mod resend;
 mod reverse;
@@ -71,8 +73,10 @@ pub use operators::{
 pub use operators::{
     Departure, ProviderLogin, ProviderParts, ProviderRefusal, Returned, TICKET_LASTS_S,
 };
+pub use partner_files::{FetchReport, FileFault, Received};
 pub use poll::{ExpireReport, PollReport};
 pub use publish_heads::{HeadsReport, PublishError};
+pub use reconcile::{DayOutcome, Explained, Heard, Mode, Proof, ReconcileReport, Reconciled};
 pub use record_settings::{SettingInForce, Whose, record_settings};
 pub use resend::ManyResent;
 pub use rewrap::{RewrapReport, rewrap_keys};
@@ -92,7 +96,8 @@ use crate::domain::catalogue::Catalogue;
 use crate::domain::exception::AlarmAges;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::{BusinessDay, Instant};
-use crate::output::OutputFolder;
+use crate::files::Profiles;
+use crate::output::{OutputFolder, Shelf};
 use crate::storage::{Denied, Store, StoreError, catalogue};
 use crate::trust::Masters;
 use crate::upstream::{Notifier, Upstreams};
@@ -134,6 +139,10 @@ pub struct EngineOptions {
     pub output: Option<OutputFolder>,
     /// How statements are made; none where they are kept nowhere.
     pub statements: Option<Arc<StatementRules>>,
+    /// How files are laid out, by name.
+    pub profiles: Arc<Profiles>,
+    /// Where partners' files and results are kept; none where nothing is reconciled.
+    pub shelf: Option<Shelf>,
     /// Whether this is a sandbox, where merchants may be notified over plain http.
     pub sandbox: bool,
     /// How merchants are notified.

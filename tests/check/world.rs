@@ -212,6 +212,8 @@ fn options_of_the_house() -> EngineOptions {
         poll_batch: 100,
         poll_parallel: 16,
         output: None,
+        profiles: Default::default(),
+        shelf: None,
         sandbox: false,
         notify: NotifyOptions::default(),
         keep: KeepTimes::default(),

@@ -141,6 +141,8 @@ fn engine_options(instance: &str) -> EngineOptions {
         poll_batch: 50,
         poll_parallel: 4,
         output: None,
+        profiles: Default::default(),
+        shelf: None,
         sandbox: false,
         notify: NotifyOptions::default(),
         keep: KeepTimes::default(),

@@ -14,6 +14,7 @@ mod operator_sessions;
 mod order_mutations;
 mod orders;
 mod overview;
+mod reconciliation;
 mod statements;
 mod subscription;
 
@@ -32,6 +33,7 @@ pub struct Query(
     notifications::NotificationQuery,
     jobs::JobQuery,
     statements::StatementQuery,
+    reconciliation::ReconciliationQuery,
 );
 
 /// Doing. A document holds one of these at most. Expected refusals are in `userErrors`.
@@ -46,6 +48,7 @@ pub struct Mutation(
     notifications::NotificationMutation,
     jobs::JobMutation,
     statements::StatementMutation,
+    reconciliation::ReconciliationMutation,
 );
 
 /// Watching, through a WebSocket with the protocol `graphql-transport-ws`.

@@ -6,7 +6,7 @@ use crate::api::errors::Problem;
 use crate::api::paging::{
     CaseConnection, ExceptionConnection, JobRunConnection, Kind, PageArgs, cost,
 };
-use crate::api::types::case::{Case, CaseState};
+use crate::api::types::case::{Case, CaseKind, CaseState};
 use crate::api::types::exception::Phase;
 use crate::api::types::order::OrderFilter;
 use crate::api::types::{invalid, parse};
@@ -14,6 +14,7 @@ use crate::domain::case;
 use crate::domain::exception;
 use crate::domain::ids::CaseNo;
 use crate::domain::refusal::Refusal;
+use crate::domain::time::Instant;
 use crate::storage::orders::{self, Page};
 use crate::storage::{cases, exceptions};
 use async_graphql::{Context, Object, Result};
@@ -69,6 +70,11 @@ impl OverviewQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Only cases in these states.")] states: Option<Vec<CaseState>>,
+        #[graphql(desc = "Only cases of these kinds.")] kinds: Option<Vec<CaseKind>>,
+        #[graphql(desc = "Only what this person looks after.")] owner: Option<String>,
+        #[graphql(desc = "Only what should have been decided by then.")] due_before: Option<
+            Instant,
+        >,
         #[graphql(desc = "Only those about such orders.")] orders: Option<OrderFilter>,
         #[graphql(desc = "So many: 1 to 100, 20 if not given.")] first: Option<i32>,
         #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
@@ -81,8 +87,14 @@ impl OverviewQuery {
         let mut states: Vec<_> = states.map(case::CaseState::from).collect();
         states.sort_unstable();
         states.dedup();
-        let orders = such(orders)?;
-        let filter = cases::Filter { states, orders };
+        let kinds = kinds.unwrap_or_default().into_iter();
+        let filter = cases::Filter {
+            states,
+            kinds: kinds.map(case::CaseKind::from).collect(),
+            owner,
+            due_before,
+            orders: such(orders)?,
+        };
         let listing = desk.engine.cases(filter, after, page.limit).await;
         Ok(CaseConnection::new(&page, listing.map_err(Problem::from)?))
     }

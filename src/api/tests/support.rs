@@ -473,6 +473,8 @@ fn engine_options(dir: &Path) -> EngineOptions {
         poll_batch: 10,
         poll_parallel: 2,
         output: None,
+        profiles: Default::default(),
+        shelf: None,
         sandbox: false,
         notify: Default::default(),
         keep: KeepTimes::default(),

@@ -15,6 +15,7 @@ pub(super) mod money;
 pub(super) mod notification;
 pub(super) mod operator;
 pub(super) mod order;
+pub(super) mod reconciliation;
 pub(super) mod refusal;
 pub(super) mod region;
 pub(super) mod scalars;

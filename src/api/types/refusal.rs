@@ -46,6 +46,14 @@ pub enum RefusalCode {
     MerchantAlreadyDecided,
     /// Items of the checklist are not ticked for this content; `message` names them.
     ChecklistIncomplete,
+    /// The day cannot be reconciled yet; `message` says what is lacking.
+    ReconciliationWaits,
+    /// Lines of the file of decisions are wrong; `lines` has all of them.
+    BatchInvalid,
+    /// There is no such file of decisions.
+    BatchNotFound,
+    /// The file of decisions was decided already, or is another than the checker read.
+    BatchChanged,
     /// An argument is not what it should be; `field` names it and `message` tells the rule.
     InvalidArgument,
     /// The bill number breaks the item's rule; nobody was called.

@@ -38,7 +38,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     // The roof, which no room knows.
     (
         "daemon",
-        &["config", "domain", "engine", "storage", "upstream"],
+        &[
+            "config", "domain", "engine", "files", "output", "storage", "upstream",
+        ],
     ),
     ("demo", &["domain", "engine", "trust"]),
     ("jobs_command", &[]),
