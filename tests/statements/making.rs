@@ -19,6 +19,9 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
+/// A profile that counts before its first row.
+const PIPE: &str = include_str!("../../deploy/profiles/pipe.toml");
+
 /// A center that keeps statements, with its database and folder.
 struct House {
     replica: Replica,
@@ -29,7 +32,7 @@ struct House {
 fn rules(folder: &Path) -> StatementRules {
     StatementRules {
         objects: Objects::folder(folder).unwrap(),
-        profiles: Profiles::load([]).unwrap(),
+        profiles: Profiles::load([("pipe", PIPE)]).unwrap(),
         profile: "payhall-csv".to_owned(),
         profile_of: BTreeMap::from([("biller:sh-power".to_owned(), "pipe".to_owned())]),
         xlsx_rows_max: 100,
@@ -336,6 +339,8 @@ async fn an_empty_day_is_a_file_and_old_ones_are_forgotten() {
         assert_eq!((empty.flows, empty.version), (0, 1));
         assert_eq!(text(&house, &empty.file.object).lines().count(), 2);
         house.replica.clock.set(at("2028-11-24T12:00:00Z"));
+        let actor = Actor::job("expire_keys");
+        house.replica.engine.tend_keys(&actor).await.unwrap();
         let (merchants, _) = night(&house.replica).await;
         assert_eq!(merchants.forgotten, 2, "those of 22 and 23 November 2026");
         let gone = statement(&house.replica, Party::merchant("portal"), "2026-11-23").await;
