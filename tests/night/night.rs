@@ -74,6 +74,8 @@ pub fn publish_into(world: &mut World, name: &str) -> PathBuf {
         std::fs::create_dir_all(&dir).expect("a folder");
         world.set(&format!("output.{setting}"), dir.display().to_string());
     }
+    let statements = format!("file:{}", folder.join("statements").display());
+    world.set("statements.url", statements);
     folder
 }
 

@@ -81,3 +81,12 @@ pub fn at(text: &str) -> Instant {
 pub fn day(text: &str) -> BusinessDate {
     BusinessDate(text.parse().unwrap())
 }
+
+/// A contract of portal and sh-telecom.
+pub fn contract(database: &TestDatabase, from: &str, basis_points: i32, fixed_minor: i64) {
+    let row = format!(
+        "INSERT INTO contracts (merchant, biller, currency, valid_from, basis_points, fixed_minor) \
+         VALUES ('portal', 'sh-telecom', 'CNY', '{from}', {basis_points}, {fixed_minor})"
+    );
+    database.execute(&row).expect("the contract is written");
+}

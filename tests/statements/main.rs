@@ -5,3 +5,4 @@ mod support;
 
 mod closing;
 mod given;
+mod making;
