@@ -43,10 +43,12 @@ use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
 mod claim;
+mod desk;
 #[cfg(feature = "oidc")]
 pub mod provider;
 
 pub use claim::Claim;
+pub use desk::CommandDesk;
 
 /// How often the catalogue is looked at for an import by somebody else.
 const CATALOGUE_EVERY: Duration = Duration::from_secs(5);

@@ -13,6 +13,7 @@ pub mod files;
 pub mod jobs;
 pub mod operator_command;
 pub mod output;
+pub mod partner_files_command;
 pub mod reconcile_command;
 pub mod sign;
 pub mod sim;

@@ -3,6 +3,7 @@
 
 pub mod audit;
 pub mod business_days;
+pub mod case_batches;
 pub mod cases;
 pub mod catalogue;
 pub mod discrepancies;

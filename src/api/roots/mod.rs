@@ -4,6 +4,7 @@
 mod bill;
 mod browse;
 mod case_decisions;
+mod case_notes;
 mod keys;
 mod merchants;
 mod notifications;
@@ -31,6 +32,7 @@ pub struct Query(
     keys::KeyQuery,
     notifications::NotificationQuery,
     reconciliation::ReconciliationQuery,
+    case_notes::CaseNotesQuery,
 );
 
 /// Doing. A document holds one of these at most. Expected refusals are in `userErrors`.
@@ -44,4 +46,5 @@ pub struct Mutation(
     keys::KeyMutation,
     notifications::NotificationMutation,
     reconciliation::ReconciliationMutation,
+    case_notes::CaseNotesMutation,
 );

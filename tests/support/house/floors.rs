@@ -45,7 +45,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("demo", &["domain", "engine", "trust"]),
     ("audit_command", &[]),
     ("operator_command", &[]),
-    ("reconcile_command", &["domain", "files"]),
+    (
+        "reconcile_command",
+        &["config", "daemon", "domain", "engine", "files"],
+    ),
     ("sign", &[]),
 ];
 
@@ -57,6 +60,7 @@ const ROOF: &[&str] = &[
     "daemon.rs",
     "demo.rs",
     "operator_command.rs",
+    "partner_files_command.rs",
     "reconcile_command.rs",
     "sign.rs",
     "telemetry.rs",

@@ -60,10 +60,12 @@ impl Center {
             let things = center.furnish(letter, code).await;
             center.things.insert(letter, things);
         }
+        super::night::furnish(&mut center).await;
         let number = "202001010000000000000000".to_owned();
         let mut nobody: Things = ["order", "flow", "case"]
             .map(|name| (name, number.clone()))
             .into();
+        nobody.insert("batch", uuid::Uuid::now_v7().to_string());
         nobody.insert("request", "R-NOBODY".to_owned());
         nobody.insert("merchant", "nobody-there".to_owned());
         nobody.insert("notification", uuid::Uuid::now_v7().to_string());
