@@ -379,6 +379,7 @@ fn check(config: &Config, args: &CheckArgs) -> anyhow::Result<ExitCode> {
         grace: Duration::from_secs(args.grace_s),
         settled: args.settled,
         cache: config.cache.clone(),
+        files: config.output.files_folder().map(Path::to_owned),
         ..CheckOptions::new(url, &args.ledger, engine::SystemClock.now())
     };
     let report = check::run(&options)?;
