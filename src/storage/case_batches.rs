@@ -3,7 +3,7 @@
 use super::connection::AnyConnection;
 use super::error::StoreError;
 use super::row::{RowOf, micros};
-use super::schema::{case_batches, case_comments};
+use super::schema_night::{case_batches, case_comments};
 use super::{Tx, either};
 use crate::domain::case::{BatchState, Comment};
 use crate::domain::ids::CaseNo;

@@ -35,6 +35,7 @@ mod redact;
 mod refused_tries;
 mod row;
 mod schema;
+mod schema_night;
 mod view;
 mod writer;
 
@@ -192,6 +193,15 @@ impl Tx<'_> {
         file: &crate::domain::partner::PartnerFile,
     ) -> Result<partner_files::Kept, StoreError> {
         partner_files::keep(self.c, file)
+    }
+
+    /// Writes what the source says of a partner's file by now.
+    pub fn mark_partner_file(
+        &mut self,
+        file_id: uuid::Uuid,
+        mark: Option<&str>,
+    ) -> Result<(), StoreError> {
+        Ok(partner_files::mark(self.c, file_id, mark)?)
     }
 
     /// Marks that people were called because a partner's file is not there; false where they were before.

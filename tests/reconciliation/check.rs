@@ -58,7 +58,7 @@ fn each_thing_that_is_wrong_is_found() {
         ),
         (
             "UPDATE reconciliation_sums SET paid_minor = paid_minor + 1 WHERE side = 'OURS'",
-            "OURS: 5 rows over 5016",
+            "OURS: 5 rows over 5017",
         ),
         (
             "UPDATE reconciliation_sums SET paid_count = paid_count + 1 WHERE side = 'BANK'",
