@@ -3,7 +3,8 @@
 use super::connection::AnyConnection;
 use super::error::StoreError;
 use super::row::{RowOf, micros};
-use super::schema::{flows, reconciliation_sums, reconciliations};
+use super::schema::flows;
+use super::schema_night::{reconciliation_sums, reconciliations};
 use crate::domain::money::Currency;
 use crate::domain::reconciled::{Counted, ReconciliationRun, RunState, SideSum};
 use crate::domain::reconciliation::{Side, Sum, Tally};

@@ -126,7 +126,6 @@ impl Engine {
         run: &ReconciliationRun,
         flow_no: &str,
     ) -> Result<Vec<Heard>, FileFault> {
-        let shelf = self.0.options.shelf.clone().ok_or(FileFault::NoShelf)?;
         let zone = self.0.options.day.zone;
         let mut heard = Vec::new();
         for input in &run.inputs.files {
@@ -145,7 +144,8 @@ impl Engine {
             };
             let profile = self.0.options.profiles.get(&file.profile)?;
             let place = u8::try_from(place).unwrap_or(0);
-            let (plan, party, shelf) = (plan.clone(), party.clone(), shelf.clone());
+            let shelf = self.0.options.shelf.clone().ok_or(FileFault::NoShelf)?;
+            let (plan, party) = (plan.clone(), party.clone());
             let number = flow_no.to_owned();
             let search = move || {
                 let digest = digest_text(&file.sha256);

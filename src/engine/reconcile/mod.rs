@@ -26,7 +26,7 @@ mod weigh;
 pub use explain::{Explained, Heard};
 pub use prove::Proof;
 
-use super::partner_files::{FileFault, anyhow_chain};
+use super::partner_files::{FileFault, with_causes};
 use super::{Actor, Alarm, AlarmKind, Engine};
 use crate::domain::exception::AlarmLevel;
 use crate::domain::progress::Progress;
@@ -227,7 +227,7 @@ impl Engine {
     }
 
     fn cry_about_day(&self, date: BusinessDate, fault: &FileFault) {
-        let error = anyhow_chain(fault);
+        let error = with_causes(fault);
         tracing::error!(business_date = %date, error, "a day could not be reconciled");
         self.0.alarms.raise(Alarm {
             level: AlarmLevel::Critical,
