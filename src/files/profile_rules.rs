@@ -223,8 +223,8 @@ fn is_plain(profile: &Profile, text: &str) -> bool {
 fn check_words(profile: &Profile, places: &Places, problems: &mut Problems<'_>) {
     fn doubles<T: Copy + PartialEq>(words: &Words<T>) -> Option<String> {
         let mut seen = HashSet::new();
-        let all = words.all().iter().map(|(word, _)| word);
-        all.cloned().find(|word| !seen.insert(word.clone()))
+        let mut all = words.all().iter().map(|(word, _)| word);
+        all.find(|word| !seen.insert(*word)).cloned()
     }
     let start = |spans: &[Range<usize>]| spans.first().cloned().unwrap_or(0..0);
     let (kinds, states) = (start(&places.kinds), start(&places.states));
