@@ -16,6 +16,7 @@ use payhall::domain::notification::{GiveUpReason, NotificationState, TryOutcome}
 use payhall::domain::operator::Role;
 use payhall::domain::order::OrderState;
 use payhall::domain::region::RegionLevel;
+use payhall::domain::statement::PartyKind;
 use payhall::storage::Store;
 use regex::Regex;
 use std::collections::{BTreeMap, BTreeSet};
@@ -338,10 +339,16 @@ fn words_in_a_check_are_the_words_of_the_domain() {
         "notifications"."state": NotificationState,
         "notifications"."reason": GiveUpReason,
         "notification_tries"."outcome": TryOutcome,
+        "business_day_sums"."kind": FlowKind,
+        "business_day_sums"."state": FlowState,
+        "statements"."party_kind": PartyKind,
+        "statement_sums"."kind": FlowKind,
     };
     let at_rest = OrderState::TERMINAL.map(OrderState::as_str).to_vec();
     let mut domain = domain.to_vec();
     domain.push((("notifications", "order_state"), at_rest));
+    let concluded = [FlowState::Succeeded, FlowState::Failed].map(FlowState::as_str);
+    domain.push((("statement_sums", "state"), concluded.to_vec()));
     for database in TestDatabase::all() {
         let kind = database.kind;
         let tables = describe(&migrated(database));

@@ -61,7 +61,12 @@ examples! {
     "case_decide", "经办：提出处理意见", "Maker: propose a decision";
     "case_approve", "复核：同意", "Checker: approve";
     "case_reject", "复核：驳回", "Checker: reject";
+    "jobs", "定时任务", "Jobs";
     "job_runs", "任务运行记录", "Job runs";
+    "job_run", "查询任务运行", "One run of a job";
+    "job_trigger", "手工执行任务", "Run a job now";
+    "job_backfill", "补跑任务", "Make up for business dates";
+    "job_run_changed", "订阅任务进度", "Watch a run of a job";
     "merchants", "渠道商户", "Merchants";
     "merchant", "查询商户", "One merchant";
     "merchant_register", "经办：商户登记", "Maker: register a merchant";
@@ -78,6 +83,10 @@ examples! {
     "notification", "查询通知及各次尝试", "One notification and its tries";
     "notification_resend", "重发通知", "Send a notification again";
     "notifications_resend", "批量重发通知", "Send many notifications again";
+    "statements", "对账单", "Statements";
+    "statement", "查询对账单及下载链接", "One statement with links to its files";
+    "statement_reissue", "重出对账单", "Issue a statement once more";
+    "settlements", "结算汇总", "What is settled";
     "keys", "密钥", "Keys";
     "key", "查询密钥", "One key";
     "key_issue", "经办：发放密钥", "Maker: issue a key";

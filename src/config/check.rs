@@ -56,6 +56,10 @@ impl Config {
                 format!("{:?} is not a time such as 23:30", self.center.cutoff),
             );
         }
+        if parse_cutoff(&self.statements.ready_at).is_none() {
+            let what = format!("{:?} is not a time such as 02:00", self.statements.ready_at);
+            add("statements.ready_at", what);
+        }
         if let Some(what) = self.public_url_problem() {
             add("api.public_url", what.to_owned());
         }
@@ -79,7 +83,9 @@ impl Config {
         let bounds = self.bounds().into_iter().chain(self.time_bounds());
         for (path, value, least, most) in bounds
             .chain(self.notification_bounds())
+            .chain(self.statement_bounds())
             .chain(self.limit_bounds())
+            .chain(self.archive_bounds())
         {
             if value < least || value > most {
                 add(path, format!("is {value}, and has to be {least} to {most}"));
@@ -227,6 +233,11 @@ impl Config {
             zone: self.center.zone,
             cutoff,
         }
+    }
+
+    /// When statements should be there; the settings were checked when they were read.
+    pub fn statements_ready_at(&self) -> NaiveTime {
+        parse_cutoff(&self.statements.ready_at).unwrap_or(NaiveTime::MIN)
     }
 
     /// When doubt calls for help.

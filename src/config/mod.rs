@@ -56,8 +56,14 @@ pub struct Config {
     pub oidc: OidcConfig,
     /// The scheduler.
     pub jobs: JobsConfig,
+    /// How long records are kept.
+    pub archive: ArchiveConfig,
     /// What is published as files.
     pub output: OutputConfig,
+    /// How files are laid out.
+    pub files: FilesConfig,
+    /// How days are closed and stated.
+    pub statements: StatementsConfig,
     /// Logs.
     pub logs: LogsConfig,
     /// Who may call.
@@ -153,6 +159,15 @@ pub struct CenterConfig {
     pub zone: Tz,
     /// The local time at which a new business date begins, as `HH:MM`.
     pub cutoff: String,
+    /// A file of holidays in place of the compiled-in one; empty for that.
+    pub calendar: PathBuf,
+}
+
+impl CenterConfig {
+    /// The file of holidays, where one is named.
+    pub fn calendar_file(&self) -> Option<&Path> {
+        named(&self.calendar)
+    }
 }
 
 /// `[orders]`
@@ -259,6 +274,18 @@ impl JobsConfig {
     }
 }
 
+/// `[archive]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArchiveConfig {
+    /// Days that runs of jobs are kept.
+    pub job_runs_days: u64,
+    /// Days that notifications are kept.
+    pub notifications_days: u64,
+    /// Days that sessions of operators are kept.
+    pub sessions_days: u64,
+}
+
 /// `[output]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -271,6 +298,46 @@ impl OutputConfig {
     /// The folder, where there is one.
     pub fn folder(&self) -> Option<&Path> {
         named(&self.dir)
+    }
+}
+
+/// `[statements]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StatementsConfig {
+    /// Seconds from the cut-off of a business day to its closing.
+    pub close_grace_s: u64,
+    /// Days for which a closed day is counted again each night.
+    pub recount_days: u32,
+    /// Where they are kept: a folder, or a bucket. Empty: nowhere, and none are made.
+    pub url: String,
+    /// The profile of whoever has none of its own.
+    pub profile: String,
+    /// The profiles of others, by names such as `merchant:portal`.
+    #[serde(default)]
+    pub profiles: BTreeMap<String, String>,
+    /// Up to how many flows a workbook is made beside the file; 0 for never.
+    pub xlsx_rows_max: u64,
+    /// Months for which they are kept.
+    pub keep_months: u32,
+    /// When those of the day before should be there, as `HH:MM`.
+    pub ready_at: String,
+    /// Seconds that a link lives.
+    pub link_lasts_s: u64,
+}
+
+/// `[files]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FilesConfig {
+    /// A folder of profiles of files besides the compiled-in ones; empty for none.
+    pub profiles_dir: PathBuf,
+}
+
+impl FilesConfig {
+    /// The folder, where there is one.
+    pub fn folder(&self) -> Option<&Path> {
+        named(&self.profiles_dir)
     }
 }
 

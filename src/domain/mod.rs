@@ -7,8 +7,11 @@
 pub mod audit;
 pub mod audit_heads;
 pub mod bill;
+pub mod business_day;
+pub mod calendar;
 pub mod case;
 pub mod catalogue;
+pub mod contract;
 pub mod exception;
 pub mod flow;
 #[cfg(feature = "oidc")]
@@ -24,9 +27,12 @@ pub mod operator;
 pub mod order;
 pub mod outcome;
 pub mod progress;
+pub mod reconciliation;
 pub mod refusal;
 pub mod region;
 pub mod retry;
+pub mod settlement;
+pub mod statement;
 pub mod time;
 
 /// Writes an enum whose stored name, wire name and display are one and the same word.

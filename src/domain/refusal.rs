@@ -94,6 +94,12 @@ named_enum! {
         NotificationNotFound = "NOTIFICATION_NOT_FOUND",
         /// The caller is having notifications sent again already.
         ResendInProgress = "RESEND_IN_PROGRESS",
+        /// No such job.
+        JobNotFound = "JOB_NOT_FOUND",
+        /// No such run of a job.
+        JobRunNotFound = "JOB_RUN_NOT_FOUND",
+        /// Many ask for runs of the job at this instant.
+        JobBusy = "JOB_BUSY",
         /// No such key, or not the caller's.
         KeyNotFound = "KEY_NOT_FOUND",
         /// It is no key that can be used here.
@@ -132,6 +138,10 @@ named_enum! {
         OwnAccount = "OWN_ACCOUNT",
         /// No administrator would be left.
         LastAdministrator = "LAST_ADMINISTRATOR",
+        /// There is no such statement, or not yet.
+        StatementNotFound = "STATEMENT_NOT_FOUND",
+        /// Statements are kept nowhere.
+        StatementsOff = "STATEMENTS_OFF",
     }
 }
 

@@ -42,7 +42,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             unpacked_bytes_max: 8 << 30,
-            ratio_max: 200,
+            ratio_max: 100,
         }
     }
 }

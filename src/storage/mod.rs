@@ -1,11 +1,16 @@
 //! The only room that knows diesel and r2d2. Reads go through a pool; every write goes through the
 //! writer (`writer.rs`), which commits in groups. A file a table family.
 
+pub mod archive;
 pub mod audit;
+pub mod business_days;
 pub mod cases;
 pub mod catalogue;
+pub mod contracts;
+pub mod day_flows;
 pub mod exceptions;
 pub mod flows;
+pub mod job_alarms;
 pub mod job_runs;
 pub mod keys;
 pub mod merchant_days;
@@ -14,6 +19,8 @@ pub mod notifications;
 pub mod operators;
 pub mod orders;
 pub mod settings;
+pub mod settlement_summaries;
+pub mod statements;
 pub mod told;
 pub mod walk;
 
@@ -23,6 +30,7 @@ mod change;
 mod connection;
 mod error;
 mod finder;
+mod job_claims;
 mod migrate;
 mod nonces;
 mod redact;
@@ -48,7 +56,7 @@ use crate::domain::key::Key;
 use crate::domain::order::Order;
 use crate::domain::time::Instant;
 use connection::{Limits, Opener, Purpose, Target};
-use diesel::r2d2::Pool;
+use diesel::r2d2::{ManageConnection, Pool};
 use finder::{Finder, Question};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -67,6 +75,9 @@ macro_rules! either {
     };
 }
 use either;
+
+/// How long a statement of [`Store::scan`] may run.
+const SCAN_TIMEOUT: Duration = Duration::from_secs(3_600);
 
 /// How storage is opened; the section `[storage]` of the settings.
 #[derive(Clone, Debug)]
@@ -109,6 +120,8 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     is_sqlite: bool,
     pool: Pool<Opener>,
+    /// For what takes long: see [`Store::scan`].
+    scanner: Opener,
     permits: Arc<Semaphore>,
     /// Fewer than `permits`: listings never hold every connection.
     browsing: Arc<Semaphore>,
@@ -272,6 +285,13 @@ impl Store {
         Ok(Store(Arc::new(Inner {
             is_sqlite: target.is_sqlite(),
             pool,
+            scanner: Opener {
+                limits: Limits {
+                    statement_timeout: SCAN_TIMEOUT.max(options.statement_timeout),
+                    ..limits
+                },
+                ..opener(Purpose::Queries)
+            },
             permits: Arc::new(Semaphore::new(readers)),
             browsing: Arc::new(Semaphore::new((readers - readers.div_ceil(4)).max(1))),
             pool_timeout: options.pool_timeout,
@@ -334,6 +354,25 @@ impl Store {
             let mut connection = pool
                 .get()
                 .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+            work(&mut connection)
+        })
+        .await
+        .map_err(|error| StoreError::Unavailable(error.to_string()))?
+    }
+
+    /// Reads what may take minutes, such as all flows of a day, over a connection of its own: neither a
+    /// caller nor a job waits for one meanwhile.
+    ///
+    /// # Errors
+    /// There is no connection, or the work fails.
+    pub async fn scan<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut AnyConnection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let scanner = self.0.scanner.clone();
+        tokio::task::spawn_blocking(move || {
+            let mut connection = scanner.connect()?;
             work(&mut connection)
         })
         .await

@@ -35,7 +35,7 @@ use payhall::domain::refusal::{Refusal, RefusalCode};
 use payhall::domain::time::BusinessDay;
 use payhall::engine::samples;
 use payhall::engine::{Alarms, Clock, Engine};
-use payhall::engine::{EngineError, EngineOptions, EngineParts, Hub, NotifyOptions};
+use payhall::engine::{EngineError, EngineOptions, EngineParts, Hub, KeepTimes, NotifyOptions};
 use payhall::storage::{AnyConnection, Store, StoreError};
 use std::future::Future;
 use std::sync::Arc;
@@ -298,6 +298,9 @@ fn runtime() -> Runtime {
 fn engine_options(instance: String) -> EngineOptions {
     EngineOptions {
         day: BusinessDay::SHANGHAI,
+        closing: Default::default(),
+        calendar: Default::default(),
+        statements: None,
         order_expiry: Duration::from_secs(2 * 3600),
         answer_within: ANSWER_WITHIN,
         orphan_after: ORPHAN_AFTER,
@@ -309,6 +312,7 @@ fn engine_options(instance: String) -> EngineOptions {
         output: None,
         sandbox: false,
         notify: NotifyOptions::default(),
+        keep: KeepTimes::default(),
         instance,
     }
 }

@@ -6,7 +6,7 @@ use payhall::cache::{Cache, CacheSettings};
 use payhall::domain::exception::AlarmAges;
 use payhall::domain::time::{BusinessDay, Instant};
 use payhall::engine::{
-    Alarms, Engine, EngineOptions, EngineParts, Hub, ManualClock, NotifyOptions,
+    Alarms, Engine, EngineOptions, EngineParts, Hub, KeepTimes, ManualClock, NotifyOptions,
 };
 use payhall::output::OutputFolder;
 use payhall::storage::{Committed, Store};
@@ -126,6 +126,9 @@ pub fn notifier() -> Arc<dyn Notifier> {
 fn engine_options(instance: &str) -> EngineOptions {
     EngineOptions {
         day: BusinessDay::SHANGHAI,
+        closing: Default::default(),
+        calendar: Default::default(),
+        statements: None,
         order_expiry: Duration::from_secs(7_200),
         answer_within: Duration::from_secs(8),
         orphan_after: Duration::from_secs(60),
@@ -140,6 +143,7 @@ fn engine_options(instance: &str) -> EngineOptions {
         output: None,
         sandbox: false,
         notify: NotifyOptions::default(),
+        keep: KeepTimes::default(),
         instance: instance.to_owned(),
     }
 }

@@ -13,6 +13,7 @@ use crate::api::types::{invalid, parse};
 use crate::domain::case;
 use crate::domain::exception;
 use crate::domain::ids::CaseNo;
+use crate::domain::refusal::Refusal;
 use crate::storage::orders::{self, Page};
 use crate::storage::{cases, exceptions};
 use async_graphql::{Context, Object, Result};
@@ -97,9 +98,8 @@ impl OverviewQuery {
     ) -> Result<JobRunConnection> {
         let desk = Desk::open(ctx, Right::Oversee)?;
         let page = forward(Kind::JobRun, first, after)?;
-        if job.as_deref().is_some_and(|name| !is_job_name(name)) {
-            let rule = "job has to be 1 to 64 small letters, digits or '_'";
-            return Err(Problem::from(invalid("job", rule)).into());
+        if let Some(name) = &job {
+            job_name(name).map_err(Problem::from)?;
         }
         let listing = desk
             .engine
@@ -114,9 +114,13 @@ impl OverviewQuery {
 
 /// The form of a job's name, which is a Rust module's. Which jobs there were is for the record to say:
 /// it may hold runs of one that there is no more.
-fn is_job_name(text: &str) -> bool {
+pub(super) fn job_name(text: &str) -> Result<(), Refusal> {
     let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
-    (1..=64).contains(&text.len()) && text.bytes().all(fits)
+    if (1..=64).contains(&text.len()) && text.bytes().all(fits) {
+        return Ok(());
+    }
+    let rule = "job has to be 1 to 64 small letters, digits or '_'";
+    Err(invalid("job", rule))
 }
 
 /// The orders that a listing is narrowed to; all where nothing is said of them.

@@ -5,6 +5,7 @@ use crate::api::sdl;
 use crate::domain::refusal::{RefusalCode, Retry};
 use crate::domain::{
     case, exception, flow, item, job, key, merchant, notification, operator, order, region,
+    statement,
 };
 use crate::engine;
 use serde_json::{Value, json};
@@ -108,6 +109,8 @@ async fn enums_are_spelled_like_the_database() {
         merchant::Stage as "MerchantStage",
         merchant::CheckItem as "MerchantCheckItem",
         job::JobRunState as "JobRunState",
+        statement::PartyKind as "PartyKind",
+        job::CatchUp as "CatchUp",
         operator::Role as "Role",
         operator::OperatorState as "OperatorState",
         engine::TimelineKind as "TimelineKind",

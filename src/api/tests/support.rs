@@ -9,17 +9,22 @@ use crate::domain::ids::{AdapterName, BillNo, BillerCode, ItemCode, MerchantCode
 use crate::domain::item::{
     AmountRule, AmountRuleKind, BillNoRule, Biller, Category, Item, ItemMode,
 };
+use crate::domain::job::{CatchUp, JobInfo};
 use crate::domain::merchant::{MerchantKind, MerchantVerb};
 use crate::domain::money::{Currency, Money};
 use crate::domain::operator::Role;
 use crate::domain::outcome::{Cause, Receipt, Reply};
+use crate::domain::progress::Silent;
 use crate::domain::region::{Place, Region, RegionCode, RegionLevel};
 use crate::domain::retry::{Ladder, Rung};
-use crate::domain::time::BusinessDay;
+use crate::domain::statement::PartyKind;
+use crate::domain::time::{BusinessDay, Instant};
 use crate::engine::{
-    Actor, Alarms, Clock, Engine, EngineOptions, EngineParts, Hub, ManualClock, Onboarding,
-    Operators, OperatorsParts, PasswordCost, Passwords, samples,
+    Actor, Alarms, Clock, Engine, EngineOptions, EngineParts, Hub, JobBook, KeepTimes, ManualClock,
+    Onboarding, Operators, OperatorsParts, PasswordCost, Passwords, StatementRules, samples,
 };
+use crate::files::Profiles;
+use crate::output::Objects;
 use crate::storage::{Committed, StorageOptions, Store};
 use crate::trust::Masters;
 use crate::upstream::{
@@ -32,6 +37,7 @@ use poem::{Endpoint, Request};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -141,6 +147,39 @@ impl BillerLink for Bank {
     }
 }
 
+/// Two jobs, five minutes after midnight in Shanghai, one after the other.
+pub struct Book;
+
+impl JobBook for Book {
+    fn jobs(&self, now: Instant) -> Vec<JobInfo> {
+        let job = |name, after: &[&str]| JobInfo {
+            name,
+            schedule: "0 5 0 * * *".to_owned(),
+            zone: chrono_tz::Tz::Asia__Shanghai,
+            catch_up: CatchUp::RunAll,
+            after: after.iter().map(|name| (*name).to_owned()).collect(),
+            alarm_at: chrono::NaiveTime::from_hms_opt(9, 0, 0),
+            lease: Duration::from_secs(60),
+            timeout: Duration::from_secs(600),
+            why: "a test".to_owned(),
+            next_due: self.next_due(name, now),
+        };
+        vec![
+            job("poll_exceptions", &[]),
+            job("watch_runs", &["poll_exceptions"]),
+        ]
+    }
+
+    fn next_due(&self, _: &str, after: Instant) -> Option<Instant> {
+        let day = BusinessDay::SHANGHAI;
+        let due = |date| day.begin_of(date) + chrono::TimeDelta::minutes(5);
+        let today = day.date_of(after);
+        [due(today), due(today.next())]
+            .into_iter()
+            .find(|due| *due > after)
+    }
+}
+
 /// What a call brought.
 #[derive(Debug)]
 pub struct Answer {
@@ -223,7 +262,7 @@ impl World {
             tasks,
             stop: stop.clone(),
             masters: Masters::read(["AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="]).unwrap(),
-            options: engine_options(),
+            options: engine_options(dir.path()),
             random: 7,
         })
         .await
@@ -244,6 +283,7 @@ impl World {
         change(&mut api_options);
         let api = Api::new(ApiParts {
             engine: engine.clone(),
+            jobs: Arc::new(Book),
             operators: operators.clone(),
             #[cfg(feature = "oidc")]
             provider: None,
@@ -329,6 +369,25 @@ impl World {
         self.field(token, CONFIRM, json!({ "input": input })).await
     }
 
+    /// Ends the business day, closes it and makes its statements.
+    pub async fn end_the_day(&self) {
+        let now = self.clock_now();
+        let end = BusinessDay::SHANGHAI.end_of(BusinessDay::SHANGHAI.date_of(now));
+        self.clock.set(end + chrono::TimeDelta::minutes(30));
+        let (actor, stop) = (Actor::job("night"), CancellationToken::new());
+        self.engine.close_days(&actor, &Silent).await.unwrap();
+        for kind in [PartyKind::Merchant, PartyKind::Biller] {
+            let made = self.engine.make_statements(kind, &actor, (&Silent, &stop));
+            made.await.unwrap();
+        }
+        let summed = self.engine.summarise_settlement(&actor, (&Silent, &stop));
+        summed.await.unwrap();
+    }
+
+    fn clock_now(&self) -> crate::domain::time::Instant {
+        self.clock.now()
+    }
+
     /// An order of alpha in doubt, which has become a case: the numbers of both.
     pub async fn case(&self) -> (String, String) {
         let order_no = self.order(ALPHA, "R-CASE", "13800000001").await;
@@ -383,9 +442,25 @@ fn storage_options(path: &str) -> StorageOptions {
     }
 }
 
-fn engine_options() -> EngineOptions {
+fn statement_rules(dir: &Path) -> StatementRules {
+    StatementRules {
+        objects: Objects::folder(&dir.join("files")).unwrap(),
+        profiles: Profiles::load([]).unwrap(),
+        profile: "payhall-csv".into(),
+        profile_of: Default::default(),
+        xlsx_rows_max: 1_000,
+        keep_months: 24,
+        ready_at: chrono::NaiveTime::from_hms_opt(2, 0, 0).unwrap(),
+        link_lasts: Duration::from_secs(300),
+    }
+}
+
+fn engine_options(dir: &Path) -> EngineOptions {
     EngineOptions {
         day: BusinessDay::SHANGHAI,
+        closing: Default::default(),
+        calendar: Default::default(),
+        statements: Some(Arc::new(statement_rules(dir))),
         order_expiry: Duration::from_secs(7_200),
         answer_within: Duration::from_secs(8),
         orphan_after: Duration::from_secs(60),
@@ -400,6 +475,7 @@ fn engine_options() -> EngineOptions {
         output: None,
         sandbox: false,
         notify: Default::default(),
+        keep: KeepTimes::default(),
         instance: "test".into(),
     }
 }

@@ -7,6 +7,7 @@ pub(super) mod case;
 pub(super) mod exception;
 pub(super) mod flow;
 pub(super) mod item;
+pub(super) mod job;
 pub(super) mod job_run;
 pub(super) mod key;
 pub(super) mod merchant;
@@ -17,6 +18,7 @@ pub(super) mod order;
 pub(super) mod refusal;
 pub(super) mod region;
 pub(super) mod scalars;
+pub(super) mod statement;
 pub(super) mod timeline;
 
 use crate::domain::ids::BadId;

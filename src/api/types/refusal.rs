@@ -80,6 +80,12 @@ pub enum RefusalCode {
     NotificationNotFound,
     /// The caller is having notifications sent again already; one such call goes on at a time.
     ResendInProgress,
+    /// There is no job of this name; `message` names those that there are.
+    JobNotFound,
+    /// There is no run of this id.
+    JobRunNotFound,
+    /// Many ask for runs of the job at this instant; ask again.
+    JobBusy,
     /// There is no such key, or it is not the caller's.
     KeyNotFound,
     /// It is no key that can be used here.
@@ -136,6 +142,10 @@ pub enum RefusalCode {
     OwnAccount,
     /// No administrator would be left.
     LastAdministrator,
+    /// There is no such statement, or not yet.
+    StatementNotFound,
+    /// Statements are kept nowhere (`statements.url`).
+    StatementsOff,
 }
 
 /// Whether trying again makes sense.

@@ -1,0 +1,7 @@
+//! Days that are closed, and the statements of them, on both databases.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod closing;
+mod given;
