@@ -39,7 +39,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "daemon",
         &[
-            "config", "domain", "engine", "files", "output", "storage", "upstream",
+            "cache", "config", "domain", "engine", "files", "output", "storage", "upstream",
         ],
     ),
     ("demo", &["domain", "engine", "trust"]),
