@@ -351,6 +351,7 @@ fn check(config: &Config, args: &CheckArgs) -> anyhow::Result<ExitCode> {
         grace: Duration::from_secs(args.grace_s),
         settled: args.settled,
         cache: config.cache.clone(),
+        statements: daemon::night::statements_folder(config),
         ..CheckOptions::new(url, &args.ledger, engine::SystemClock.now())
     };
     let report = check::run(&options)?;

@@ -21,10 +21,10 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 /// A center that keeps statements, with its database and folder.
-struct House {
-    replica: Replica,
-    database: TestDatabase,
-    folder: TempDir,
+pub struct House {
+    pub replica: Replica,
+    pub database: TestDatabase,
+    pub folder: TempDir,
 }
 
 fn rules(folder: &Path) -> StatementRules {
@@ -45,7 +45,7 @@ async fn replica(database: &TestDatabase, folder: &Path, name: &str) -> Replica 
     Replica::start_as(database, name, at("2026-11-22T17:00:00Z"), manner).await
 }
 
-async fn houses() -> Vec<House> {
+pub async fn houses() -> Vec<House> {
     let mut houses = Vec::new();
     for database in TestDatabase::all() {
         let folder = tempfile::tempdir().unwrap();
@@ -60,7 +60,7 @@ async fn houses() -> Vec<House> {
 }
 
 /// Closes what is over and makes everything of it.
-async fn night(replica: &Replica) -> (StatementsReport, StatementsReport) {
+pub async fn night(replica: &Replica) -> (StatementsReport, StatementsReport) {
     let (actor, stop) = (Actor::job("night"), CancellationToken::new());
     let engine = &replica.engine;
     engine.close_days(&actor, &Silent).await.unwrap();
@@ -89,7 +89,7 @@ fn text(house: &House, object: &str) -> String {
 }
 
 /// Two payments, one of them undone, one that failed, one in doubt; and a reversal of an earlier day's payment.
-fn a_day(database: &TestDatabase) {
+pub fn a_day(database: &TestDatabase) {
     contract(database, "2026-11-01", 60, 10);
     contract(database, "2026-11-22", 100, 0);
     let flows = [

@@ -12,7 +12,7 @@ mod lines;
 mod paged;
 
 pub use copied::OF_MERCHANT;
-pub use lines::{DayLine, lines_of};
+pub use lines::{DayLine, amounts_of, lines_of};
 
 use super::connection::AnyConnection;
 use super::error::StoreError;
