@@ -13,22 +13,23 @@ use crate::api::{
     ReadyCheck, Stopwatch, Tokens,
 };
 use crate::cache::{Cache, Snapshot};
-use crate::config::{CallerConfig, CallerRole, Config, LimitsConfig};
+use crate::config::{ArchiveConfig, CallerConfig, CallerRole, Config, LimitsConfig};
 use crate::domain::merchant::MerchantKind;
 use crate::domain::notification::Retries;
 use crate::domain::operator::Role;
 use crate::engine::{
-    Alarms, Clock, ClosingRules, Engine, EngineOptions, EngineParts, Hub, NotifyOptions, Operators,
-    OperatorsParts, PasswordCost, Passwords, SettingInForce, SystemClock, Whose, record_settings,
+    Alarms, Clock, ClosingRules, Engine, EngineOptions, EngineParts, Hub, KeepTimes, NotifyOptions,
+    Operators, OperatorsParts, PasswordCost, Passwords, SettingInForce, SystemClock, Whose,
+    record_settings,
 };
 use crate::jobs::{Driver, JobTable, Metronome};
-use crate::output::OutputFolder;
+use crate::output::{OutputFolder, Shelf};
 use crate::storage::{
     Committed, StorageOptions, Store, catalogue, exceptions, notifications, orders,
 };
 use crate::telemetry::Metrics;
 use crate::trust::Masters;
-use crate::upstream::{HttpNotifier, Reach, SystemNames, Upstreams, Webhook};
+use crate::upstream::{HttpNotifier, Partners, Reach, SystemNames, Upstreams, Webhook};
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
 use std::net::SocketAddr;
@@ -57,6 +58,7 @@ pub struct Daemon {
     engine: Engine,
     store: Store,
     cache: Cache,
+    driver: Driver,
     metronome: Metronome,
     addr: SocketAddr,
     server: JoinHandle<std::io::Result<()>>,
@@ -110,29 +112,14 @@ impl Daemon {
         }
         let addr = claim.addr()?;
         let instance = instance_name();
-        let cache =
-            Cache::open(&config.cache, SystemClock.now()).context("the cache cannot be opened")?;
-        let hub = Hub::default();
-        let options = storage_options(config, &instance);
-        let store = open_store(options, cache.clone(), hub.clone()).await?;
-        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let engine = Engine::start(EngineParts {
-            store: store.clone(),
-            cache: cache.clone(),
-            upstreams: Upstreams::from_settings(&config.adapters)
-                .context("an adapter cannot be used")?,
-            notifier: Arc::new(notifier(config)?),
-            clock: Arc::new(SystemClock),
-            hub,
-            alarms: Alarms::new(webhook(config)?, tasks.clone()),
-            tasks: tasks.clone(),
-            stop: stop.clone(),
-            masters: masters(config)?,
-            options: engine_options(config, &instance)?,
-            random: rand::random(),
-        })
-        .await
-        .context("the catalogue cannot be read")?;
+        let bare = Bare::start(config, &instance, Arc::new(SystemClock)).await?;
+        let Bare {
+            engine,
+            store,
+            cache,
+            tasks,
+            stop,
+        } = bare;
         take_over(&engine).await?;
         engine
             .refresh_center_key()
@@ -148,6 +135,7 @@ impl Daemon {
         tasks.spawn(stop.clone().run_until_cancelled_owned(kept));
         let api = Api::new(ApiParts {
             engine: engine.clone(),
+            jobs: Arc::new(driver.clone()),
             operators: operators(&store, config)?,
             #[cfg(feature = "oidc")]
             provider: provider::way_in(&store, config)?,
@@ -163,6 +151,7 @@ impl Daemon {
             engine,
             store,
             cache,
+            driver,
             metronome,
             addr,
             server,
@@ -183,6 +172,19 @@ impl Daemon {
         &self.engine
     }
 
+    /// Reads the job files again, and goes by them from now on; how many jobs there are. What is under way
+    /// ends as it began.
+    ///
+    /// # Errors
+    /// Files with mistakes, or a database that does not take them down: then all stays as it was.
+    pub async fn reload_jobs(&mut self, config: &Config) -> anyhow::Result<usize> {
+        let table = JobTable::load(config.jobs.folder()).context("the jobs cannot be used")?;
+        let jobs = table.list(SystemClock.now()).len();
+        record(&self.store, config, &table, self.engine.instance()).await?;
+        self.driver.reload(&mut self.metronome, table).await?;
+        Ok(jobs)
+    }
+
     /// Ends what is under way and stops, within the drain time. True when everything ended by itself.
     pub async fn stop(self) -> bool {
         self.stop.cancel();
@@ -199,6 +201,68 @@ impl Daemon {
         self.store.close().await;
         self.cache.drain().await;
         ended
+    }
+}
+
+/// An engine with what it stands on, without jobs and without an API.
+pub struct Bare {
+    /// The engine.
+    pub engine: Engine,
+    store: Store,
+    cache: Cache,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Bare {
+    /// Brings the schema up to date and starts an engine that goes by a clock of the caller's: the machine's,
+    /// or one that shows another day, for a place in which days have to pass faster.
+    ///
+    /// # Errors
+    /// The settings name something that cannot be used, or the database cannot be opened.
+    pub async fn start(
+        config: &Config,
+        instance: &str,
+        clock: Arc<dyn Clock>,
+    ) -> anyhow::Result<Bare> {
+        let cache =
+            Cache::open(&config.cache, clock.now()).context("the cache cannot be opened")?;
+        let hub = Hub::default();
+        let options = storage_options(config, instance);
+        let store = open_store(options, cache.clone(), hub.clone()).await?;
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let engine = Engine::start(EngineParts {
+            store: store.clone(),
+            cache: cache.clone(),
+            upstreams: upstreams(config)?,
+            notifier: Arc::new(notifier(config)?),
+            clock,
+            hub,
+            alarms: Alarms::new(webhook(config)?, tasks.clone()),
+            tasks: tasks.clone(),
+            stop: stop.clone(),
+            masters: masters(config)?,
+            options: engine_options(config, instance)?,
+            random: rand::random(),
+        })
+        .await
+        .context("the catalogue cannot be read")?;
+        Ok(Bare {
+            engine,
+            store,
+            cache,
+            tasks,
+            stop,
+        })
+    }
+
+    /// Ends what is under way, commits what is queued, and closes the database.
+    pub async fn stop(self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.stop.cancel();
+        self.store.close().await;
+        self.cache.drain().await;
     }
 }
 
@@ -264,6 +328,15 @@ async fn record(
         );
     }
     Ok(())
+}
+
+/// The banks and billers, and the partners whose files are reconciled.
+fn upstreams(config: &Config) -> anyhow::Result<Upstreams> {
+    let partners = Partners::from_settings(&config.partners);
+    let adapters = Upstreams::from_settings(&config.adapters);
+    Ok(adapters
+        .context("an adapter cannot be used")?
+        .with_partners(partners.context("a partner's files cannot be fetched")?))
 }
 
 /// Who brings notifications to merchants.
@@ -383,10 +456,22 @@ fn engine_options(config: &Config, instance: &str) -> anyhow::Result<EngineOptio
         poll_batch: config.polling.batch,
         poll_parallel: config.polling.parallel,
         output: config.output.folder().map(OutputFolder::new),
+        profiles: Arc::new(night::profiles(config)?),
+        shelf: config.output.files_folder().map(Shelf::new),
         sandbox: config.server.sandbox,
         notify: notify_options(config),
+        keep: keep_times(&config.archive),
         instance: instance.to_owned(),
     })
+}
+
+fn keep_times(archive: &ArchiveConfig) -> KeepTimes {
+    let days = |days: u64| chrono::TimeDelta::days(i64::try_from(days).unwrap_or(i64::MAX));
+    KeepTimes {
+        job_runs: days(archive.job_runs_days),
+        notifications: days(archive.notifications_days),
+        sessions: days(archive.sessions_days),
+    }
 }
 
 fn api_options(config: &Config) -> ApiOptions {

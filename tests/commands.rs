@@ -52,7 +52,7 @@ fn commands_that_look_make_no_database() {
     assert!(history.status.success(), "{history:?}");
     let said = refused(folder, &["jobs", "history", "expire_order"]);
     assert!(
-        said.contains("there are expire_keys, expire_orders"),
+        said.contains("there are archive_records, audit_cache, expire_keys"),
         "{said}"
     );
 }
@@ -249,4 +249,230 @@ fn the_table_of_rights_is_printed() {
     let page = std::fs::read_to_string(format!("{FOLDER}/docs/RIGHTS.md")).unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap(), page);
     assert!(refused(folder.path(), &["--config", "x", "rights"]).contains("--config"));
+}
+
+const OURS: &str = "flow_no,upstream_ref,order_no,amount_minor,status,finished_at\n";
+const THEIRS: &str = "upstream_ref,flow_no,amount_minor,status,finished_at\n";
+
+/// Two files: the first three flows agree; then one of each kind of difference.
+fn two_files(folder: &Path) {
+    let (mut ours, mut theirs) = (OURS.to_owned(), THEIRS.to_owned());
+    let at = "2026-11-22T10:00:00+08:00";
+    let number = |n: u32| format!("20261122{n:016}");
+    for (n, our, their) in [
+        (1, "100,SUCCEEDED", "100,1"),
+        (2, "200,SUCCEEDED", "200,SUCCEEDED"),
+        (3, "300,FAILED", ""),
+        (4, "400,SUCCEEDED", ""),
+        (5, "", "500,1"),
+        (6, "600,SUCCEEDED", "601,1"),
+        (7, "700,SUCCEEDED", "700,FAILED"),
+        (8, "800,SUCCEEDED", "800,1 800,1"),
+        (9, "900,PENDING", ""),
+    ] {
+        for row in our.split(' ').filter(|row| !row.is_empty()) {
+            ours += &format!("{},U{n},{},{row},{at}\n", number(n), number(n));
+        }
+        for row in their.split(' ').filter(|row| !row.is_empty()) {
+            theirs += &format!("U{n},{},{row},{at}\n", number(n));
+        }
+    }
+    std::fs::write(folder.join("ours.csv"), ours).unwrap();
+    std::fs::write(folder.join("theirs.csv"), theirs).unwrap();
+}
+
+const FILES: [&str; 6] = [
+    "reconcile",
+    "files",
+    "--ours",
+    "ours.csv",
+    "--theirs",
+    "theirs.csv",
+];
+
+#[test]
+fn two_flow_files_are_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    two_files(folder);
+    let output = run(folder, &FILES);
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    assert_eq!(output.stderr, b"", "nothing is shown to nobody");
+    let said = String::from_utf8(output.stdout).unwrap();
+    let flat: Vec<String> = said
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    for line in [
+        "ours ours.csv (8 rows)",
+        "theirs theirs.csv (7 rows)",
+        "MATCHED 3 3 6.00 2 3.00 0.00",
+        "LONG 1 0 0.00 1 5.00 5.00",
+        "SHORT 1 1 4.00 0 0.00 4.00",
+        "AMOUNT 1 1 6.00 1 6.01 0.01",
+        "STATUS 1 1 7.00 1 7.00 7.00",
+        "DUPLICATE 1 1 8.00 2 16.00 8.00",
+        "EXPECTED 1 1 9.00 0 0.00 9.00",
+        "all 9 8 40.00 7 37.01 33.01",
+        "202611220000000000000006 AMOUNT (AMOUNT_DIFFERS): ours SUCCEEDED 6.00 in line 6, theirs \
+         SUCCEEDED 6.01 in line 5",
+        "not every flow matches",
+    ] {
+        assert!(flat.iter().any(|said| said == line), "{line:?}: {said}");
+    }
+    let json = [&FILES[..], &["--json", "--tolerance-minor", "1"]].concat();
+    let output = run(folder, &json);
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["all_matched"], false);
+    assert_eq!(told["classes"][0]["flows"], 4);
+    assert_eq!(told["classes"][0]["theirs"]["minor"], "901");
+    assert_eq!(told["classes"][3]["flows"], 0);
+    let same = [
+        "reconcile",
+        "files",
+        "--ours",
+        "ours.csv",
+        "--theirs",
+        "ours.csv",
+        "--json",
+    ];
+    let output = run(folder, &same);
+    assert_eq!(
+        output.status.code(),
+        Some(3),
+        "who is undecided on both sides waits"
+    );
+}
+
+#[test]
+fn the_result_of_a_comparison_has_a_line_for_every_flow() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    two_files(folder);
+    let out = [&FILES[..], &["--out", "result.csv"]].concat();
+    let first = run(folder, &out);
+    assert_eq!(first.status.code(), Some(3), "{first:?}");
+    let result = std::fs::read_to_string(folder.join("result.csv")).unwrap();
+    let numbers: Vec<&str> = result.lines().skip(1).map(|line| &line[..24]).collect();
+    assert!(numbers.len() == 9 && numbers.is_sorted(), "{result}");
+    assert!(
+        result.contains("0008,DUPLICATE,LISTED_TWICE,800,CNY,"),
+        "{result}"
+    );
+    // The same rows in another sequence are the same result, to the last byte.
+    let theirs = std::fs::read_to_string(folder.join("theirs.csv")).unwrap();
+    let mut lines: Vec<&str> = theirs.lines().skip(1).collect();
+    lines.reverse();
+    let turned = format!("{THEIRS}{}\n", lines.join("\n"));
+    std::fs::write(folder.join("theirs.csv"), turned).unwrap();
+    let second = run(folder, &out);
+    let digest = |output: &Output| {
+        let said = String::from_utf8(output.stdout.clone()).unwrap();
+        said.split("SHA-256 ").nth(1).unwrap()[..64].to_owned()
+    };
+    assert_eq!(digest(&first), digest(&second));
+    assert_eq!(
+        std::fs::read_to_string(folder.join("result.csv")).unwrap(),
+        result
+    );
+    let same = [
+        "reconcile",
+        "files",
+        "--ours",
+        "theirs.csv",
+        "--theirs",
+        "theirs.csv",
+    ];
+    let output = run(folder, &same);
+    assert_eq!(
+        output.status.code(),
+        Some(3),
+        "a number that is listed twice is one on both sides"
+    );
+    std::fs::write(folder.join("theirs.csv"), format!("{THEIRS}U1,x,1,1,\n")).unwrap();
+    let output = run(folder, &same);
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn a_wrong_file_is_refused_as_a_whole_with_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    two_files(folder);
+    let right = std::fs::read_to_string(folder.join("theirs.csv")).unwrap();
+    let out = [&FILES[..], &["--out", "result.csv"]].concat();
+    for (from, to, told) in [
+        (
+            ",601,",
+            ",6.01,",
+            "theirs.csv is refused as a whole: line 5: amount_minor: \"6.01\"",
+        ),
+        (",601,1,", ",601,9,", "line 5: status: \"9\""),
+        (
+            "upstream_ref,flow_no",
+            "flow_no,flow_no",
+            "two columns are called",
+        ),
+        (
+            "upstream_ref,flow_no",
+            "upstream_ref,flow",
+            "no column holds FLOW_NO",
+        ),
+        (
+            "U5,",
+            "U5,5,",
+            "line 4: the line has 6 cells; the profile has 5 columns",
+        ),
+    ] {
+        assert!(right.contains(from), "{from}");
+        std::fs::write(folder.join("theirs.csv"), right.replacen(from, to, 1)).unwrap();
+        let said = refused(folder, &out);
+        assert!(
+            said.contains("theirs.csv") && said.contains(told),
+            "{told}: {said}"
+        );
+        assert!(!folder.join("result.csv").exists(), "nothing of it counts");
+    }
+    std::fs::write(folder.join("theirs.csv"), &right[..right.len() - 1]).unwrap();
+    assert!(refused(folder, &out).contains("line 8: the last line has no line end"));
+    let profile = [&FILES[..], &["--theirs-profile", "pipes"]].concat();
+    assert!(refused(folder, &profile).contains("there is no profile \"pipes\""));
+    let gone = [
+        "reconcile",
+        "files",
+        "--ours",
+        "gone.csv",
+        "--theirs",
+        "theirs.csv",
+    ];
+    assert!(refused(folder, &gone).contains("cannot read gone.csv"));
+    let settings = [&["--config", "x"][..], &FILES].concat();
+    assert!(refused(folder, &settings).contains("`payhall reconcile files`"));
+}
+
+/// What a profile says is read by it: here the center's own files, with their trailer.
+#[test]
+fn files_of_a_profile_are_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    two_files(folder);
+    let profile = "encoding = \"GBK\"\nline_end = \"CRLF\"\nlayout = \"DELIMITED\"\ndelimiter = \"|\"\n\
+        names = \"NONE\"\nunit = \"MAJOR\"\nreversals = \"NEGATIVE\"\ntimes = \"LOCAL\"\n\
+        trailer = [\"END|{rows}|{date}\"]\nfile_name = \"a_{date}.txt\"\n[states]\nSUCCEEDED = [\"OK\"]\n\
+        [[columns]]\nname = \"n\"\nfield = \"FLOW_NO\"\n[[columns]]\nname = \"a\"\nfield = \"AMOUNT\"\n\
+        [[columns]]\nname = \"s\"\nfield = \"STATUS\"\n";
+    std::fs::write(folder.join("bank.toml"), profile).unwrap();
+    let line = |n: u32, amount: &str| format!("20261122{n:016}|{amount}|OK\r\n");
+    let theirs = line(2, "2.00") + &line(1, "1.00") + "END|2|20261122\r\n";
+    std::fs::write(folder.join("theirs.csv"), theirs).unwrap();
+    let by_profile = [&FILES[..], &["--theirs-profile", "bank.toml"]].concat();
+    assert!(refused(folder, &by_profile).contains("add --date"));
+    let dated = [&by_profile[..], &["--date", "2026-11-22", "--json"]].concat();
+    let output = run(folder, &dated);
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["theirs"]["rows"], 2, "{output:?}");
+    // 1, 2 and 3, of which nobody says that it was paid.
+    assert_eq!(told["classes"][0]["flows"], 3);
+    let other = [&by_profile[..], &["--date", "2026-11-23"]].concat();
+    assert!(refused(folder, &other).contains("line 3"));
 }

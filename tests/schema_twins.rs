@@ -5,7 +5,7 @@
 mod support;
 
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, SqliteConnection};
-use payhall::domain::case::{CaseKind, CaseState, Decision};
+use payhall::domain::case::{BatchState, CaseKind, CaseState, Decision};
 use payhall::domain::exception::{AlarmLevel, Phase};
 use payhall::domain::flow::{AttemptOutcome, FlowKind, FlowState, Operation};
 use payhall::domain::item::{AmountRuleKind, ItemMode};
@@ -15,6 +15,8 @@ use payhall::domain::merchant::{CheckItem, MerchantKind, MerchantState, Stage};
 use payhall::domain::notification::{GiveUpReason, NotificationState, TryOutcome};
 use payhall::domain::operator::Role;
 use payhall::domain::order::OrderState;
+use payhall::domain::partner::{PartnerFileState, PartnerSide};
+use payhall::domain::reconciled::RunState;
 use payhall::domain::region::RegionLevel;
 use payhall::domain::statement::PartyKind;
 use payhall::storage::Store;
@@ -339,6 +341,10 @@ fn words_in_a_check_are_the_words_of_the_domain() {
         "notifications"."state": NotificationState,
         "notifications"."reason": GiveUpReason,
         "notification_tries"."outcome": TryOutcome,
+        "partner_files"."side": PartnerSide,
+        "partner_files"."state": PartnerFileState,
+        "reconciliations"."state": RunState,
+        "case_batches"."state": BatchState,
         "business_day_sums"."kind": FlowKind,
         "business_day_sums"."state": FlowState,
         "statements"."party_kind": PartyKind,

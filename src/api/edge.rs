@@ -16,7 +16,7 @@ use super::statement_files;
 use super::well_known;
 #[cfg(feature = "oidc")]
 use crate::engine::ProviderLogin;
-use crate::engine::{Engine, Operators};
+use crate::engine::{Engine, JobBook, Operators};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use poem::http::header::{self, HeaderValue};
@@ -39,6 +39,8 @@ pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
 pub struct ApiParts {
     /// The engine that does the work.
     pub engine: Engine,
+    /// The scheduled jobs.
+    pub jobs: Arc<dyn JobBook>,
     /// Who looks after operators and their sessions.
     pub operators: Operators,
     /// The way in through the bank's identity provider, where there is one.
@@ -90,7 +92,12 @@ impl Api {
         let options = parts.options;
         let limits = CallLimits::new(&options.limits);
         Self(Arc::new(Inner {
-            schema: schema::build(&parts.engine, &parts.operators, &limits, &options),
+            schema: schema::build(
+                &parts.engine,
+                (&parts.operators, &parts.jobs),
+                &limits,
+                &options,
+            ),
             limits,
             engine: parts.engine,
             operators: parts.operators,

@@ -11,6 +11,7 @@ use super::types::key::Key;
 use super::types::merchant::Merchant;
 use super::types::notification::Notification;
 use super::types::order::Order;
+use super::types::reconciliation::{Discrepancy, PartnerFile, Reconciliation};
 use super::types::statement::{Settlement, Statement};
 use crate::domain::ids::{KeyId, MerchantCode};
 use crate::domain::refusal::Refusal;
@@ -110,6 +111,12 @@ pub(super) enum Kind {
     Statement,
     /// Settlement summaries.
     Settlement,
+    /// Partners' files.
+    PartnerFile,
+    /// Results of reconciling.
+    Reconciliation,
+    /// Flows that differ.
+    Discrepancy,
 }
 
 impl Kind {
@@ -125,6 +132,9 @@ impl Kind {
             Kind::Notification => 'n',
             Kind::Statement => 's',
             Kind::Settlement => 't',
+            Kind::PartnerFile => 'p',
+            Kind::Reconciliation => 'r',
+            Kind::Discrepancy => 'd',
         }
     }
 
@@ -185,6 +195,9 @@ impl Kind {
                     && number.bytes().all(|b| b.is_ascii_digit())
             }
             Kind::Exception | Kind::JobRun | Kind::Notification => {
+                uuid::Uuid::try_parse(number).is_ok()
+            }
+            Kind::PartnerFile | Kind::Reconciliation | Kind::Discrepancy => {
                 uuid::Uuid::try_parse(number).is_ok()
             }
             Kind::Merchant => MerchantCode::try_new(number).is_ok(),
@@ -265,6 +278,9 @@ node! {
     Notification: crate::domain::notification::Notification,
     Statement: crate::domain::statement::Statement,
     Settlement: crate::domain::settlement::SettlementSummary,
+    PartnerFile: crate::domain::partner::PartnerFile,
+    Reconciliation: crate::domain::reconciled::ReconciliationRun,
+    Discrepancy: crate::domain::reconciled::Discrepancy,
 }
 
 connection!(
@@ -360,6 +376,33 @@ connection!(
     },
     "A page of settlement summaries, newest day first.",
     "A settlement summary in a listing."
+);
+
+connection!(
+    PartnerFile,
+    PartnerFileConnection,
+    PartnerFileEdge,
+    |file| file.file_id.to_string(),
+    "A page of partners' files, newest first.",
+    "A partner's file in a listing."
+);
+
+connection!(
+    Reconciliation,
+    ReconciliationConnection,
+    ReconciliationEdge,
+    |run| run.run_id.to_string(),
+    "A page of results of reconciling, newest first.",
+    "A result in a listing."
+);
+
+connection!(
+    Discrepancy,
+    DiscrepancyConnection,
+    DiscrepancyEdge,
+    |one| one.discrepancy_id.to_string(),
+    "A page of flows that are not plainly matched, newest first.",
+    "A flow in a listing."
 );
 
 /// `has_more` is about the direction of the page; in the other one there is more if a cursor was

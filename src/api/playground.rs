@@ -61,7 +61,12 @@ examples! {
     "case_decide", "经办：提出处理意见", "Maker: propose a decision";
     "case_approve", "复核：同意", "Checker: approve";
     "case_reject", "复核：驳回", "Checker: reject";
+    "jobs", "定时任务", "Jobs";
     "job_runs", "任务运行记录", "Job runs";
+    "job_run", "查询任务运行", "One run of a job";
+    "job_trigger", "手工执行任务", "Run a job now";
+    "job_backfill", "补跑任务", "Make up for business dates";
+    "job_run_changed", "订阅任务进度", "Watch a run of a job";
     "merchants", "渠道商户", "Merchants";
     "merchant", "查询商户", "One merchant";
     "merchant_register", "经办：商户登记", "Maker: register a merchant";

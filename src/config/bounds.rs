@@ -113,6 +113,17 @@ impl Config {
         ]
     }
 
+    /// How long records are kept: alarms look back a week, and merchants ask about last month.
+    pub(super) fn archive_bounds(&self) -> Vec<Bound> {
+        let kept = &self.archive;
+        let days = |path, days| (path, days, 31, 36_600);
+        vec![
+            days("archive.job_runs_days", kept.job_runs_days),
+            days("archive.notifications_days", kept.notifications_days),
+            days("archive.sessions_days", kept.sessions_days),
+        ]
+    }
+
     /// How merchants are notified.
     pub(super) fn notification_bounds(&self) -> Vec<Bound> {
         let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);

@@ -85,6 +85,7 @@ impl Config {
             .chain(self.notification_bounds())
             .chain(self.statement_bounds())
             .chain(self.limit_bounds())
+            .chain(self.archive_bounds())
         {
             if value < least || value > most {
                 add(path, format!("is {value}, and has to be {least} to {most}"));
@@ -111,6 +112,7 @@ impl Config {
                 add(&finding.path, finding.problem);
             }
         }
+        self.check_partners(&mut add);
         for (field, what) in self
             .oidc
             .problems(&self.api.public_url, self.server.sandbox)
@@ -119,6 +121,37 @@ impl Config {
         }
         self.check_callers(&mut add);
         found
+    }
+
+    /// What is wrong with the partners, each by itself and all of them together.
+    fn check_partners(&self, add: &mut impl FnMut(&str, String)) {
+        if !self.partners.is_empty() && self.output.files_folder().is_none() {
+            let what = "is empty, and there are partners whose files have to be kept";
+            add("output.files_dir", what.to_owned());
+        }
+        let mut spoken_for = HashSet::new();
+        for (name, partner) in &self.partners {
+            let path = format!("partners.{name}");
+            for finding in partner.check(&path) {
+                add(&finding.path, finding.problem);
+            }
+            if let Some(adapter) = &partner.adapter {
+                if !self.adapters.contains_key(adapter) {
+                    let what = format!("there is no [adapters.{adapter}]");
+                    add(&format!("{path}.adapter"), what);
+                }
+                if !spoken_for.insert(format!("adapter {adapter}")) {
+                    let what = format!("another partner lists the flows of {adapter} already");
+                    add(&format!("{path}.adapter"), what);
+                }
+            }
+            for biller in &partner.billers {
+                if !spoken_for.insert(format!("biller {biller}")) {
+                    let what = format!("another partner speaks for {biller} already");
+                    add(&format!("{path}.billers"), what);
+                }
+            }
+        }
     }
 
     /// What is wrong with who may call by a token.
@@ -182,6 +215,10 @@ impl Config {
                  database may cut off its end"
                     .into(),
             );
+        }
+        for (name, partner) in &self.partners {
+            let risks = partner.risks(&format!("partners.{name}"));
+            said.extend(risks.into_iter().map(|risk| risk.to_string()));
         }
         for (name, adapter) in &self.adapters {
             let risks = adapter.risks(&format!("adapters.{name}"));

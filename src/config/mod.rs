@@ -18,7 +18,8 @@ pub use show::show;
 
 use crate::cache::CacheSettings;
 use crate::domain::ids::{AdapterName, MerchantCode};
-use crate::upstream::AdapterSettings;
+use crate::domain::partner::PartnerName;
+use crate::upstream::{AdapterSettings, PartnerSettings};
 use chrono_tz::Tz;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -56,6 +57,8 @@ pub struct Config {
     pub oidc: OidcConfig,
     /// The scheduler.
     pub jobs: JobsConfig,
+    /// How long records are kept.
+    pub archive: ArchiveConfig,
     /// What is published as files.
     pub output: OutputConfig,
     /// How files are laid out.
@@ -70,6 +73,9 @@ pub struct Config {
     /// The banks and their billers.
     #[serde(default)]
     pub adapters: BTreeMap<AdapterName, AdapterSettings>,
+    /// Whose files are reconciled.
+    #[serde(default)]
+    pub partners: BTreeMap<PartnerName, PartnerSettings>,
     /// All of them as they were read, one by one, for the audit trail.
     #[serde(skip)]
     pub in_force: Vec<Setting>,
@@ -272,15 +278,35 @@ impl JobsConfig {
     }
 }
 
+/// `[archive]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArchiveConfig {
+    /// Days that runs of jobs are kept.
+    pub job_runs_days: u64,
+    /// Days that notifications are kept.
+    pub notifications_days: u64,
+    /// Days that sessions of operators are kept.
+    pub sessions_days: u64,
+}
+
 /// `[output]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OutputConfig {
     /// The folder that files are published into; empty: nothing is published.
     pub dir: PathBuf,
+    /// The folder in which partners' files and the results of reconciling are kept; empty: nothing is
+    /// reconciled.
+    pub files_dir: PathBuf,
 }
 
 impl OutputConfig {
+    /// Where partners' files are kept.
+    pub fn files_folder(&self) -> Option<&Path> {
+        named(&self.files_dir)
+    }
+
     /// The folder, where there is one.
     pub fn folder(&self) -> Option<&Path> {
         named(&self.dir)

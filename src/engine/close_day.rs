@@ -75,7 +75,7 @@ impl Engine {
     /// a center without flows begins with the last date that is over.
     async fn days_to_close(&self) -> Result<Vec<BusinessDate>, EngineError> {
         let grace = TimeDelta::from_std(self.0.options.closing.grace).unwrap_or(TimeDelta::MAX);
-        let Some(last) = self.0.options.day.last_ended(self.now(), grace) else {
+        let Some(last) = self.0.options.day.last_ended_before(self.now(), grace) else {
             return Ok(Vec::new());
         };
         let read = |c: &mut _| {

@@ -6,6 +6,9 @@
 
 mod admit;
 mod alarm;
+mod archive_records;
+mod ask_for_runs;
+mod audit_cache;
 mod browse;
 mod cancel;
 mod center_key;
@@ -18,14 +21,17 @@ mod escalate;
 mod find;
 mod hub;
 mod import;
+mod job_book;
 mod keys;
 mod lookup;
 mod notify;
 mod numbers;
 mod onboard;
 mod operators;
+mod partner_files;
 mod poll;
 mod publish_heads;
+mod reconcile;
 mod record_settings;
 mod resend;
 mod reverse;
@@ -36,9 +42,15 @@ mod statements;
 mod summarise_settlement;
 mod tend_keys;
 mod timeline;
+mod watch_runs;
 
 pub use admit::{AdmitError, Admittance, Pass};
 pub use alarm::{Alarm, AlarmKind, Alarms};
+pub use archive_records::{ArchiveReport, KeepTimes};
+pub use ask_for_runs::{
+    Asker, BACKFILL_DAYS_MAX, Backfill, BackfillMode, RunAsk, ask_for_run, backfill,
+};
+pub use audit_cache::CacheAuditReport;
 pub use browse::{CategoryGroup, PayableItems};
 pub use center_key::CenterKey;
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -48,6 +60,7 @@ pub use create::CreateInput;
 pub use find::{Listing, Scope};
 pub use hub::Hub;
 pub use import::{ImportError, ImportFile, ImportProblem, ImportReport, import, read_catalogue};
+pub use job_book::JobBook;
 pub use keys::{Issued, KeyIssueInput, key_not_found};
 pub use lookup::LookedUp;
 pub use notify::{NotifyOptions, NotifyReport};
@@ -60,8 +73,10 @@ pub use operators::{
 pub use operators::{
     Departure, ProviderLogin, ProviderParts, ProviderRefusal, Returned, TICKET_LASTS_S,
 };
+pub use partner_files::{FetchReport, FileFault, Received};
 pub use poll::{ExpireReport, PollReport};
 pub use publish_heads::{HeadsReport, PublishError};
+pub use reconcile::{DayOutcome, Explained, Heard, Mode, Proof, ReconcileReport, Reconciled};
 pub use record_settings::{SettingInForce, Whose, record_settings};
 pub use resend::ManyResent;
 pub use rewrap::{RewrapReport, rewrap_keys};
@@ -72,6 +87,7 @@ pub use statements::{
 pub use summarise_settlement::SettlementReport;
 pub use tend_keys::KeysReport;
 pub use timeline::{NextStep, Timeline, TimelineEntry, TimelineKind};
+pub use watch_runs::WatchReport;
 
 use crate::cache::Cache;
 use crate::domain::audit::AuditEntry;
@@ -80,7 +96,8 @@ use crate::domain::catalogue::Catalogue;
 use crate::domain::exception::AlarmAges;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::{BusinessDay, Instant};
-use crate::output::OutputFolder;
+use crate::files::Profiles;
+use crate::output::{OutputFolder, Shelf};
 use crate::storage::{Denied, Store, StoreError, catalogue};
 use crate::trust::Masters;
 use crate::upstream::{Notifier, Upstreams};
@@ -122,10 +139,16 @@ pub struct EngineOptions {
     pub output: Option<OutputFolder>,
     /// How statements are made; none where they are kept nowhere.
     pub statements: Option<Arc<StatementRules>>,
+    /// How files are laid out, by name.
+    pub profiles: Arc<Profiles>,
+    /// Where partners' files and results are kept; none where nothing is reconciled.
+    pub shelf: Option<Shelf>,
     /// Whether this is a sandbox, where merchants may be notified over plain http.
     pub sandbox: bool,
     /// How merchants are notified.
     pub notify: NotifyOptions,
+    /// How long records are kept that are no story of money.
+    pub keep: KeepTimes,
     /// The name of this run of the program: owner of its leases.
     pub instance: String,
 }

@@ -3,7 +3,8 @@
 //! from or where they go.
 //!
 //! Writing: [`StatementWriter`] (or [`WorkbookWriter`], for people), then a [`Sidecar`]. Reading:
-//! [`check`] first, which looks at the whole file, then [`Lines`].
+//! [`check`] first, which looks at the whole file, then [`Lines`]; or [`read_plain`], for large files of which
+//! many are plain.
 
 mod amount;
 mod blocks;
@@ -13,7 +14,9 @@ mod charset;
 mod claims;
 mod line;
 mod moment;
+mod named;
 mod pack;
+mod plain;
 pub mod profile;
 mod profile_rules;
 mod profile_text;
@@ -30,6 +33,8 @@ mod workbook;
 mod writer;
 
 pub use built_in::{BUILT_IN, NoSuchProfile, Profiles};
+pub use named::profile_by_names;
+pub use plain::{Plain, PlainError, read_plain};
 pub use profile::{Profile, ProfileProblem};
 pub use reader::{
     Checked, Expect, LINE_BYTES_MAX, Limits, Line, Lines, ReadError, Refusal, Verdict, check,

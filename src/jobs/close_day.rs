@@ -1,7 +1,6 @@
 //! 日切: closes the business days that are over.
 
 use super::{Job, JobContext};
-use crate::domain::progress::Silent;
 use crate::engine::CloseReport;
 use anyhow::Context;
 
@@ -13,7 +12,13 @@ impl Job for CloseDay {
     type Report = CloseReport;
 
     async fn run(&self, context: JobContext) -> anyhow::Result<CloseReport> {
-        let closed = context.engine.close_days(&context.actor, &Silent).await;
+        let JobContext {
+            engine,
+            actor,
+            progress,
+            ..
+        } = context;
+        let closed = engine.close_days(&actor, &*progress).await;
         closed.context("the business days could not be closed")
     }
 }

@@ -1,7 +1,6 @@
 //! Makes the statements of merchants for the days that are closed.
 
 use super::{Job, JobContext};
-use crate::domain::progress::Silent;
 use crate::domain::statement::PartyKind;
 use crate::engine::{StatementError, StatementsReport};
 use anyhow::Context;
@@ -19,9 +18,13 @@ impl Job for MakeMerchantStatements {
             engine,
             actor,
             stop,
+            progress,
             ..
         } = &context;
-        match engine.make_statements(kind, actor, (&Silent, stop)).await {
+        match engine
+            .make_statements(kind, actor, (&**progress, stop))
+            .await
+        {
             Ok(report) => Ok(report),
             // A center that keeps no statements has none to make.
             Err(StatementError::NoStore) => Ok(StatementsReport::default()),

@@ -1,7 +1,6 @@
 //! 结算汇总: sums up what is settled for the days that are closed.
 
 use super::{Job, JobContext};
-use crate::domain::progress::Silent;
 use crate::engine::SettlementReport;
 use anyhow::Context;
 
@@ -17,9 +16,12 @@ impl Job for SummariseSettlement {
             engine,
             actor,
             stop,
+            progress,
             ..
         } = &context;
-        let done = engine.summarise_settlement(actor, (&Silent, stop)).await;
+        let done = engine
+            .summarise_settlement(actor, (&**progress, stop))
+            .await;
         done.context("the settlement could not be summed up")
     }
 }

@@ -16,8 +16,10 @@
 //! up.
 
 mod objects;
+mod shelf;
 
 pub use objects::{Objects, ObjectsError, PART_BYTES, Upload};
+pub use shelf::Shelf;
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};

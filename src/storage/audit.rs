@@ -9,10 +9,11 @@ use diesel::dsl::min;
 use diesel::prelude::*;
 
 /// The kinds of things that audit rows are about.
-pub const SUBJECT_KINDS: [&str; 9] = [
+pub const SUBJECT_KINDS: [&str; 10] = [
     "ORDER",
     "CASE",
     "CATALOGUE",
+    "JOB",
     "MERCHANT",
     "KEY",
     "OPERATOR",

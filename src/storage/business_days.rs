@@ -142,7 +142,7 @@ pub fn to_count_again(
         .select(min(business_days::counted_at))
         .first(c)?;
     let touched = cases::table
-        .inner_join(flows::table.on(flows::order_no.eq(cases::order_no)))
+        .inner_join(flows::table.on(flows::order_no.nullable().eq(cases::order_no)))
         .filter(cases::closed_at.ge(oldest.unwrap_or(0)))
         .group_by(flows::business_date)
         .select((flows::business_date, max(cases::closed_at)));

@@ -1,14 +1,17 @@
 //! The only room that knows diesel and r2d2. Reads go through a pool; every write goes through the
 //! writer (`writer.rs`), which commits in groups. A file a table family.
 
+pub mod archive;
 pub mod audit;
 pub mod business_days;
 pub mod cases;
 pub mod catalogue;
 pub mod contracts;
 pub mod day_flows;
+pub mod discrepancies;
 pub mod exceptions;
 pub mod flows;
+pub mod job_alarms;
 pub mod job_runs;
 pub mod keys;
 pub mod merchant_days;
@@ -16,6 +19,8 @@ pub mod merchants;
 pub mod notifications;
 pub mod operators;
 pub mod orders;
+pub mod partner_files;
+pub mod reconciliations;
 pub mod settings;
 pub mod settlement_summaries;
 pub mod statements;
@@ -28,8 +33,10 @@ mod change;
 mod connection;
 mod error;
 mod finder;
+mod job_claims;
 mod migrate;
 mod nonces;
+mod publication;
 mod redact;
 mod refused_tries;
 mod row;
@@ -43,6 +50,7 @@ pub use change::{
 };
 pub use connection::AnyConnection;
 pub use error::StoreError;
+pub use publication::{Publication, Published};
 pub use refused_tries::Counted;
 pub use view::View;
 
@@ -182,6 +190,24 @@ impl Tx<'_> {
     /// Writes a case's new values if nobody changed it since it was read.
     pub fn replace_case(&mut self, case: &crate::domain::case::Case) -> Result<bool, StoreError> {
         Ok(cases::replace(self.c, case)?)
+    }
+
+    /// Writes a partner's file down unless its bytes came before.
+    pub fn keep_partner_file(
+        &mut self,
+        file: &crate::domain::partner::PartnerFile,
+    ) -> Result<partner_files::Kept, StoreError> {
+        partner_files::keep(self.c, file)
+    }
+
+    /// Marks that people were called because a partner's file is not there; false where they were before.
+    pub fn raise_partner_alarm(
+        &mut self,
+        partner: &crate::domain::partner::PartnerName,
+        date: crate::domain::time::BusinessDate,
+        now: Instant,
+    ) -> Result<bool, StoreError> {
+        Ok(partner_files::raise_alarm(self.c, partner, date, now)?)
     }
 
     /// Writes a new key.

@@ -20,7 +20,7 @@ use payhall::domain::time::BusinessDay;
 use payhall::engine::samples;
 use payhall::engine::{
     Actor, Alarms, Clock, ConfirmInput, CreateInput, Engine, EngineOptions, EngineParts, Hub,
-    ManualClock, NotifyOptions, Onboarding, Scope, SystemClock,
+    KeepTimes, ManualClock, NotifyOptions, Onboarding, Scope, SystemClock,
 };
 use payhall::sim::{Sim, SimOptions};
 use payhall::storage::{Store, cases, flows, orders};
@@ -212,8 +212,11 @@ fn options_of_the_house() -> EngineOptions {
         poll_batch: 100,
         poll_parallel: 16,
         output: None,
+        profiles: Default::default(),
+        shelf: None,
         sandbox: false,
         notify: NotifyOptions::default(),
+        keep: KeepTimes::default(),
         instance: "center".to_owned(),
     }
 }

@@ -4,7 +4,7 @@ use crate::support::database::TestDatabase;
 use crate::support::replica::Replica;
 use crate::worker::{Act, Manner, Worker, at, every_ten_seconds, patient, wait_on_its_clock};
 use payhall::domain::job::JobRunState;
-use payhall::jobs::{Driver, JobTable, RunByHandError, Ticked};
+use payhall::jobs::{Driver, JobTable, Ticked};
 use payhall::storage::job_runs;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -74,15 +74,15 @@ async fn in_one_process_a_job_runs_once_at_a_time() {
     worker.advance(10);
     let second = worker.driver.tick("probe").await.unwrap();
     assert!(matches!(second, Ticked::Busy));
-    let by_hand = worker.driver.run_now("probe").await.unwrap_err();
-    assert!(matches!(by_hand, RunByHandError::Busy));
-    // The running one is enough: when it ends, it goes on with what became due.
-    gate.add_permits(2);
+    let asked = worker.ask("probe", None).await;
+    assert_eq!(asked.state, JobRunState::Waiting);
+    // The running one is enough: when it ends, it goes on with what was asked for and became due.
+    gate.add_permits(3);
     let ended = patient(tick).await.unwrap();
-    assert!(matches!(ended, Ticked::Ran(runs) if runs.len() == 2));
+    assert!(matches!(ended, Ticked::Ran(runs) if runs.len() == 3));
     assert_eq!(
         worker.due_times().await,
-        ["11-22 04:00:00", "11-22 04:00:10"]
+        ["11-22 04:00:00", "11-22 04:00:10", "11-22 04:00:13"]
     );
 }
 
@@ -104,8 +104,6 @@ async fn a_stopping_program_claims_nothing_and_waits_for_what_runs() {
     assert!(matches!(ended, Ticked::Ran(runs) if runs.len() == 1));
     patient(worker.replica.tasks.wait()).await;
     assert_eq!(worker.tick().await, []);
-    let by_hand = worker.driver.run_now("probe").await.unwrap_err();
-    assert!(matches!(by_hand, RunByHandError::Stopping));
 }
 
 #[tokio::test]
@@ -179,7 +177,9 @@ fn runs_are_counted_and_timed() {
                 now: "2026-11-22T04:00:10Z",
                 ..every_ten_seconds(Act::Fail)
             };
-            Worker::start(&database, failing).await.tick_and_go().await;
+            let failing = Worker::start(&database, failing).await;
+            failing.tick().await;
+            failing.rest().await;
         });
         recorder.handle().render()
     });

@@ -6,7 +6,8 @@ use payhall::cache::{Cache, CacheSettings};
 use payhall::domain::exception::AlarmAges;
 use payhall::domain::time::{BusinessDay, Instant};
 use payhall::engine::{
-    Alarms, Engine, EngineOptions, EngineParts, Hub, ManualClock, NotifyOptions, StatementRules,
+    Alarms, Engine, EngineOptions, EngineParts, Hub, KeepTimes, ManualClock, NotifyOptions,
+    StatementRules,
 };
 use payhall::output::OutputFolder;
 use payhall::storage::{Committed, Store};
@@ -158,8 +159,11 @@ fn engine_options(instance: &str) -> EngineOptions {
         poll_batch: 50,
         poll_parallel: 4,
         output: None,
+        profiles: Default::default(),
+        shelf: None,
         sandbox: false,
         notify: NotifyOptions::default(),
+        keep: KeepTimes::default(),
         instance: instance.to_owned(),
     }
 }

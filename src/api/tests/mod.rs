@@ -5,6 +5,7 @@ mod cases;
 mod examples;
 mod hand_out;
 mod http;
+mod jobs;
 mod limits;
 mod matrix;
 mod merchants;

@@ -110,6 +110,7 @@ async fn enums_are_spelled_like_the_database() {
         merchant::CheckItem as "MerchantCheckItem",
         job::JobRunState as "JobRunState",
         statement::PartyKind as "PartyKind",
+        job::CatchUp as "CatchUp",
         operator::Role as "Role",
         operator::OperatorState as "OperatorState",
         engine::TimelineKind as "TimelineKind",

@@ -9,6 +9,7 @@ use crate::domain::ids::{AdapterName, BillNo, BillerCode, ItemCode, MerchantCode
 use crate::domain::item::{
     AmountRule, AmountRuleKind, BillNoRule, Biller, Category, Item, ItemMode,
 };
+use crate::domain::job::{CatchUp, JobInfo};
 use crate::domain::merchant::{MerchantKind, MerchantVerb};
 use crate::domain::money::{Currency, Money};
 use crate::domain::operator::Role;
@@ -17,10 +18,10 @@ use crate::domain::progress::Silent;
 use crate::domain::region::{Place, Region, RegionCode, RegionLevel};
 use crate::domain::retry::{Ladder, Rung};
 use crate::domain::statement::PartyKind;
-use crate::domain::time::BusinessDay;
+use crate::domain::time::{BusinessDay, Instant};
 use crate::engine::{
-    Actor, Alarms, Clock, Engine, EngineOptions, EngineParts, Hub, ManualClock, Onboarding,
-    Operators, OperatorsParts, PasswordCost, Passwords, StatementRules, samples,
+    Actor, Alarms, Clock, Engine, EngineOptions, EngineParts, Hub, JobBook, KeepTimes, ManualClock,
+    Onboarding, Operators, OperatorsParts, PasswordCost, Passwords, StatementRules, samples,
 };
 use crate::files::Profiles;
 use crate::output::Objects;
@@ -146,6 +147,39 @@ impl BillerLink for Bank {
     }
 }
 
+/// Two jobs, five minutes after midnight in Shanghai, one after the other.
+pub struct Book;
+
+impl JobBook for Book {
+    fn jobs(&self, now: Instant) -> Vec<JobInfo> {
+        let job = |name, after: &[&str]| JobInfo {
+            name,
+            schedule: "0 5 0 * * *".to_owned(),
+            zone: chrono_tz::Tz::Asia__Shanghai,
+            catch_up: CatchUp::RunAll,
+            after: after.iter().map(|name| (*name).to_owned()).collect(),
+            alarm_at: chrono::NaiveTime::from_hms_opt(9, 0, 0),
+            lease: Duration::from_secs(60),
+            timeout: Duration::from_secs(600),
+            why: "a test".to_owned(),
+            next_due: self.next_due(name, now),
+        };
+        vec![
+            job("poll_exceptions", &[]),
+            job("watch_runs", &["poll_exceptions"]),
+        ]
+    }
+
+    fn next_due(&self, _: &str, after: Instant) -> Option<Instant> {
+        let day = BusinessDay::SHANGHAI;
+        let due = |date| day.begin_of(date) + chrono::TimeDelta::minutes(5);
+        let today = day.date_of(after);
+        [due(today), due(today.next())]
+            .into_iter()
+            .find(|due| *due > after)
+    }
+}
+
 /// What a call brought.
 #[derive(Debug)]
 pub struct Answer {
@@ -249,6 +283,7 @@ impl World {
         change(&mut api_options);
         let api = Api::new(ApiParts {
             engine: engine.clone(),
+            jobs: Arc::new(Book),
             operators: operators.clone(),
             #[cfg(feature = "oidc")]
             provider: None,
@@ -438,8 +473,11 @@ fn engine_options(dir: &Path) -> EngineOptions {
         poll_batch: 10,
         poll_parallel: 2,
         output: None,
+        profiles: Default::default(),
+        shelf: None,
         sandbox: false,
         notify: Default::default(),
+        keep: KeepTimes::default(),
         instance: "test".into(),
     }
 }

@@ -12,6 +12,8 @@ pub enum CaseKind {
     Doubt,
     /// The bank reports success of an order that is at rest without being paid.
     LateSuccess,
+    /// Our record and a partner's file do not say the same of a flow.
+    Discrepancy,
 }
 
 /// Where a case stands.
@@ -81,9 +83,19 @@ impl Case {
         self.0.case_no.as_str()
     }
 
-    /// The order it is about.
-    async fn order_no(&self) -> &str {
-        self.0.order_no.as_str()
+    /// The order it is about; none for a flow in a partner's file that is no order's.
+    async fn order_no(&self) -> Option<&str> {
+        self.0.order_no.as_ref().map(|number| number.as_str())
+    }
+
+    /// Of a difference: the flow's number as it stands in the files.
+    async fn flow_no(&self) -> Option<&str> {
+        self.0.flow_no.as_deref()
+    }
+
+    /// Who looks after it, where somebody does.
+    async fn owner(&self) -> Option<&str> {
+        self.0.owner.as_deref()
     }
 
     /// Why it was opened.
