@@ -273,7 +273,7 @@ async fn a_merchant_asks_for_its_flows_by_number_bill_and_date_with_its_signatur
     let one = "query($n: String!) { flow(flowNo: $n) { flowNo state } }";
     let found = hand.ask(&world, "n-1", one, json!({ "n": flow_no })).await;
     assert_eq!(found.data()["flow"]["flowNo"], flow_no);
-    let list = "query($f: OrderFilter) { flows(filter: $f) { edges { node { flowNo } } } }";
+    let list = "query($f: FlowFilter) { flows(filter: $f) { edges { node { flowNo } } } }";
     let table = [
         (json!({ "billNo": "13800000001" }), 1),
         (json!({ "billNo": "13800000002" }), 0),
