@@ -132,10 +132,10 @@ fn judge_parties(
     let mut wanted: BTreeMap<(&str, &str), Sums> = BTreeMap::new();
     for line in lines {
         let code = match kind {
-            PartyKind::Merchant => &line.merchant,
-            PartyKind::Biller => &line.biller,
+            PartyKind::Merchant => line.merchant.as_str(),
+            PartyKind::Biller => line.biller.as_str(),
         };
-        let sums = wanted.entry((code, &line.currency)).or_default();
+        let sums = wanted.entry((code, line.currency.as_str())).or_default();
         add(sums, line, day, contracts);
     }
     let mut last: BTreeMap<(&str, &str), &Statement> = BTreeMap::new();
