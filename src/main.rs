@@ -362,6 +362,7 @@ fn check(config: &Config, args: &CheckArgs) -> anyhow::Result<ExitCode> {
         settled: args.settled,
         cache: config.cache.clone(),
         files: config.output.files_folder().map(Path::to_owned),
+        statements: daemon::night::statements_folder(config),
         ..CheckOptions::new(url, &args.ledger, engine::SystemClock.now())
     };
     let report = check::run(&options)?;

@@ -72,6 +72,12 @@ impl Api {
         if known.is_cookie_stale {
             return Err(EdgeError::unauthenticated());
         }
+        if let Some(visit) = &known.visit
+            && visit.operator.password_is_temporary
+        {
+            let message = "your password is a temporary one: change it first";
+            return Err(EdgeError::forbidden(message));
+        }
         self.0.limits.call(principal).map_err(EdgeError::limited)?;
         self.let_in(pass.as_ref()).await?;
         let scope = principal.scope();

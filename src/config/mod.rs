@@ -321,7 +321,7 @@ pub struct StatementsConfig {
     pub close_grace_s: u64,
     /// Days for which a closed day is counted again each night.
     pub recount_days: u32,
-    /// Where they are kept: a folder, or a bucket. Empty: nowhere, and none are made.
+    /// Where they are kept: a folder, or a bucket. Empty: beside a database that is a file, else nowhere.
     pub url: String,
     /// The profile of whoever has none of its own.
     pub profile: String,

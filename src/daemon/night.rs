@@ -6,6 +6,8 @@ use crate::engine::StatementRules;
 use crate::files::{ProfileProblem, Profiles};
 use crate::output::Objects;
 use anyhow::{Context, bail};
+use secrecy::ExposeSecret;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The calendar of holidays that the settings name.
@@ -73,11 +75,12 @@ pub fn statement_rules(config: &Config) -> anyhow::Result<Option<StatementRules>
         }
         profiles.get(name).with_context(|| path)?;
     }
-    if settings.url.is_empty() {
+    let Some(url) = place(config) else {
+        tracing::warn!("no statements are made: name a place for them (statements.url)");
         return Ok(None);
-    }
+    };
     Ok(Some(StatementRules {
-        objects: Objects::open(&settings.url).context("statements.url")?,
+        objects: Objects::open(&url).context("statements.url")?,
         profiles,
         profile: settings.profile.clone(),
         profile_of: settings.profiles.clone(),
@@ -86,4 +89,22 @@ pub fn statement_rules(config: &Config) -> anyhow::Result<Option<StatementRules>
         ready_at: config.statements_ready_at(),
         link_lasts: Duration::from_secs(settings.link_lasts_s),
     }))
+}
+
+/// Where statements are kept: where the settings say, or beside a database that is a file.
+fn place(config: &Config) -> Option<String> {
+    if !config.statements.url.is_empty() {
+        return Some(config.statements.url.clone());
+    }
+    let file = config.storage.url.expose_secret().strip_prefix("sqlite:")?;
+    let beside = Path::new(file).with_extension("files");
+    Some(beside.display().to_string())
+}
+
+/// The folder of statements, where they lie in one: a bucket cannot be looked into from here.
+pub fn statements_folder(config: &Config) -> Option<PathBuf> {
+    let place = place(config)?;
+    let path = place.strip_prefix("file://").unwrap_or(&place);
+    let path = path.strip_prefix("file:").unwrap_or(path);
+    (!path.contains("://")).then(|| PathBuf::from(path))
 }

@@ -195,6 +195,19 @@ pub fn is_worked(
     Ok(diesel::select(diesel::dsl::exists(of_day)).get_result(c)?)
 }
 
+/// Whether a work of the night was done about a day, at the count that it has now.
+pub fn is_worked_at(
+    c: &mut AnyConnection,
+    day: &ClosedDay,
+    work: &str,
+) -> Result<bool, StoreError> {
+    let of_day = business_day_works::table
+        .find((day.date.0, work))
+        .filter(business_day_works::audit_stream.eq(&day.told_by.stream))
+        .filter(business_day_works::audit_seq.eq(day.told_by.seq));
+    Ok(diesel::select(diesel::dsl::exists(of_day)).get_result(c)?)
+}
+
 /// The first date on which a flow started; none where none did.
 pub fn first_flow(c: &mut AnyConnection) -> Result<Option<BusinessDate>, StoreError> {
     let first: Option<NaiveDate> = flows::table

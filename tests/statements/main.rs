@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod checking;
 mod closing;
 mod given;
 mod making;

@@ -11,6 +11,7 @@ use payhall::domain::statement::{Party, PartyKind, Statement, StatementKey};
 use payhall::engine::{Actor, Scope, StatementRules, StatementsReport};
 use payhall::files::{Profiles, Sidecar};
 use payhall::output::Objects;
+use payhall::storage::day_flows::{self, DayFlows};
 use payhall::storage::{settlement_summaries, statements};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,24 +20,21 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-/// A profile that counts before its first row.
-const PIPE: &str = include_str!("../../deploy/profiles/pipe.toml");
-
 /// A center that keeps statements, with its database and folder.
-struct House {
-    replica: Replica,
-    database: TestDatabase,
-    folder: TempDir,
+pub struct House {
+    pub replica: Replica,
+    pub database: TestDatabase,
+    pub folder: TempDir,
 }
 
 fn rules(folder: &Path) -> StatementRules {
     StatementRules {
         objects: Objects::folder(folder).unwrap(),
-        profiles: Profiles::load([("pipe", PIPE)]).unwrap(),
+        profiles: Profiles::load([]).unwrap(),
         profile: "payhall-csv".to_owned(),
         profile_of: BTreeMap::from([("biller:sh-power".to_owned(), "pipe".to_owned())]),
         xlsx_rows_max: 100,
-        keep_months: 24,
+        keep_months: 2,
         ready_at: chrono::NaiveTime::from_hms_opt(2, 0, 0).unwrap(),
         link_lasts: Duration::from_secs(300),
     }
@@ -47,7 +45,7 @@ async fn replica(database: &TestDatabase, folder: &Path, name: &str) -> Replica 
     Replica::start_as(database, name, at("2026-11-22T17:00:00Z"), manner).await
 }
 
-async fn houses() -> Vec<House> {
+pub async fn houses() -> Vec<House> {
     let mut houses = Vec::new();
     for database in TestDatabase::all() {
         let folder = tempfile::tempdir().unwrap();
@@ -62,7 +60,7 @@ async fn houses() -> Vec<House> {
 }
 
 /// Closes what is over and makes everything of it.
-async fn night(replica: &Replica) -> (StatementsReport, StatementsReport) {
+pub async fn night(replica: &Replica) -> (StatementsReport, StatementsReport) {
     let (actor, stop) = (Actor::job("night"), CancellationToken::new());
     let engine = &replica.engine;
     engine.close_days(&actor, &Silent).await.unwrap();
@@ -91,7 +89,7 @@ fn text(house: &House, object: &str) -> String {
 }
 
 /// Two payments, one of them undone, one that failed, one in doubt; and a reversal of an earlier day's payment.
-fn a_day(database: &TestDatabase) {
+pub fn a_day(database: &TestDatabase) {
     contract(database, "2026-11-01", 60, 10);
     contract(database, "2026-11-22", 100, 0);
     let flows = [
@@ -338,11 +336,11 @@ async fn an_empty_day_is_a_file_and_old_ones_are_forgotten() {
         let empty = empty.unwrap();
         assert_eq!((empty.flows, empty.version), (0, 1));
         assert_eq!(text(&house, &empty.file.object).lines().count(), 2);
-        house.replica.clock.set(at("2028-11-24T12:00:00Z"));
+        house.replica.clock.set(at("2027-01-24T12:00:00Z"));
         let actor = Actor::job("expire_keys");
         house.replica.engine.tend_keys(&actor).await.unwrap();
         let (merchants, _) = night(&house.replica).await;
-        assert_eq!(merchants.forgotten, 2, "those of 22 and 23 November 2026");
+        assert_eq!(merchants.forgotten, 3, "those of 22 and 23 November");
         let gone = statement(&house.replica, Party::merchant("portal"), "2026-11-23").await;
         assert_eq!(gone, None);
         assert!(!house.folder.path().join(&empty.file.object).exists());
@@ -367,4 +365,40 @@ fn names(folder: &Path) -> Vec<(String, u64)> {
     }
     found.sort();
     found
+}
+
+/// A copy that the server ends in the middle must not pass for a short day.
+#[tokio::test]
+async fn a_copy_that_breaks_off_is_no_statement() {
+    let Some(database) = TestDatabase::postgres() else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let replica = replica(&database, folder.path(), "a").await;
+    PAID.write(&database);
+    let many = "INSERT INTO flows (flow_no, order_no, merchant, biller, bill_no, kind, step, adapter, \
+                amount_minor, currency, state, business_date, started_at, concluded_at, version) \
+                SELECT '20261122' || lpad((n + 1000)::text, 16, '0'), '20261101' || lpad(n::text, 16, '0'), \
+                'portal', 'sh-telecom', '1', 'PAYMENT', 2, 'bank', 100, 'CNY', 'SUCCEEDED', \
+                '2026-11-22', 0, 0, 1 FROM generate_series(1, 50000) n";
+    database.execute(many).unwrap();
+    // The last row cannot be told: by then megabytes of others have gone out.
+    let broken = "ALTER TABLE flows RENAME TO kept_flows; CREATE VIEW flows AS SELECT flow_no, order_no, \
+                  merchant, biller, bill_no, kind, step, adapter, CASE WHEN flow_no = \
+                  '2026112200000000000' || '51000' THEN 1 / (length(flow_no) - 24) ELSE amount_minor END \
+                  AS amount_minor, currency, state, code, upstream_ref, message, business_date, \
+                  started_at, concluded_at, version FROM kept_flows";
+    database.execute(broken).unwrap();
+    let flows = DayFlows::All(day("2026-11-22"));
+    let read = move |c: &mut _| {
+        let mut seen = 0;
+        let passed = day_flows::each(c, &flows, &mut |_| {
+            seen += 1;
+            Ok::<(), ()>(())
+        });
+        Ok((passed.is_err(), seen))
+    };
+    let (is_refused, seen) = replica.engine.store().scan(read).await.unwrap();
+    assert!(seen > 0, "some rows have come");
+    assert!(is_refused, "{seen} rows passed for the whole day");
 }

@@ -259,3 +259,34 @@ async fn listings_are_paged_and_a_merchant_s_own() {
         "net": { "minor": "5000" } });
     assert_eq!(settled["edges"], json!([{ "node": node }]));
 }
+
+/// What merchants ask in real time, without waiting for the night.
+#[tokio::test]
+async fn a_merchant_asks_for_its_flows_by_number_bill_and_date_with_its_signature() {
+    let world = World::new().await;
+    let order = world.order(ALPHA, "R-1", "13800000001").await;
+    let paid = world.confirm(ALPHA, &order).await;
+    let flow_no = paid["order"]["flows"][0]["flowNo"].clone();
+    let other = world.order(BETA, "R-1", "13800000001").await;
+    world.confirm(BETA, &other).await;
+    let hand = Hand::of(&world, "alpha").await;
+    let one = "query($n: String!) { flow(flowNo: $n) { flowNo state } }";
+    let found = hand.ask(&world, "n-1", one, json!({ "n": flow_no })).await;
+    assert_eq!(found.data()["flow"]["flowNo"], flow_no);
+    let list = "query($f: FlowFilter) { flows(filter: $f) { edges { node { flowNo } } } }";
+    let table = [
+        (json!({ "billNo": "13800000001" }), 1),
+        (json!({ "billNo": "13800000002" }), 0),
+        (json!({ "from": "2026-11-22", "to": "2026-11-22" }), 1),
+        (json!({ "from": "2026-11-23" }), 0),
+        (json!({ "to": "2026-11-21" }), 0),
+    ];
+    for (nonce, (filter, wanted)) in (2..).zip(table) {
+        let asked = json!({ "f": filter });
+        let answer = hand.ask(&world, &format!("n-{nonce}"), list, asked).await;
+        let data = answer.data();
+        let edges = data["flows"]["edges"].as_array().unwrap();
+        assert_eq!(edges.len(), wanted, "{filter}");
+        assert!(edges.iter().all(|edge| edge["node"]["flowNo"] == flow_no));
+    }
+}

@@ -552,6 +552,7 @@ fn catalogue() -> CatalogueParts {
     let shenzhen = Some(("22.5431", "114.0579"));
     let shanghai = Some(("31.2304", "121.4737"));
     CatalogueParts {
+        contracts: Vec::new(),
         regions: vec![
             region("440000", RegionLevel::Province, "Guangdong", None),
             region("440300", RegionLevel::Prefecture, "Shenzhen", shenzhen),

@@ -174,8 +174,10 @@ impl Engine {
         (progress, stop, report): &mut (&dyn Progress, &CancellationToken, &mut StatementsReport),
     ) -> Result<bool, StatementError> {
         let due = self.parties_of(day, kind).await?;
-        let total = u64::try_from(due.len()).ok();
-        for (done, told) in (0..).zip(&due) {
+        // Days of the same run count on.
+        let before = report.made + report.reissued + report.stood;
+        let total = u64::try_from(due.len()).ok().map(|due| before + due);
+        for (done, told) in (before..).zip(&due) {
             progress.at(done, total);
             if stop.is_cancelled() {
                 return Ok(false);
@@ -191,7 +193,7 @@ impl Engine {
                 }
             }
         }
-        progress.at(total.unwrap_or(0), total);
+        progress.at(total.unwrap_or(before), total);
         let (worked, now) = (day.clone(), self.now());
         let write =
             move |tx: &mut crate::storage::Tx<'_>| tx.day_worked(&worked, work_of(kind), now);

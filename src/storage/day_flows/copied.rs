@@ -5,6 +5,7 @@ use crate::domain::money::Currency;
 use crate::domain::statement::{DayFlow, PartyKind};
 use crate::storage::business_days::stretch_of;
 use crate::storage::error::StoreError;
+use diesel::connection::SimpleConnection;
 use diesel::pg::{CopyTarget, Pg};
 use diesel::prelude::*;
 use diesel::query_builder::AstPass;
@@ -76,22 +77,28 @@ pub(super) fn each<E>(
         DayFlows::Of(key) => (key.party.code.as_str(), key.currency.code()),
         DayFlows::All(_) => ("", ""),
     };
+    c.batch_execute("BEGIN READ ONLY")?;
     diesel::sql_query(
-        "SELECT set_config('payhall.from', $1, false), set_config('payhall.to', $2, false), \
-         set_config('payhall.party', $3, false), set_config('payhall.currency', $4, false)",
+        "SELECT set_config('payhall.from', $1, true), set_config('payhall.to', $2, true), \
+         set_config('payhall.party', $3, true), set_config('payhall.currency', $4, true)",
     )
     .bind::<Text, _>(from)
     .bind::<Text, _>(to)
     .bind::<Text, _>(party)
     .bind::<Text, _>(currency)
     .execute(c)?;
-    match flows {
+    let rows = match flows {
         DayFlows::All(_) => read(diesel::copy_to(AllOfDay).load_raw(c)?, take),
         DayFlows::Of(key) => match key.party.kind {
             PartyKind::Merchant => read(diesel::copy_to(OfMerchant).load_raw(c)?, take),
             PartyKind::Biller => read(diesel::copy_to(OfBiller).load_raw(c)?, take),
         },
-    }
+    }?;
+    // The library does not tell a copy that broke off from one that came to its end. This fails in a
+    // transaction in which anything went wrong, and makes the connection fit for another question.
+    c.batch_execute("SELECT 1")?;
+    c.batch_execute("COMMIT")?;
+    Ok(rows)
 }
 
 /// Reads what PostgreSQL copies out: a line for each row, its cells apart by tabs.

@@ -32,8 +32,41 @@ pub struct DayLine {
     pub versions: i64,
 }
 
+/// The question, with what a line's amount is and what else parts the lines.
+macro_rules! question {
+    ($amount:literal, $by:literal) => {
+        concat!(
+            "SELECT f.merchant, f.biller, f.currency, f.kind, f.state, CASE WHEN f.kind = 'REVERSAL' \
+             THEN (SELECT SUBSTR(p.flow_no, 1, 8) FROM flows p WHERE p.order_no = f.order_no AND \
+             p.kind = 'PAYMENT' AND p.step = 1) ELSE '' END AS paid_on, COUNT(*) AS flows, ",
+            $amount,
+            " AS amount_minor, CAST(SUM(f.version) AS BIGINT) AS versions FROM flows f \
+             WHERE f.flow_no >= $1 AND f.flow_no < $2 AND f.state <> 'STARTED' \
+             GROUP BY 1, 2, 3, 4, 5, 6",
+            $by
+        )
+    };
+}
+
 /// What the concluded flows of a day come to, sorted.
 pub fn lines_of(c: &mut AnyConnection, date: BusinessDate) -> Result<Vec<DayLine>, StoreError> {
+    ask(
+        c,
+        question!("CAST(SUM(f.amount_minor) AS BIGINT)", ""),
+        date,
+    )
+}
+
+/// The same, a line for each amount: `amount_minor` is that of each flow of the line.
+pub fn amounts_of(c: &mut AnyConnection, date: BusinessDate) -> Result<Vec<DayLine>, StoreError> {
+    ask(c, question!("f.amount_minor", ", f.amount_minor"), date)
+}
+
+fn ask(
+    c: &mut AnyConnection,
+    question: &str,
+    date: BusinessDate,
+) -> Result<Vec<DayLine>, StoreError> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Text)]
@@ -56,14 +89,8 @@ pub fn lines_of(c: &mut AnyConnection, date: BusinessDate) -> Result<Vec<DayLine
         versions: i64,
     }
     let (from, to) = stretch_of(date);
-    const ASK: &str = "SELECT f.merchant, f.biller, f.currency, f.kind, f.state, CASE WHEN f.kind = 'REVERSAL' \
-             THEN (SELECT SUBSTR(p.flow_no, 1, 8) FROM flows p WHERE p.order_no = f.order_no AND \
-             p.kind = 'PAYMENT' AND p.step = 1) ELSE '' END AS paid_on, COUNT(*) AS flows, \
-             CAST(SUM(f.amount_minor) AS BIGINT) AS amount_minor, \
-             CAST(SUM(f.version) AS BIGINT) AS versions FROM flows f WHERE f.flow_no >= $1 AND \
-             f.flow_no < $2 AND f.state <> 'STARTED' GROUP BY 1, 2, 3, 4, 5, 6";
     let rows: Vec<Row> = either!(c, |c| {
-        diesel::sql_query(ASK)
+        diesel::sql_query(question)
             .bind::<Text, _>(from)
             .bind::<Text, _>(to)
             .load(c)

@@ -12,7 +12,7 @@ mod lines;
 mod paged;
 
 pub use copied::OF_MERCHANT;
-pub use lines::{DayLine, lines_of};
+pub use lines::{DayLine, amounts_of, lines_of};
 
 use super::connection::AnyConnection;
 use super::error::StoreError;
@@ -83,7 +83,8 @@ impl DayFlows {
 /// Hands out the flows that have concluded, sorted by number; tells how many there were.
 ///
 /// # Errors
-/// The database failed, a row cannot be read, or `take` had enough.
+/// The database failed, a row cannot be read, or `take` had enough. Then the connection is in the middle of
+/// something, and has to be given up: this is for [`crate::storage::Store::scan`] alone.
 pub fn each<E>(
     c: &mut AnyConnection,
     flows: &DayFlows,
