@@ -18,9 +18,8 @@ use crate::domain::merchant::MerchantKind;
 use crate::domain::notification::Retries;
 use crate::domain::operator::Role;
 use crate::engine::{
-    Alarms, Clock, ClosingRules, Engine, EngineOptions, EngineParts, Hub, KeepTimes, NotifyOptions,
-    Operators, OperatorsParts, PasswordCost, Passwords, SettingInForce, SystemClock, Whose,
-    record_settings,
+    Clock, ClosingRules, Engine, EngineOptions, Hub, KeepTimes, NotifyOptions, Operators,
+    OperatorsParts, PasswordCost, Passwords, SettingInForce, SystemClock, Whose, record_settings,
 };
 use crate::jobs::{Driver, JobTable, Metronome};
 use crate::output::{OutputFolder, Shelf};
@@ -41,11 +40,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
+mod bare;
 mod claim;
 pub mod night;
 #[cfg(feature = "oidc")]
 pub mod provider;
 
+pub use bare::Bare;
 pub use claim::Claim;
 
 /// How often the catalogue is looked at for an import by somebody else.
@@ -201,68 +202,6 @@ impl Daemon {
         self.store.close().await;
         self.cache.drain().await;
         ended
-    }
-}
-
-/// An engine with what it stands on, without jobs and without an API.
-pub struct Bare {
-    /// The engine.
-    pub engine: Engine,
-    store: Store,
-    cache: Cache,
-    tasks: TaskTracker,
-    stop: CancellationToken,
-}
-
-impl Bare {
-    /// Brings the schema up to date and starts an engine that goes by a clock of the caller's: the machine's,
-    /// or one that shows another day, for a place in which days have to pass faster.
-    ///
-    /// # Errors
-    /// The settings name something that cannot be used, or the database cannot be opened.
-    pub async fn start(
-        config: &Config,
-        instance: &str,
-        clock: Arc<dyn Clock>,
-    ) -> anyhow::Result<Bare> {
-        let cache =
-            Cache::open(&config.cache, clock.now()).context("the cache cannot be opened")?;
-        let hub = Hub::default();
-        let options = storage_options(config, instance);
-        let store = open_store(options, cache.clone(), hub.clone()).await?;
-        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let engine = Engine::start(EngineParts {
-            store: store.clone(),
-            cache: cache.clone(),
-            upstreams: upstreams(config)?,
-            notifier: Arc::new(notifier(config)?),
-            clock,
-            hub,
-            alarms: Alarms::new(webhook(config)?, tasks.clone()),
-            tasks: tasks.clone(),
-            stop: stop.clone(),
-            masters: masters(config)?,
-            options: engine_options(config, instance)?,
-            random: rand::random(),
-        })
-        .await
-        .context("the catalogue cannot be read")?;
-        Ok(Bare {
-            engine,
-            store,
-            cache,
-            tasks,
-            stop,
-        })
-    }
-
-    /// Ends what is under way, commits what is queued, and closes the database.
-    pub async fn stop(self) {
-        self.tasks.close();
-        self.tasks.wait().await;
-        self.stop.cancel();
-        self.store.close().await;
-        self.cache.drain().await;
     }
 }
 

@@ -14,6 +14,7 @@ pub mod jobs;
 pub mod jobs_command;
 pub mod operator_command;
 pub mod output;
+pub mod partner_files_command;
 pub mod reconcile_command;
 pub mod sign;
 pub mod sim;

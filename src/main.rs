@@ -12,6 +12,7 @@ use payhall::engine::{self, Actor, Clock, ImportFile};
 use payhall::jobs::JobTable;
 use payhall::jobs_command::{self, JobsCommand};
 use payhall::operator_command::{self, OperatorCommand};
+use payhall::partner_files_command::{self, PartnerFilesCommand};
 use payhall::reconcile_command::{self, ReconcileCommand};
 use payhall::sign::{self, SignArgs};
 use payhall::sim::{self, SimArgs};
@@ -66,6 +67,9 @@ enum Command {
     /// The people of the center: the first administrator comes from here.
     #[command(subcommand)]
     Operator(OperatorCommand),
+    /// Files of banks and billers.
+    #[command(subcommand)]
+    PartnerFiles(PartnerFilesCommand),
     /// Prints the table of rights.
     Rights,
     /// Private keys at rest.
@@ -182,6 +186,20 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let report = reconcile_command::compare_files(args)?;
             let json = args.json().then(|| report.to_json()).transpose()?;
             return judged(json, &report, report.all_matched());
+        }
+        Command::Reconcile(ReconcileCommand::Day(args)) => {
+            let config = load(&cli)?.config;
+            let report = runtime.block_on(reconcile_command::day(&config, args))?;
+            return judged(None, &report, report.is_clean());
+        }
+        Command::Reconcile(ReconcileCommand::Explain(args)) => {
+            let config = load(&cli)?.config;
+            let explained = runtime.block_on(reconcile_command::explain(&config, args))?;
+            say(format_args!("{explained}\n"))?;
+        }
+        Command::PartnerFiles(command) => {
+            let config = load(&cli)?.config;
+            say(runtime.block_on(partner_files_command::run(&config, command))?)?;
         }
         Command::Check(_) | Command::Sim(_) | Command::Demo(_) => {
             return runtime.block_on(run_beside(cli));
@@ -343,6 +361,7 @@ fn check(config: &Config, args: &CheckArgs) -> anyhow::Result<ExitCode> {
         grace: Duration::from_secs(args.grace_s),
         settled: args.settled,
         cache: config.cache.clone(),
+        files: config.output.files_folder().map(Path::to_owned),
         statements: daemon::night::statements_folder(config),
         ..CheckOptions::new(url, &args.ledger, engine::SystemClock.now())
     };

@@ -383,8 +383,11 @@ fn words_in_a_check_are_the_words_of_the_domain() {
 
 /// What diesel believes, read from its list.
 fn believed() -> BTreeMap<String, Table> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/storage/schema.rs");
-    let text = std::fs::read_to_string(path).unwrap();
+    let files = ["schema.rs", "schema_night.rs"].map(|file| {
+        let path = format!("{}/src/storage/{file}", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read_to_string(path).unwrap()
+    });
+    let text = files.concat();
     let head = Regex::new(r"(?s)diesel::table! \{\s*(\w+) \(([\w, ]+)\) \{(.*?)\n    \}").unwrap();
     let line = Regex::new(r"(\w+) -> (Nullable<)?(\w+)>?,").unwrap();
     let mut tables = BTreeMap::new();

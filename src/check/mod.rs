@@ -26,6 +26,7 @@ mod flows;
 mod history;
 mod money;
 mod number;
+mod reconciled;
 mod report;
 mod requests;
 mod statements;
@@ -39,6 +40,7 @@ pub use trail::{TrailFault, TrailFigures, TrailFinding, TrailReport, VerifyOptio
 
 use crate::cache::CacheSettings;
 use crate::domain::time::Instant;
+use crate::output::Shelf;
 use crate::sim::ledger::LedgerError;
 use crate::storage::View;
 use crate::storage::told::Versioned;
@@ -61,6 +63,8 @@ pub struct CheckOptions {
     pub database_url: String,
     /// The simulated world's ledger.
     pub ledger: PathBuf,
+    /// The folder of partners' files and results; where there is none, result files are not read.
+    pub files: Option<PathBuf>,
     /// The cache that the center uses; where it names no Redis, no copies are judged.
     pub cache: CacheSettings,
     /// Now, by the center's clock.
@@ -83,6 +87,7 @@ impl CheckOptions {
         Self {
             database_url: database_url.into(),
             ledger: ledger.into(),
+            files: None,
             cache: CacheSettings::default(),
             now,
             grace: Duration::from_secs(60),
@@ -120,6 +125,8 @@ pub fn run(options: &CheckOptions) -> anyhow::Result<Report> {
     check.judge_trail(&mut view)?;
     cases::judge(&mut view, &mut check.findings)?;
     days::judge(&mut view, &mut check.findings)?;
+    let shelf = options.files.as_ref().map(Shelf::new);
+    reconciled::judge(&mut view, shelf.as_ref(), &mut check.findings)?;
     let folder = options.statements.as_deref();
     statements::judge(&mut view, folder, &mut check.findings)?;
     let mut figures = check.tally.finish(&check.witness);

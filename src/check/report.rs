@@ -32,6 +32,8 @@ named_enum! {
         OneRequest = "I11",
         /// Statements and what is settled say what the day's flows say, and their files are there.
         Statements = "I12",
+        /// Every flow of a reconciled day is in exactly one class, and the result adds up.
+        OneClass = "I13",
         /// Once faults stop, every order settles or has a case.
         Progress = "I14",
         /// One open payment a bill.

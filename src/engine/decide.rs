@@ -228,7 +228,7 @@ fn case_changed(case_no: &CaseNo) -> Refusal {
 }
 
 /// Nobody decides about a proposal that they have not seen: another one may stand there by now.
-fn check_version(case: &Case, version: i32) -> Result<(), Refusal> {
+pub(super) fn check_version(case: &Case, version: i32) -> Result<(), Refusal> {
     if case.version == version {
         return Ok(());
     }

@@ -9,7 +9,7 @@ use diesel::dsl::min;
 use diesel::prelude::*;
 
 /// The kinds of things that audit rows are about.
-pub const SUBJECT_KINDS: [&str; 10] = [
+pub const SUBJECT_KINDS: [&str; 15] = [
     "ORDER",
     "CASE",
     "CATALOGUE",
@@ -20,6 +20,11 @@ pub const SUBJECT_KINDS: [&str; 10] = [
     "NOTIFICATION",
     "SETTING",
     "AUDIT",
+    "BUSINESS_DAY",
+    "PARTNER_FILE",
+    "RECONCILIATION",
+    "CASE_COMMENT",
+    "CASE_BATCH",
 ];
 
 /// The action of a row about a file of heads that was published.

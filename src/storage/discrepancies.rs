@@ -6,7 +6,8 @@
 use super::connection::AnyConnection;
 use super::error::StoreError;
 use super::row::RowOf;
-use super::schema::{cases, discrepancies, reconciliations};
+use super::schema::cases;
+use super::schema_night::{discrepancies, reconciliations};
 use crate::domain::case::CaseState;
 use crate::domain::ids::CaseNo;
 use crate::domain::money::Currency;

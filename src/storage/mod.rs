@@ -4,6 +4,7 @@
 pub mod archive;
 pub mod audit;
 pub mod business_days;
+pub mod case_batches;
 pub mod cases;
 pub mod catalogue;
 pub mod contracts;
@@ -41,6 +42,7 @@ mod redact;
 mod refused_tries;
 mod row;
 mod schema;
+mod schema_night;
 mod view;
 mod writer;
 
@@ -198,6 +200,15 @@ impl Tx<'_> {
         file: &crate::domain::partner::PartnerFile,
     ) -> Result<partner_files::Kept, StoreError> {
         partner_files::keep(self.c, file)
+    }
+
+    /// Writes what the source says of a partner's file by now.
+    pub fn mark_partner_file(
+        &mut self,
+        file_id: uuid::Uuid,
+        mark: Option<&str>,
+    ) -> Result<(), StoreError> {
+        Ok(partner_files::mark(self.c, file_id, mark)?)
     }
 
     /// Marks that people were called because a partner's file is not there; false where they were before.

@@ -3,7 +3,7 @@
 use super::connection::AnyConnection;
 use super::error::StoreError;
 use super::row::{RowOf, micros};
-use super::schema::{partner_alarms, partner_files};
+use super::schema_night::{partner_alarms, partner_files};
 use crate::domain::partner::{PartnerFile, PartnerFileState, PartnerName};
 use crate::domain::time::{BusinessDate, Instant};
 use chrono::NaiveDate;
@@ -210,12 +210,11 @@ pub enum Kept {
 /// Writes a file down unless its bytes came before.
 pub(super) fn keep(c: &mut AnyConnection, file: &PartnerFile) -> Result<Kept, StoreError> {
     let known = of(c, &file.partner, file.business_date)?;
-    if let Some(same) = known.iter().find(|one| one.sha256 == file.sha256) {
-        if same.mark != file.mark && file.mark.is_some() {
-            diesel::update(partner_files::table.find(same.file_id.to_string()))
-                .set(partner_files::mark.eq(file.mark.clone()))
-                .execute(c)?;
-        }
+    let is_same = |one: &&PartnerFile| {
+        one.sha256 == file.sha256
+            && (one.state == PartnerFileState::Accepted || one.state == file.state)
+    };
+    if let Some(same) = known.iter().find(is_same) {
         return Ok(Kept::Same(Box::new(same.clone())));
     }
     if known.iter().any(|one| one.version >= file.version) {
@@ -229,6 +228,14 @@ pub(super) fn keep(c: &mut AnyConnection, file: &PartnerFile) -> Result<Kept, St
             .execute(c)
     })?;
     Ok(if written == 1 { Kept::New } else { Kept::Taken })
+}
+
+/// Writes what the source says of a file by now.
+pub(super) fn mark(c: &mut AnyConnection, file_id: Uuid, mark: Option<&str>) -> QueryResult<()> {
+    diesel::update(partner_files::table.find(file_id.to_string()))
+        .set(partner_files::mark.eq(mark))
+        .execute(c)?;
+    Ok(())
 }
 
 /// Marks that people were called because a file is not there; false where they were before.

@@ -4,7 +4,8 @@ use super::{StoreError, Tx, cases as case_rows, discrepancies, reconciliations};
 use crate::domain::audit::AuditEntry;
 use crate::domain::case::{Case, CaseKind, CaseState};
 use crate::domain::reconciled::{Discrepancy, Ended, ReconciliationRun, SideSum};
-use std::collections::BTreeSet;
+use crate::domain::reconciliation::Rule;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is published.
 #[derive(Clone, Debug)]
@@ -53,9 +54,20 @@ impl Tx<'_> {
         for (origin, ended) in &what.ends {
             discrepancies::end(self.c, origin.discrepancy_id, ended)?;
         }
+        let by_number = what
+            .differences
+            .iter()
+            .map(|one| (one.flow_no.as_str(), one));
+        let by_number: BTreeMap<&str, &Discrepancy> = by_number.collect();
         let mut opened = 0;
         for case in &what.cases {
-            opened += u32::from(self.case_about_difference(what, case)?);
+            let its = case
+                .flow_no
+                .as_deref()
+                .and_then(|number| by_number.get(number));
+            if let Some(its) = its {
+                opened += u32::from(self.case_about_difference(what, case, its)?);
+            }
         }
         let still: BTreeSet<&str> = what
             .cases
@@ -78,9 +90,20 @@ impl Tx<'_> {
         &mut self,
         what: &Publication,
         case: &Case,
+        one: &Discrepancy,
     ) -> Result<bool, StoreError> {
-        let flow_no = case.flow_no.clone().unwrap_or_default();
-        let known = case_rows::of_flow(self.c, &flow_no)?;
+        // A success that came late has a case of its own already: one is enough.
+        if let Some(order_no) = &case.order_no
+            && one.rule == Rule::BankSaysYes
+        {
+            let late = |case: &&Case| case.kind == CaseKind::LateSuccess;
+            let of_order = case_rows::of_order(self.c, order_no)?;
+            if let Some(late) = of_order.iter().rev().find(late) {
+                discrepancies::give_case(self.c, one.discrepancy_id, &late.case_no)?;
+                return Ok(false);
+            }
+        }
+        let known = case_rows::of_flow(self.c, &one.flow_no)?;
         let is_same = |one: &&Case| one.cause == case.cause || one.state != CaseState::Closed;
         let (number, is_new) = match known.iter().rev().find(is_same) {
             Some(same) => (same.case_no.clone(), false),
@@ -99,10 +122,7 @@ impl Tx<'_> {
                 (case.case_no.clone(), opened)
             }
         };
-        let its = |one: &&Discrepancy| one.flow_no == flow_no;
-        if let Some(one) = what.differences.iter().find(its) {
-            discrepancies::give_case(self.c, one.discrepancy_id, &number)?;
-        }
+        discrepancies::give_case(self.c, one.discrepancy_id, &number)?;
         Ok(is_new)
     }
 

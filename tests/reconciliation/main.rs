@@ -3,6 +3,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod batches;
+mod check;
 mod classes;
 mod crash;
 mod evidence;

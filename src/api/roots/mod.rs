@@ -4,6 +4,7 @@
 mod bill;
 mod browse;
 mod case_decisions;
+mod case_notes;
 mod job_watch;
 mod jobs;
 mod keys;
@@ -34,6 +35,7 @@ pub struct Query(
     jobs::JobQuery,
     statements::StatementQuery,
     reconciliation::ReconciliationQuery,
+    case_notes::CaseNotesQuery,
 );
 
 /// Doing. A document holds one of these at most. Expected refusals are in `userErrors`.
@@ -49,6 +51,7 @@ pub struct Mutation(
     jobs::JobMutation,
     statements::StatementMutation,
     reconciliation::ReconciliationMutation,
+    case_notes::CaseNotesMutation,
 );
 
 /// Watching, through a WebSocket with the protocol `graphql-transport-ws`.

@@ -4,8 +4,8 @@ use super::support::World;
 use crate::api::sdl;
 use crate::domain::refusal::{RefusalCode, Retry};
 use crate::domain::{
-    case, exception, flow, item, job, key, merchant, notification, operator, order, region,
-    statement,
+    case, exception, flow, item, job, key, merchant, notification, operator, order, partner,
+    reconciliation, region, statement,
 };
 use crate::engine;
 use serde_json::{Value, json};
@@ -98,6 +98,10 @@ async fn enums_are_spelled_like_the_database() {
         case::CaseKind as "CaseKind",
         case::CaseState as "CaseState",
         case::Decision as "Decision",
+        case::BatchState as "CaseBatchState",
+        partner::PartnerSide as "PartnerSide",
+        partner::PartnerFileState as "PartnerFileState",
+        reconciliation::Class as "ReconciliationClass",
         key::Algorithm as "Algorithm",
         key::KeyOrigin as "KeyOrigin",
         key::KeyState as "KeyState",
@@ -117,6 +121,13 @@ async fn enums_are_spelled_like_the_database() {
         RefusalCode as "RefusalCode",
         Retry as "Retry",
     ];
+    // What is asked for and never stored.
+    expected.push((
+        "ReconciliationCounted",
+        vec!["OURS", "BANK", "BILLER", "FLOWS"],
+    ));
+    expected.push(("ReconciliationMode", vec!["PUBLISH", "DRY_RUN"]));
+    expected.push(("CaseBatchMode", vec!["PREVIEW", "PROPOSE"]));
     let mut found = Vec::new();
     for one in types().await {
         if one["kind"] == "ENUM" {

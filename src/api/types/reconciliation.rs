@@ -53,6 +53,7 @@ pub enum ReconciliationClass {
 
 /// Whose rows are counted.
 #[derive(Clone, Copy, Debug, Enum, Eq, PartialEq)]
+#[graphql(name = "ReconciliationCounted")]
 pub enum Counted {
     /// Our flows.
     Ours,

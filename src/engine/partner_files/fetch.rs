@@ -2,7 +2,7 @@
 //! days back. That there is none yet is no fault; that there is none in the morning calls people, once.
 
 use super::receive::Received;
-use super::{FileFault, anyhow_chain};
+use super::{FileFault, with_causes};
 use crate::domain::exception::AlarmLevel;
 use crate::domain::partner::{Covers, Partner, PartnerFile, PartnerFileState, PartnerName};
 use crate::domain::progress::Progress;
@@ -109,7 +109,7 @@ impl Engine {
                 }
                 Ok(Fetched::NotYet | Fetched::Unchanged) => {}
                 Err(error) => {
-                    let error = anyhow_chain(&error);
+                    let error = with_causes(&error);
                     let partner = &link.partner.name;
                     tracing::warn!(%partner, business_date = %date, error, "a partner's file could not be fetched");
                     report.failed += 1;
@@ -143,7 +143,7 @@ impl Engine {
             Err(FileFault::Store(error)) => return Err(error.into()),
             Err(error) => {
                 let partner = &link.partner.name;
-                let error = anyhow_chain(&error);
+                let error = with_causes(&error);
                 tracing::error!(%partner, business_date = %date, error, "a partner's file could not be taken over");
                 report.failed += 1;
             }

@@ -66,7 +66,7 @@ impl From<FileFault> for EngineError {
             }
             other => {
                 // One failure is logged once: whoever gets this only says that something failed.
-                tracing::error!(error = %anyhow_chain(&other), "files could not be worked on");
+                tracing::error!(error = %with_causes(&other), "files could not be worked on");
                 EngineError::Store(StoreError::Refused(other.to_string()))
             }
         }
@@ -74,7 +74,7 @@ impl From<FileFault> for EngineError {
 }
 
 /// An error with its causes, in one line.
-pub(super) fn anyhow_chain(error: &dyn std::error::Error) -> String {
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(deeper) = cause {

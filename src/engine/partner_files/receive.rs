@@ -87,11 +87,22 @@ impl Engine {
             let read = move |c: &mut _| partner_files::of(c, &name, date);
             self.0.store.read(read).await?
         };
-        if let Some(same) = known.iter().find(|file| file.sha256 == brought.sha256) {
+        let same = known.iter().rfind(|file| file.sha256 == brought.sha256);
+        if let Some(same) = same
+            && same.state == PartnerFileState::Accepted
+        {
+            self.mark_again(same, &brought).await?;
             return Ok(Received::Same(same.clone()));
         }
         let brought = Arc::new(brought);
         let judged = self.judge_file(&partner, date, &brought).await?;
+        // One that was refused may be right by now: because its profile was.
+        if let Some(same) = same
+            && judged.is_err()
+        {
+            self.mark_again(same, &brought).await?;
+            return Ok(Received::Same(same.clone()));
+        }
         let mut version = known.iter().map(|file| file.version).max().unwrap_or(0) + 1;
         for _ in 0..ROUNDS_MAX {
             let file = self.row_of(&partner, (date, version), (&brought, &judged), actor);
@@ -116,6 +127,16 @@ impl Engine {
             }
         }
         Err(StoreError::GaveWay(format!("files of {name} for {date} come all the time")).into())
+    }
+
+    /// Remembers what the source says of the file by now, so that it is not brought again for that.
+    async fn mark_again(&self, same: &PartnerFile, brought: &Brought) -> Result<(), FileFault> {
+        if brought.mark.is_none() || brought.mark == same.mark {
+            return Ok(());
+        }
+        let (file_id, mark) = (same.file_id, brought.mark.clone());
+        let write = move |tx: &mut Tx<'_>| tx.mark_partner_file(file_id, mark.as_deref());
+        Ok(self.0.store.solo(write).await?)
     }
 
     async fn judge_file(
@@ -204,7 +225,13 @@ impl Engine {
             .increment(1);
         match &file.reason {
             None => {
-                tracing::info!(%partner, business_date = %date, version = file.version, rows = file.row_count, "a partner's file was accepted");
+                tracing::info!(
+                    %partner,
+                    business_date = %date,
+                    version = file.version,
+                    rows = file.row_count,
+                    "a partner's file was accepted"
+                );
             }
             Some(reason) => self.cry_about_file(
                 AlarmLevel::Critical,

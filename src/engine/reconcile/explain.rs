@@ -5,7 +5,7 @@ use super::plan::{Plan, date_in};
 use crate::domain::case::Case;
 use crate::domain::partner::{PartnerFile, PartnerSide};
 use crate::domain::reconciled::{Discrepancy, ReconciliationRun};
-use crate::domain::reconciliation::{Row, Sides, Verdict, Waited, classify};
+use crate::domain::reconciliation::{Row, RowState, Sides, Verdict, Waited, classify};
 use crate::domain::time::BusinessDate;
 use crate::engine::Engine;
 use crate::engine::partner_files::{FileFault, blocking, check_file, digest_text, expect};
@@ -88,10 +88,16 @@ impl Engine {
         if ours.is_none() && heard.is_empty() {
             return Ok(None);
         }
-        let our_rows = match &ours {
+        let mut our_rows = match &ours {
             Some(flow) => vec![plan.our_row(flow, 0).map_err(FileFault::from)?],
             None => Vec::new(),
         };
+        let buried = self.buried(&plan, &[flow_no.to_owned()]).await;
+        if buried.map_err(FileFault::from)?.contains(flow_no) {
+            our_rows
+                .iter_mut()
+                .for_each(|row| row.state = RowState::Failed);
+        }
         let of_side = |side: PartnerSide| -> Vec<Row> {
             let its = heard.iter().filter(|one: &&Heard| one.file.side == side);
             its.map(|one| one.row).collect()
@@ -126,7 +132,6 @@ impl Engine {
         run: &ReconciliationRun,
         flow_no: &str,
     ) -> Result<Vec<Heard>, FileFault> {
-        let shelf = self.0.options.shelf.clone().ok_or(FileFault::NoShelf)?;
         let zone = self.0.options.day.zone;
         let mut heard = Vec::new();
         for input in &run.inputs.files {
@@ -145,7 +150,8 @@ impl Engine {
             };
             let profile = self.0.options.profiles.get(&file.profile)?;
             let place = u8::try_from(place).unwrap_or(0);
-            let (plan, party, shelf) = (plan.clone(), party.clone(), shelf.clone());
+            let shelf = self.0.options.shelf.clone().ok_or(FileFault::NoShelf)?;
+            let (plan, party) = (plan.clone(), party.clone());
             let number = flow_no.to_owned();
             let search = move || {
                 let digest = digest_text(&file.sha256);

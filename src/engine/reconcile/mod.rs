@@ -15,6 +15,7 @@
 //! How one could break it: by a result that depends on when it was made; by settling by a line of a file that
 //! was not checked whole; by moving an order here instead of in `settle`.
 
+mod buried;
 mod explain;
 mod gather;
 mod plan;
@@ -26,7 +27,7 @@ mod weigh;
 pub use explain::{Explained, Heard};
 pub use prove::Proof;
 
-use super::partner_files::{FileFault, anyhow_chain};
+use super::partner_files::{FileFault, with_causes};
 use super::{Actor, Alarm, AlarmKind, Engine};
 use crate::domain::exception::AlarmLevel;
 use crate::domain::progress::Progress;
@@ -227,7 +228,7 @@ impl Engine {
     }
 
     fn cry_about_day(&self, date: BusinessDate, fault: &FileFault) {
-        let error = anyhow_chain(fault);
+        let error = with_causes(fault);
         tracing::error!(business_date = %date, error, "a day could not be reconciled");
         self.0.alarms.raise(Alarm {
             level: AlarmLevel::Critical,

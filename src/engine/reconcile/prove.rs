@@ -17,6 +17,7 @@
 
 use super::plan::Plan;
 use super::weigh::{Found, Weighed};
+use crate::domain::case::{CaseKind, CaseState};
 use crate::domain::exception::{Exception, Phase};
 use crate::domain::flow::{Flow, FlowKind, FlowState};
 use crate::domain::ids::FlowNo;
@@ -26,7 +27,7 @@ use crate::domain::time::Instant;
 use crate::engine::partner_files::FileFault;
 use crate::engine::settle::{Settled, Step};
 use crate::engine::{Actor, Engine, EngineError};
-use crate::storage::{AnyConnection, ExceptionMove, StoreError, exceptions, flows, orders};
+use crate::storage::{AnyConnection, ExceptionMove, StoreError, cases, exceptions, flows, orders};
 use std::collections::BTreeSet;
 
 /// What a line of the bank says of a flow of ours.
@@ -49,6 +50,8 @@ struct Held {
     order: Order,
     flows: Vec<Flow>,
     exception: Option<Exception>,
+    /// Whether two people have decided about a late success of it before.
+    is_decided: bool,
 }
 
 impl Engine {
@@ -150,6 +153,9 @@ impl Engine {
             let held = Held {
                 flows: flows::of_orders(c, std::slice::from_ref(&order.order_no))?,
                 exception: exceptions::open_of(c, &order.order_no)?,
+                is_decided: cases::of_order(c, &order.order_no)?.iter().any(|case| {
+                    case.kind == CaseKind::LateSuccess && case.state == CaseState::Closed
+                }),
                 order,
             };
             Ok(Some((flow, held)))
@@ -181,7 +187,9 @@ fn step_of(proof: &Proof, flow: &Flow, held: &Held, actor: &Actor, now: Instant)
     let step = |event| Some(Step::new(event, actor));
     if proof.is_late {
         // The state machine says what that is: a late success, which opens a case.
-        let is_late = flow.kind == FlowKind::Payment && flow.state == FlowState::Failed;
+        // What was decided about it stays decided, whatever version of the file says it again.
+        let is_late =
+            flow.kind == FlowKind::Payment && flow.state == FlowState::Failed && !held.is_decided;
         return is_late.then(|| Step::new(OrderEvent::PaymentSucceeded, actor));
     }
     if flow.state != FlowState::Started {

@@ -7,7 +7,7 @@
 //! | `GET /files/{partner}/{date}.sha256?format=` | its digest and its name |
 //! | `POST /admin/files {"date", "partner", "format"}` | writes it, or those of all, into the drop folder |
 //! | `GET /admin/partners`, `POST /admin/partners` | how each writes its files; changes that |
-//! | `POST /admin/plants` | plants differences, and answers exactly which, see [`plant`] |
+//! | `POST /admin/plants` | plants differences, and answers exactly which, see [`mod@plant`] |
 //! | `GET /admin/plants`, `GET /admin/plants/{partner}/{date}` | lists what is planted |
 //! | `DELETE /admin/plants`, `…/{id}`, `…/{partner}/{date}` | takes it back: the file is corrected |
 //!

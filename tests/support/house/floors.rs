@@ -39,14 +39,17 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "daemon",
         &[
-            "config", "domain", "engine", "files", "output", "storage", "upstream",
+            "cache", "config", "domain", "engine", "files", "output", "storage", "upstream",
         ],
     ),
     ("demo", &["domain", "engine", "trust"]),
     ("jobs_command", &[]),
     ("audit_command", &[]),
     ("operator_command", &[]),
-    ("reconcile_command", &["domain", "files"]),
+    (
+        "reconcile_command",
+        &["config", "daemon", "domain", "engine", "files"],
+    ),
     ("sign", &[]),
 ];
 
@@ -59,6 +62,7 @@ const ROOF: &[&str] = &[
     "demo.rs",
     "jobs_command.rs",
     "operator_command.rs",
+    "partner_files_command.rs",
     "reconcile_command.rs",
     "sign.rs",
     "telemetry.rs",

@@ -62,10 +62,12 @@ impl Center {
             center.things.insert(letter, things);
         }
         center.world.end_the_day().await;
+        super::night::furnish(&mut center).await;
         let number = "202001010000000000000000".to_owned();
         let mut nobody: Things = ["order", "flow", "case"]
             .map(|name| (name, number.clone()))
             .into();
+        nobody.insert("batch", uuid::Uuid::now_v7().to_string());
         nobody.insert("request", "R-NOBODY".to_owned());
         nobody.insert("merchant", "nobody-there".to_owned());
         nobody.insert("run", run);

@@ -83,7 +83,7 @@ impl Format {
             Self::Pipe => format!("{partner}_{date}_{version}.txt"),
             Self::Wechat => format!("{partner}_{date}_{version}.csv"),
             Self::Alipay => format!("{partner}_{date}_{version}.zip"),
-            Self::UnionpayZm => format!("INN{date}{version}ZM_{partner}"),
+            Self::UnionpayZm => format!("INN{date}_{version}ZM_{partner}"),
         }
     }
 

@@ -10,11 +10,13 @@ use std::ops::Range;
 
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 
+mod dice;
+mod invent;
+
 use super::partner::Partner;
 use super::plant::{Again, Class, Neighbour, Of, Plant, PlantSpec, PlantsSpec};
 use super::row::{Day, Kind, Row, Status};
-use crate::sim::protocol::CURRENCY;
-use crate::sim::stir;
+use dice::Dice;
 
 /// Where something is to be planted.
 pub(super) struct Ground<'a> {
@@ -31,9 +33,6 @@ pub(super) struct Ground<'a> {
     /// Whether a bank knows the number.
     pub known: &'a dyn Fn(&str) -> bool,
 }
-
-/// Dice with a seed.
-struct Dice(u64);
 
 /// So many by the dice, or the one with this number.
 struct Wanted<'a> {
@@ -54,7 +53,7 @@ impl<'a> Planter<'a> {
     pub fn new(ground: Ground<'a>, spec: &PlantsSpec) -> Self {
         Self {
             ground,
-            dice: Dice(stir(spec.seed)),
+            dice: Dice::new(spec.seed),
             edge: TimeDelta::seconds(spec.edge_s.into()),
         }
     }
@@ -338,64 +337,6 @@ impl<'a> Planter<'a> {
             .collect();
         self.draw(class, &Wanted::new(count, Kind::Payment, None), good)
     }
-
-    /// A payment under a number that nobody knows; order and bill are the model's, if there is one.
-    fn invent(&mut self, model: Option<Row>) -> Result<Row, String> {
-        let (start, end) = self.inside();
-        let span_us = (end - start).num_microseconds().unwrap_or_default();
-        let after_us = self
-            .dice
-            .below(usize::try_from(span_us).unwrap_or_default());
-        let after_us = after_us.and_then(|us| i64::try_from(us).ok());
-        let after_us = after_us.ok_or("edge_s: nothing of the day is left between its edges")?;
-        let at = start + TimeDelta::microseconds(after_us);
-        let flow_no = loop {
-            let number = self.number(at);
-            if !(self.ground.known)(&number) && self.ground.taken.insert(number.clone()) {
-                break number;
-            }
-        };
-        let model = model.unwrap_or_else(|| self.nobody(at));
-        Ok(Row {
-            at,
-            status: Status::Succeeded,
-            flow_no,
-            ..model
-        })
-    }
-
-    /// A payment of an order that does not exist, for a bill that looks like the others.
-    fn nobody(&mut self, at: DateTime<Utc>) -> Row {
-        let rows = self.ground.rows;
-        let like = self.dice.below(rows.len()).and_then(|at| rows.get(at));
-        let biller = match (self.ground.partner, like) {
-            (Partner::Biller(biller), _) => biller.name,
-            (Partner::Bank(_), Some(row)) => row.biller.as_str(),
-            (Partner::Bank(_), None) => "sh-telecom",
-        };
-        Row {
-            at,
-            kind: Kind::Payment,
-            status: Status::Succeeded,
-            flow_no: String::new(),
-            payment_flow_no: None,
-            order_no: self.number(at),
-            biller: biller.to_owned(),
-            bill_no: like.map_or_else(|| "13900000000".to_owned(), |row| row.bill_no.clone()),
-            amount_minor: 100 + (self.dice.next() % 49_901) as i64,
-            currency: CURRENCY.to_owned(),
-        }
-    }
-
-    /// A number as callers make them: the date, the microsecond of the day, five digits.
-    fn number(&mut self, at: DateTime<Utc>) -> String {
-        let date = self.ground.date.format("%Y%m%d");
-        let us = (at - self.ground.times.start)
-            .num_microseconds()
-            .unwrap_or_default();
-        let tag = self.dice.next() % 100_000;
-        format!("{date}{:011}{tag:05}", us.rem_euclid(86_400_000_000))
-    }
 }
 
 impl<'a> Wanted<'a> {
@@ -404,34 +345,6 @@ impl<'a> Wanted<'a> {
             count,
             kind,
             flow_no,
-        }
-    }
-}
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(1);
-        stir(self.0)
-    }
-
-    /// A place in a list of that length.
-    fn below(&mut self, length: usize) -> Option<usize> {
-        let place = self.next().checked_rem(length as u64)?;
-        usize::try_from(place).ok()
-    }
-
-    /// The line with another amount, never nothing.
-    fn other_amount(&mut self, row: &Row) -> Row {
-        let by = 1 + (self.next() % 999) as i64;
-        let less = self.next().is_multiple_of(2) && row.amount_minor > by;
-        let amount_minor = if less {
-            row.amount_minor - by
-        } else {
-            row.amount_minor.saturating_add(by)
-        };
-        Row {
-            amount_minor,
-            ..row.clone()
         }
     }
 }
