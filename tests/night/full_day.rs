@@ -162,7 +162,9 @@ fn unexplained(
             // The neighbour day's file has it.
             Some((first, now)) if class == "EXPECTED" && first == *class && now == "MATCHED" => {}
             Some((first, _)) if class != "EXPECTED" && first == *class => {}
-            other => odd.push(format!("{flow_no} was planted as {class}, and is {other:?}")),
+            other => odd.push(format!(
+                "{flow_no} was planted as {class}, and is {other:?}"
+            )),
         }
     }
     // What is left crossed midnight at the bank, whose clock was ahead.
@@ -175,7 +177,10 @@ fn unexplained(
     if crossed.len() < 50 {
         odd.push(format!("only {} flows crossed midnight", crossed.len()));
     }
-    odd.extend(rest.into_iter().map(|one| format!("{one:?} was not planted")));
+    odd.extend(
+        rest.into_iter()
+            .map(|one| format!("{one:?} was not planted")),
+    );
     odd
 }
 
