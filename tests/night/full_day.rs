@@ -1,70 +1,64 @@
 //! A whole day of twenty thousand payments and more, with every fault of the banks and billers, orders
 //! around midnight and planted differences of every class: closed, stated, reconciled, and checked.
 
-use crate::night::{self, Desk};
+use crate::night::{self, Desk, at, days_ago};
 use crate::past::{Bills, Past};
 use crate::support::database::TestDatabase;
 use crate::support::world::World;
-use payhall::domain::time::Instant;
+use chrono::NaiveDate;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// A Tuesday, so that no weekend lies between it and the days after.
-const DAY: &str = "2026-11-24";
-const NEXT: &str = "2026-11-25";
+/// How many days ago the day was.
+const DAY: u64 = 4;
 /// How often something is polled in the past.
 const POLL: Duration = Duration::from_secs(600);
-
-fn at(text: &str) -> Instant {
-    text.parse().expect("an instant")
-}
 
 /// Lives through the day: three rushes, the minutes around midnight, and the small hours in which most of
 /// what is in doubt is settled.
 async fn live(world: &World) {
-    let past = Past::open(world, at("2026-11-24T01:00:00Z")).await;
+    let (day, next) = (days_ago(DAY), days_ago(DAY - 1));
+    let past = Past::open(world, at(day, "09:00:00")).await;
     let rushes = [
-        ("2026-11-24T01:00:00Z", 0, 8_000),
-        ("2026-11-24T04:00:00Z", 10_000, 8_000),
-        ("2026-11-24T10:00:00Z", 20_000, 4_000),
+        ("09:00:00", 0, 8_000),
+        ("12:00:00", 10_000, 8_000),
+        ("18:00:00", 20_000, 4_000),
     ];
     for (time, first, count) in rushes {
-        past.stand_at(at(time)).await;
+        past.stand_at(at(day, time)).await;
         past.pay(Bills {
             first,
             count,
             bad_every: 50,
         })
         .await;
-        past.poll_until(at(time) + chrono::Duration::hours(1), POLL)
-            .await;
+        let until = at(day, time) + chrono::Duration::hours(1);
+        past.poll_until(until, POLL).await;
     }
     // The last minutes of the day, the bank's clock two seconds ahead, and the first of the next.
-    past.stand_at(at("2026-11-24T15:58:00Z")).await;
-    past.pay(Bills {
-        first: 30_000,
-        count: 200,
-        bad_every: 20,
-    })
-    .await;
-    past.stand_ahead(at("2026-11-24T15:59:59Z"), chrono::Duration::seconds(2))
-        .await;
+    past.stand_at(at(day, "23:58:00")).await;
+    past.pay(around_midnight(30_000)).await;
+    let ahead = chrono::Duration::seconds(2);
+    past.stand_ahead(at(day, "23:59:59"), ahead).await;
     past.pay(Bills {
         first: 31_000,
         count: 60,
         bad_every: 0,
     })
     .await;
-    past.stand_at(at("2026-11-24T16:00:01Z")).await;
-    past.pay(Bills {
-        first: 32_000,
+    past.stand_at(at(next, "00:00:01")).await;
+    past.pay(around_midnight(32_000)).await;
+    past.poll_until(at(next, "04:00:00"), POLL).await;
+    past.close().await;
+}
+
+fn around_midnight(first: u32) -> Bills {
+    Bills {
+        first,
         count: 200,
         bad_every: 20,
-    })
-    .await;
-    past.poll_until(at("2026-11-24T20:00:00Z"), POLL).await;
-    past.close().await;
+    }
 }
 
 /// Differences of every class, at a bank and at billers.
@@ -86,10 +80,10 @@ async fn plant(world: &World) -> BTreeMap<String, String> {
         { "class": "DUPLICATE", "count": 1 },
     ]);
     let mut planted = BTreeMap::new();
-    planted.append(&mut night::plant(world, "bank", DAY, all).await);
+    planted.append(&mut night::plant(world, "bank", days_ago(DAY), all).await);
     for partner in ["legacy", "sh-telecom", "bj-power"] {
         // The dice choose anew for each partner; what is a difference already is no second one.
-        let mut more = night::plant(world, partner, DAY, few.clone()).await;
+        let mut more = night::plant(world, partner, days_ago(DAY), few.clone()).await;
         let twice: Vec<_> = more
             .keys()
             .filter(|number| planted.contains_key(*number))
@@ -101,7 +95,7 @@ async fn plant(world: &World) -> BTreeMap<String, String> {
 }
 
 /// The payments of a date that the center does not know the outcome of, after the night.
-async fn undecided(desk: &Desk, date: &str) -> Vec<String> {
+async fn undecided(desk: &Desk, date: NaiveDate) -> Vec<String> {
     let query = "query Q($filter: FlowFilter) { flows(filter: $filter, first: 100) { \
                  edges { node { flowNo } } pageInfo { hasNextPage } } }";
     let filter = json!({ "filter": { "states": ["STARTED"], "from": date, "to": date } });
@@ -128,11 +122,12 @@ async fn a_full_day_is_closed_stated_and_reconciled_to_the_last_unit() {
         let planted = plant(&world).await;
         let mut daemon = world.daemon().await;
         let desk = Desk::at(&daemon);
-        desk.reconciled(DAY).await;
-        desk.reconciled(NEXT).await;
+        for date in [DAY, DAY - 1] {
+            desk.reconciled(days_ago(date)).await;
+        }
 
-        let found = desk.discrepancies(DAY).await;
-        let undecided = undecided(&desk, DAY).await;
+        let found = desk.discrepancies(days_ago(DAY)).await;
+        let undecided = undecided(&desk, days_ago(DAY)).await;
         let odd = unexplained(found, &planted, &undecided);
         assert!(odd.is_empty(), "{kind}:\n{}", odd.join("\n"));
         balance(&desk, kind).await;
@@ -169,7 +164,7 @@ fn unexplained(
     }
     // What is left crossed midnight at the bank, whose clock was ahead.
     let crossed = |number: &String, first: &str, now: &str| {
-        number.as_str() >= "2026112486399" && first == "EXPECTED" && now == "MATCHED"
+        number[8..].starts_with("86399") && first == "EXPECTED" && now == "MATCHED"
     };
     let (crossed, rest): (Vec<_>, Vec<_>) = found
         .into_iter()
@@ -189,7 +184,7 @@ async fn balance(desk: &Desk, kind: &str) {
     let query = "query Q($date: Date!) { reconciliationSums(date: $date) { \
                  counted class paid { count } returned { count } unmoved { count } } \
                  reconciliation(date: $date) { inputs { partner rows } } }";
-    let answer = desk.ask(query, json!({ "date": DAY })).await;
+    let answer = desk.ask(query, json!({ "date": days_ago(DAY) })).await;
     let rows_of = |value: &Value| -> u64 {
         let digits = value.as_str().expect("digits");
         digits.parse().expect("a number")

@@ -5,5 +5,6 @@
 mod support;
 
 mod full_day;
+mod missed;
 mod night;
 mod past;

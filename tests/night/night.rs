@@ -5,6 +5,9 @@ use crate::support::client::{Client, MAKER};
 use crate::support::database::TestDatabase;
 use crate::support::process::wait_for;
 use crate::support::world::{Daemon, Setup, World};
+use chrono::{Days, NaiveDate};
+use payhall::domain::time::{BusinessDay, Instant};
+use payhall::engine::{Clock, SystemClock};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -29,6 +32,19 @@ const JOBS: [&str; 6] = [
     "fetch_partner_files",
     "reconcile_day",
 ];
+
+/// The date so many days ago, where the center is.
+pub fn days_ago(days: u64) -> NaiveDate {
+    let today = BusinessDay::SHANGHAI.date_of(SystemClock.now());
+    today.0.checked_sub_days(Days::new(days)).expect("a date")
+}
+
+/// A time of a date, where the center is.
+pub fn at(date: NaiveDate, time: &str) -> Instant {
+    let text = format!("{date}T{time}+08:00");
+    let at = chrono::DateTime::parse_from_rfc3339(&text);
+    at.expect("a time such as 09:30:00").to_utc()
+}
 
 /// How long a night may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -83,7 +99,7 @@ pub fn publish_into(world: &mut World, name: &str) -> PathBuf {
 pub async fn plant(
     world: &World,
     partner: &str,
-    date: &str,
+    date: NaiveDate,
     plants: Value,
 ) -> BTreeMap<String, String> {
     let spec = json!({ "partner": partner, "date": date, "plants": plants });
@@ -114,7 +130,7 @@ impl Desk {
     }
 
     /// Waits until a date has a result, and gives its version.
-    pub async fn reconciled(&self, date: &str) -> i64 {
+    pub async fn reconciled(&self, date: NaiveDate) -> i64 {
         let query = "query Q($date: Date!) { reconciliation(date: $date) { version } }";
         wait_for(&format!("the result of {date}"), PATIENCE, async || {
             let answer = self.0.ask(query, json!({ "date": date })).await.ok()?;
@@ -123,9 +139,26 @@ impl Desk {
         .await
     }
 
+    /// Waits until every merchant that paid on a date has its statement, and what is settled is summed up.
+    pub async fn stated(&self, date: NaiveDate) {
+        let query = "query Q($date: Date!) { \
+                     merchants: statements(first: 1, filter: { partyKind: MERCHANT, from: $date, to: $date }) \
+                     { edges { cursor } } \
+                     billers: statements(first: 1, filter: { partyKind: BILLER, from: $date, to: $date }) \
+                     { edges { cursor } } \
+                     settlements(first: 1, filter: { businessDate: $date }) { edges { cursor } } }";
+        wait_for(&format!("the statements of {date}"), PATIENCE, async || {
+            let answer = self.0.ask(query, json!({ "date": date })).await.ok()?;
+            let lists = ["merchants", "billers", "settlements"];
+            let is_there = |list: &&str| answer[list]["edges"][0].is_object();
+            lists.iter().all(|list| is_there(&list)).then_some(())
+        })
+        .await;
+    }
+
     /// What was not plainly matched on a date: the number of each flow, with the class that it had then and
     /// the one that it has now.
-    pub async fn discrepancies(&self, date: &str) -> BTreeMap<String, (String, String)> {
+    pub async fn discrepancies(&self, date: NaiveDate) -> BTreeMap<String, (String, String)> {
         let query = "query Q($date: Date!, $after: String) { \
                      discrepancies(from: $date, to: $date, first: 100, after: $after) { \
                      edges { node { flowNo class classAtFirst } } pageInfo { hasNextPage endCursor } } }";

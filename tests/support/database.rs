@@ -77,6 +77,33 @@ impl TestDatabase {
         })
     }
 
+    /// A copy of it as it stands; nobody may be connected.
+    pub fn copy(&self) -> Self {
+        let Some((server, name)) = &self.server else {
+            let copy = Self::sqlite();
+            let path = |url: &str| url.trim_start_matches("sqlite:").to_owned();
+            let (from, to) = (path(&self.url), path(&copy.url));
+            for part in ["", "-wal"] {
+                let from = format!("{from}{part}");
+                if std::path::Path::new(&from).exists() {
+                    std::fs::copy(&from, format!("{to}{part}")).expect("a copy");
+                }
+            }
+            return copy;
+        };
+        let copy = format!("t{}", uuid::Uuid::now_v7().simple());
+        let mut admin = PgConnection::establish(server).expect("the test server answers");
+        admin
+            .batch_execute(&format!("CREATE DATABASE {copy} TEMPLATE {name}"))
+            .expect("nobody is connected");
+        Self {
+            kind: self.kind,
+            url: self.url.replace(name.as_str(), &copy),
+            server: Some((server.clone(), copy)),
+            _folder: None,
+        }
+    }
+
     /// Every kind of database that is there.
     pub fn all() -> Vec<Self> {
         std::iter::once(Self::sqlite())

@@ -271,6 +271,12 @@ impl World {
         Daemon::launch(name, address, file, self.folder.path().to_owned())
     }
 
+    /// Lets the daemons that start from now on work on another database; gives the one before.
+    pub fn work_on(&mut self, database: TestDatabase) -> TestDatabase {
+        self.set("storage.url", database.url.clone());
+        std::mem::replace(&mut self.database, database)
+    }
+
     /// The settings as they stand, as the program reads them.
     pub fn config(&self) -> Config {
         let file = self.write_settings("config", ([127, 0, 0, 1], 1).into());
@@ -388,10 +394,15 @@ impl Daemon {
 
     /// `kill -9`, then the same daemon again, at the same address.
     pub async fn kill_and_restart(&mut self) {
+        self.kill_and_relaunch();
+        self.ready().await;
+    }
+
+    /// The same without waiting until it serves.
+    pub fn kill_and_relaunch(&mut self) {
         self.process.kill();
         let arguments = ["--config".to_owned(), self.file.clone(), "serve".to_owned()];
         self.process = Process::start(&self.name, &self.folder, &arguments);
-        self.ready().await;
     }
 
     /// SIGTERM, and waits for the end, which has to come within the half minute that is promised.
