@@ -33,6 +33,7 @@ check: libpq
 
 bench: libpq servers
 	tests/servers.sh $(CARGO) bench $(cargo_features) --bench lifecycle -- $(BENCH)
+	tests/servers.sh $(CARGO) bench $(cargo_features) --bench statement
 	$(CARGO) bench $(cargo_features) --bench reconcile -- $(BENCH)
 
 # PostgreSQL's client library, to link with.

@@ -13,22 +13,22 @@ use crate::api::{
     ReadyCheck, Stopwatch, Tokens,
 };
 use crate::cache::{Cache, Snapshot};
-use crate::config::{CallerConfig, CallerRole, Config, LimitsConfig};
+use crate::config::{ArchiveConfig, CallerConfig, CallerRole, Config, LimitsConfig};
 use crate::domain::merchant::MerchantKind;
 use crate::domain::notification::Retries;
 use crate::domain::operator::Role;
 use crate::engine::{
-    Alarms, Clock, Engine, EngineOptions, EngineParts, Hub, NotifyOptions, Operators,
+    Clock, ClosingRules, Engine, EngineOptions, Hub, KeepTimes, NotifyOptions, Operators,
     OperatorsParts, PasswordCost, Passwords, SettingInForce, SystemClock, Whose, record_settings,
 };
 use crate::jobs::{Driver, JobTable, Metronome};
-use crate::output::OutputFolder;
+use crate::output::{OutputFolder, Shelf};
 use crate::storage::{
     Committed, StorageOptions, Store, catalogue, exceptions, notifications, orders,
 };
 use crate::telemetry::Metrics;
 use crate::trust::Masters;
-use crate::upstream::{HttpNotifier, Reach, SystemNames, Upstreams, Webhook};
+use crate::upstream::{HttpNotifier, Partners, Reach, SystemNames, Upstreams, Webhook};
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
 use std::net::SocketAddr;
@@ -40,10 +40,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
+mod bare;
 mod claim;
+pub mod night;
 #[cfg(feature = "oidc")]
 pub mod provider;
 
+pub use bare::Bare;
 pub use claim::Claim;
 
 /// How often the catalogue is looked at for an import by somebody else.
@@ -56,6 +59,7 @@ pub struct Daemon {
     engine: Engine,
     store: Store,
     cache: Cache,
+    driver: Driver,
     metronome: Metronome,
     addr: SocketAddr,
     server: JoinHandle<std::io::Result<()>>,
@@ -109,29 +113,14 @@ impl Daemon {
         }
         let addr = claim.addr()?;
         let instance = instance_name();
-        let cache =
-            Cache::open(&config.cache, SystemClock.now()).context("the cache cannot be opened")?;
-        let hub = Hub::default();
-        let options = storage_options(config, &instance);
-        let store = open_store(options, cache.clone(), hub.clone()).await?;
-        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let engine = Engine::start(EngineParts {
-            store: store.clone(),
-            cache: cache.clone(),
-            upstreams: Upstreams::from_settings(&config.adapters)
-                .context("an adapter cannot be used")?,
-            notifier: Arc::new(notifier(config)?),
-            clock: Arc::new(SystemClock),
-            hub,
-            alarms: Alarms::new(webhook(config)?, tasks.clone()),
-            tasks: tasks.clone(),
-            stop: stop.clone(),
-            masters: masters(config)?,
-            options: engine_options(config, &instance),
-            random: rand::random(),
-        })
-        .await
-        .context("the catalogue cannot be read")?;
+        let bare = Bare::start(config, &instance, Arc::new(SystemClock)).await?;
+        let Bare {
+            engine,
+            store,
+            cache,
+            tasks,
+            stop,
+        } = bare;
         take_over(&engine).await?;
         engine
             .refresh_center_key()
@@ -147,6 +136,7 @@ impl Daemon {
         tasks.spawn(stop.clone().run_until_cancelled_owned(kept));
         let api = Api::new(ApiParts {
             engine: engine.clone(),
+            jobs: Arc::new(driver.clone()),
             operators: operators(&store, config)?,
             #[cfg(feature = "oidc")]
             provider: provider::way_in(&store, config)?,
@@ -162,6 +152,7 @@ impl Daemon {
             engine,
             store,
             cache,
+            driver,
             metronome,
             addr,
             server,
@@ -180,6 +171,19 @@ impl Daemon {
     /// The engine, for the demo's first orders.
     pub fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// Reads the job files again, and goes by them from now on; how many jobs there are. What is under way
+    /// ends as it began.
+    ///
+    /// # Errors
+    /// Files with mistakes, or a database that does not take them down: then all stays as it was.
+    pub async fn reload_jobs(&mut self, config: &Config) -> anyhow::Result<usize> {
+        let table = JobTable::load(config.jobs.folder()).context("the jobs cannot be used")?;
+        let jobs = table.list(SystemClock.now()).len();
+        record(&self.store, config, &table, self.engine.instance()).await?;
+        self.driver.reload(&mut self.metronome, table).await?;
+        Ok(jobs)
     }
 
     /// Ends what is under way and stops, within the drain time. True when everything ended by itself.
@@ -263,6 +267,15 @@ async fn record(
         );
     }
     Ok(())
+}
+
+/// The banks and billers, and the partners whose files are reconciled.
+fn upstreams(config: &Config) -> anyhow::Result<Upstreams> {
+    let partners = Partners::from_settings(&config.partners);
+    let adapters = Upstreams::from_settings(&config.adapters);
+    Ok(adapters
+        .context("an adapter cannot be used")?
+        .with_partners(partners.context("a partner's files cannot be fetched")?))
 }
 
 /// Who brings notifications to merchants.
@@ -364,9 +377,15 @@ fn announce(cache: &Cache, hub: &Hub, committed: Committed) {
     cache.mirror(orders.chain(flows).collect());
 }
 
-fn engine_options(config: &Config, instance: &str) -> EngineOptions {
-    EngineOptions {
+fn engine_options(config: &Config, instance: &str) -> anyhow::Result<EngineOptions> {
+    Ok(EngineOptions {
         day: config.business_day(),
+        closing: ClosingRules {
+            grace: Duration::from_secs(config.statements.close_grace_s),
+            recount_days: config.statements.recount_days,
+        },
+        calendar: Arc::new(night::calendar(config)?),
+        statements: night::statement_rules(config)?.map(Arc::new),
         order_expiry: Duration::from_secs(config.orders.expiry_s),
         answer_within: Duration::from_millis(config.orders.answer_within_ms),
         orphan_after: Duration::from_secs(config.orders.orphan_after_s),
@@ -376,9 +395,21 @@ fn engine_options(config: &Config, instance: &str) -> EngineOptions {
         poll_batch: config.polling.batch,
         poll_parallel: config.polling.parallel,
         output: config.output.folder().map(OutputFolder::new),
+        profiles: Arc::new(night::profiles(config)?),
+        shelf: config.output.files_folder().map(Shelf::new),
         sandbox: config.server.sandbox,
         notify: notify_options(config),
+        keep: keep_times(&config.archive),
         instance: instance.to_owned(),
+    })
+}
+
+fn keep_times(archive: &ArchiveConfig) -> KeepTimes {
+    let days = |days: u64| chrono::TimeDelta::days(i64::try_from(days).unwrap_or(i64::MAX));
+    KeepTimes {
+        job_runs: days(archive.job_runs_days),
+        notifications: days(archive.notifications_days),
+        sessions: days(archive.sessions_days),
     }
 }
 

@@ -57,7 +57,7 @@ const SIM_ADDRESS: &str = "127.0.0.1:8401";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The catalogue of the simulated world, by file name.
-const CATALOGUE: [(&str, &str); 3] = [
+const CATALOGUE: [(&str, &str); 4] = [
     (
         "regions.csv",
         include_str!("../deploy/catalogue/regions.csv"),
@@ -67,6 +67,10 @@ const CATALOGUE: [(&str, &str); 3] = [
         include_str!("../deploy/catalogue/billers.csv"),
     ),
     ("items.csv", include_str!("../deploy/catalogue/items.csv")),
+    (
+        "contracts.csv",
+        include_str!("../deploy/catalogue/contracts.csv"),
+    ),
 ];
 
 /// Flags of `payhall demo`.

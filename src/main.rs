@@ -1,7 +1,7 @@
 //! The command line and nothing else.
 
 use anyhow::Context;
-use clap::{Args, Parser, Subcommand, value_parser};
+use clap::{Args, Parser, Subcommand};
 use payhall::api;
 use payhall::audit_command::{self, AuditCommand};
 use payhall::check::{self, CheckOptions};
@@ -10,13 +10,16 @@ use payhall::daemon::{self, Daemon};
 use payhall::demo::{self, DemoArgs};
 use payhall::engine::{self, Actor, Clock, ImportFile};
 use payhall::jobs::JobTable;
+use payhall::jobs_command::{self, JobsCommand};
 use payhall::operator_command::{self, OperatorCommand};
+use payhall::partner_files_command::{self, PartnerFilesCommand};
 use payhall::reconcile_command::{self, ReconcileCommand};
 use payhall::sign::{self, SignArgs};
 use payhall::sim::{self, SimArgs};
-use payhall::storage::{Store, View, catalogue, job_runs};
+use payhall::storage::{Store, View, catalogue};
 use payhall::telemetry::{self, Metrics};
 use payhall::upstream::Upstreams;
+use sd_notify::NotifyState;
 use secrecy::ExposeSecret;
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Write};
@@ -28,9 +31,6 @@ use tokio::signal::unix::{SignalKind, signal};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// No list is longer than this.
-const COUNT_MAX: i64 = 1_000;
 
 /// Payhall, a bill payment center.
 #[derive(Debug, Parser)]
@@ -67,6 +67,9 @@ enum Command {
     /// The people of the center: the first administrator comes from here.
     #[command(subcommand)]
     Operator(OperatorCommand),
+    /// Files of banks and billers.
+    #[command(subcommand)]
+    PartnerFiles(PartnerFilesCommand),
     /// Prints the table of rights.
     Rights,
     /// Private keys at rest.
@@ -129,28 +132,6 @@ enum CatalogCommand {
 }
 
 #[derive(Debug, Subcommand)]
-enum JobsCommand {
-    /// Every job: when it runs and why.
-    List,
-    /// The next times of a job.
-    Next {
-        /// The job's name.
-        job: String,
-        /// How many.
-        #[arg(long, default_value_t = 5, value_parser = value_parser!(u32).range(1..=COUNT_MAX))]
-        count: u32,
-    },
-    /// The latest runs, newest first.
-    History {
-        /// Of this job only.
-        job: Option<String>,
-        /// How many.
-        #[arg(long, default_value_t = 20, value_parser = value_parser!(u32).range(1..=COUNT_MAX))]
-        count: u32,
-    },
-}
-
-#[derive(Debug, Subcommand)]
 enum KeysCommand {
     /// Wraps every private key by the current master key (keys.master); keys.former_master opens those
     /// that are not yet. May run while the center works, and be repeated.
@@ -206,6 +187,20 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let json = args.json().then(|| report.to_json()).transpose()?;
             return judged(json, &report, report.all_matched());
         }
+        Command::Reconcile(ReconcileCommand::Day(args)) => {
+            let config = load(&cli)?.config;
+            let report = runtime.block_on(reconcile_command::day(&config, args))?;
+            return judged(None, &report, report.is_clean());
+        }
+        Command::Reconcile(ReconcileCommand::Explain(args)) => {
+            let config = load(&cli)?.config;
+            let explained = runtime.block_on(reconcile_command::explain(&config, args))?;
+            say(format_args!("{explained}\n"))?;
+        }
+        Command::PartnerFiles(command) => {
+            let config = load(&cli)?.config;
+            say(runtime.block_on(partner_files_command::run(&config, command))?)?;
+        }
         Command::Check(_) | Command::Sim(_) | Command::Demo(_) => {
             return runtime.block_on(run_beside(cli));
         }
@@ -214,7 +209,12 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Catalog(CatalogCommand::Import { files, dry_run }) => {
             runtime.block_on(import(&load(&cli)?.config, files, *dry_run))?;
         }
-        Command::Jobs(command) => jobs(&load(&cli)?.config, command)?,
+        Command::Jobs(command) => {
+            let config = load(&cli)?.config;
+            let say = |text: &str| say(text);
+            let done = jobs_command::run(&config, command.clone(), &say);
+            runtime.block_on(done)?;
+        }
         Command::Keys(KeysCommand::Rewrap) => runtime.block_on(rewrap(&load(&cli)?.config))?,
     }
     Ok(ExitCode::SUCCESS)
@@ -361,6 +361,8 @@ fn check(config: &Config, args: &CheckArgs) -> anyhow::Result<ExitCode> {
         grace: Duration::from_secs(args.grace_s),
         settled: args.settled,
         cache: config.cache.clone(),
+        files: config.output.files_folder().map(Path::to_owned),
+        statements: daemon::night::statements_folder(config),
         ..CheckOptions::new(url, &args.ledger, engine::SystemClock.now())
     };
     let report = check::run(&options)?;
@@ -387,13 +389,37 @@ fn judged(
 
 async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
     telemetry::start_logs(config.logs.format, &config.logs.filter)?;
-    let daemon = Daemon::start(config, Metrics::install()?).await?;
-    let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]);
-    stopped().await;
+    // From here on SIGHUP is heard, and ends nothing.
+    let mut hangups = signal(SignalKind::hangup())?;
+    let mut daemon = Daemon::start(config, Metrics::install()?).await?;
+    let _ = sd_notify::notify(false, &[NotifyState::Ready]);
+    let mut stopped = std::pin::pin!(stopped());
+    loop {
+        tokio::select! {
+            () = &mut stopped => break,
+            Some(()) = hangups.recv() => reload(&mut daemon, config).await,
+        }
+    }
     tracing::info!("stopping");
-    let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Stopping]);
+    let _ = sd_notify::notify(false, &[NotifyState::Stopping]);
     daemon.stop().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Reads the job files again. Where anything is wrong with them, what runs goes on as it was.
+async fn reload(daemon: &mut Daemon, config: &Config) {
+    let begins: Vec<NotifyState<'_>> = std::iter::once(NotifyState::Reloading)
+        .chain(NotifyState::monotonic_usec_now().ok())
+        .collect();
+    let _ = sd_notify::notify(false, &begins);
+    match daemon.reload_jobs(config).await {
+        Ok(jobs) => tracing::info!(jobs, "the job files were read again"),
+        Err(error) => tracing::error!(
+            error = format!("{error:#}"),
+            "the job files were read again and are not used; the jobs run as before"
+        ),
+    }
+    let _ = sd_notify::notify(false, &[NotifyState::Ready]);
 }
 
 /// Completes on SIGTERM or Ctrl-C.
@@ -478,36 +504,4 @@ fn read_file(path: &Path) -> anyhow::Result<ImportFile> {
         name: path.display().to_string(),
         bytes,
     })
-}
-
-fn jobs(config: &Config, command: &JobsCommand) -> anyhow::Result<()> {
-    let table = JobTable::load(config.jobs.folder()).context("the jobs cannot be used")?;
-    let now = engine::SystemClock.now();
-    match command {
-        JobsCommand::List => {
-            for job in table.list(now) {
-                say(format_args!("{job}\n"))?;
-            }
-        }
-        JobsCommand::Next { job, count } => {
-            for at in table.next(job, now, usize::try_from(*count)?)? {
-                let at = at.with_timezone(&config.center.zone);
-                say(format_args!("{}\n", at.to_rfc3339()))?;
-            }
-        }
-        JobsCommand::History { job, count } => {
-            if let Some(job) = job {
-                // A name that is no job's would only show an empty history.
-                table.next(job, now, 0)?;
-            }
-            let mut view = open_view(config)?;
-            let runs = job_runs::list(view.connection(), job.as_deref(), None, i64::from(*count))?;
-            for run in runs {
-                let words = run.error.or(run.report).unwrap_or_default();
-                let at = run.scheduled_at.to_rfc3339();
-                say(format_args!("{at} {} {} {words}\n", run.job, run.state))?;
-            }
-        }
-    }
-    Ok(())
 }

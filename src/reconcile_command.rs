@@ -4,10 +4,14 @@
 //! has come: the same profiles, the same table of classes, the same matching.
 
 mod compare_files;
+mod day;
+mod explain;
 mod report;
 mod shown_progress;
 
 pub use compare_files::compare_files;
+pub use day::{DayArgs, day};
+pub use explain::{ExplainArgs, explain};
 pub use report::FilesReport;
 
 use clap::{Args, Subcommand};
@@ -19,6 +23,10 @@ pub enum ReconcileCommand {
     /// Compares two flow files: exit code 0 if every flow matches, 3 if one does not. Needs neither
     /// settings nor a database.
     Files(FilesArgs),
+    /// Reconciles a closed business day once more: exit code 0 if every flow matches, 3 if one does not.
+    Day(DayArgs),
+    /// Says why one flow has its class: what each side says, in which line of which file.
+    Explain(ExplainArgs),
 }
 
 /// Two files, and how they are laid out.

@@ -15,7 +15,7 @@ use support::given;
 /// The files that come with the program.
 fn shipped() -> Vec<ImportFile> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/catalogue");
-    ["regions.csv", "billers.csv", "items.csv"]
+    ["regions.csv", "billers.csv", "items.csv", "contracts.csv"]
         .map(|name| ImportFile {
             name: name.to_owned(),
             bytes: std::fs::read(folder.join(name)).unwrap(),
@@ -52,7 +52,7 @@ async fn the_shipped_files_are_imported_and_found() {
         let report = report.unwrap();
         assert_eq!(
             report.to_string(),
-            "catalogue version 1: 399 regions, 5 billers, 5 items"
+            "catalogue version 1: 399 regions, 5 billers, 5 items, 3 contracts"
         );
         let catalogue = stored(&store).await;
         assert_eq!(catalogue.version, 1, "{}", database.kind);

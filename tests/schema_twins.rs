@@ -5,7 +5,7 @@
 mod support;
 
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, SqliteConnection};
-use payhall::domain::case::{CaseKind, CaseState, Decision};
+use payhall::domain::case::{BatchState, CaseKind, CaseState, Decision};
 use payhall::domain::exception::{AlarmLevel, Phase};
 use payhall::domain::flow::{AttemptOutcome, FlowKind, FlowState, Operation};
 use payhall::domain::item::{AmountRuleKind, ItemMode};
@@ -15,7 +15,10 @@ use payhall::domain::merchant::{CheckItem, MerchantKind, MerchantState, Stage};
 use payhall::domain::notification::{GiveUpReason, NotificationState, TryOutcome};
 use payhall::domain::operator::Role;
 use payhall::domain::order::OrderState;
+use payhall::domain::partner::{PartnerFileState, PartnerSide};
+use payhall::domain::reconciled::RunState;
 use payhall::domain::region::RegionLevel;
+use payhall::domain::statement::PartyKind;
 use payhall::storage::Store;
 use regex::Regex;
 use std::collections::{BTreeMap, BTreeSet};
@@ -338,10 +341,20 @@ fn words_in_a_check_are_the_words_of_the_domain() {
         "notifications"."state": NotificationState,
         "notifications"."reason": GiveUpReason,
         "notification_tries"."outcome": TryOutcome,
+        "partner_files"."side": PartnerSide,
+        "partner_files"."state": PartnerFileState,
+        "reconciliations"."state": RunState,
+        "case_batches"."state": BatchState,
+        "business_day_sums"."kind": FlowKind,
+        "business_day_sums"."state": FlowState,
+        "statements"."party_kind": PartyKind,
+        "statement_sums"."kind": FlowKind,
     };
     let at_rest = OrderState::TERMINAL.map(OrderState::as_str).to_vec();
     let mut domain = domain.to_vec();
     domain.push((("notifications", "order_state"), at_rest));
+    let concluded = [FlowState::Succeeded, FlowState::Failed].map(FlowState::as_str);
+    domain.push((("statement_sums", "state"), concluded.to_vec()));
     for database in TestDatabase::all() {
         let kind = database.kind;
         let tables = describe(&migrated(database));
@@ -370,8 +383,11 @@ fn words_in_a_check_are_the_words_of_the_domain() {
 
 /// What diesel believes, read from its list.
 fn believed() -> BTreeMap<String, Table> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/storage/schema.rs");
-    let text = std::fs::read_to_string(path).unwrap();
+    let files = ["schema.rs", "schema_night.rs"].map(|file| {
+        let path = format!("{}/src/storage/{file}", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read_to_string(path).unwrap()
+    });
+    let text = files.concat();
     let head = Regex::new(r"(?s)diesel::table! \{\s*(\w+) \(([\w, ]+)\) \{(.*?)\n    \}").unwrap();
     let line = Regex::new(r"(\w+) -> (Nullable<)?(\w+)>?,").unwrap();
     let mut tables = BTreeMap::new();

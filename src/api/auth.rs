@@ -32,6 +32,8 @@ named_enum! {
         OrderCancel = "ORDER_CANCEL",
         /// Read exceptions, cases, job runs and merchants: the center's own affairs.
         Oversee = "OVERSEE",
+        /// Ask for runs of jobs.
+        JobRun = "JOB_RUN",
         /// Read a merchant, within the caller's scope.
         MerchantRead = "MERCHANT_READ",
         /// See the persons and accounts of merchants in clear, not masked.
@@ -48,6 +50,10 @@ named_enum! {
         NotificationRead = "NOTIFICATION_READ",
         /// Order notifications sent again, within the caller's scope.
         NotificationResend = "NOTIFICATION_RESEND",
+        /// Read statements and what is settled, within the caller's scope.
+        StatementRead = "STATEMENT_READ",
+        /// Issue a statement once more.
+        StatementReissue = "STATEMENT_REISSUE",
         /// Look at keys: a merchant at its own.
         KeyRead = "KEY_READ",
         /// Issue and rotate keys.
@@ -65,6 +71,10 @@ named_enum! {
         CaseApprove = "CASE_APPROVE",
         /// Reject a proposed decision.
         CaseReject = "CASE_REJECT",
+        /// Comment on cases, and say who looks after them.
+        CaseNote = "CASE_NOTE",
+        /// Have a day reconciled once more.
+        Reconcile = "RECONCILE",
         /// Log in as an operator.
         Login = "LOGIN",
         /// Look after the own account and session.
@@ -84,13 +94,15 @@ impl Right {
         use Right as R;
         match self {
             R::Browse | R::Bill | R::OrderRead | R::OrderCreate | R::OrderConfirm => false,
-            R::OrderCancel | R::Oversee | R::CaseReject => false,
+            R::OrderCancel | R::Oversee | R::JobRun | R::CaseReject | R::CaseNote => false,
             R::Login | R::OwnAccount | R::OperatorRead => false,
             R::MerchantRead | R::MerchantPrivate | R::MerchantEdit | R::MerchantSuspend => false,
             R::NotificationRead | R::NotificationResend => false,
+            R::StatementRead | R::StatementReissue => false,
             R::KeyRead | R::KeyIssue | R::KeyRevoke | R::KeyHandOut => false,
             R::KeyApprove | R::MerchantReview | R::MerchantOperate => true,
             R::CaseDecide | R::CaseApprove | R::OwnCodes | R::OperatorManage => true,
+            R::Reconcile => true,
         }
     }
 
@@ -157,22 +169,30 @@ impl Principal {
                 R::MerchantPrivate | R::MerchantEdit | R::MerchantReview => false,
                 R::MerchantSuspend | R::MerchantOperate => false,
                 R::NotificationRead | R::NotificationResend => true,
+                R::StatementRead => true,
+                R::StatementReissue => false,
                 R::KeyRead | R::KeyIssue | R::KeyRevoke | R::KeyHandOut => true,
                 R::KeyApprove => false,
-                R::Oversee | R::CaseDecide | R::CaseApprove | R::CaseReject => false,
+                R::Oversee | R::JobRun => false,
+                R::CaseDecide | R::CaseApprove | R::CaseReject => false,
+                R::CaseNote | R::Reconcile => false,
                 R::Login | R::OwnAccount | R::OwnCodes => false,
                 R::OperatorRead | R::OperatorManage => false,
             },
             Principal::Operator { role, .. } => match right {
                 R::Browse | R::Bill | R::OrderRead | R::Oversee => true,
                 R::OrderCreate | R::OrderConfirm => false,
+                R::JobRun => matches!(role, Role::Operator | Role::Admin),
                 R::OrderCancel | R::CaseDecide => matches!(role, Role::Operator | Role::Admin),
+                R::CaseNote => !matches!(role, Role::Viewer | Role::Auditor),
+                R::Reconcile => matches!(role, Role::Operator | Role::Admin),
                 R::CaseApprove | R::CaseReject => matches!(role, Role::Reviewer | Role::Admin),
                 R::Login | R::OwnAccount | R::OwnCodes => true,
                 R::OperatorRead => matches!(role, Role::Auditor | Role::Admin),
                 R::OperatorManage => matches!(role, Role::Admin),
                 R::MerchantRead | R::KeyRead => true,
-                R::NotificationRead => true,
+                R::NotificationRead | R::StatementRead => true,
+                R::StatementReissue => matches!(role, Role::Operator | Role::Admin),
                 R::NotificationResend => matches!(role, Role::Operator | Role::Admin),
                 R::MerchantPrivate => *role != Role::Viewer,
                 R::MerchantSuspend => !matches!(role, Role::Viewer | Role::Auditor),

@@ -5,7 +5,7 @@ use super::errors::Problem;
 use super::limits::{CallLimits, CallerAddress};
 use super::request_id::RequestId;
 use crate::domain::refusal::{Refusal, RefusalCode};
-use crate::engine::{Actor, Engine, Operators, Pass, Scope, Visit};
+use crate::engine::{Actor, Engine, JobBook, Operators, Pass, Scope, Visit};
 use async_graphql::Context;
 use std::sync::Arc;
 
@@ -51,6 +51,8 @@ pub(super) struct Desk<'a> {
     pub caller: &'a Caller,
     /// Who does it.
     pub engine: &'a Engine,
+    /// The scheduled jobs.
+    pub jobs: &'a Arc<dyn JobBook>,
     /// Who looks after operators.
     pub operators: &'a Operators,
     /// How often it may be done.
@@ -67,6 +69,8 @@ impl<'a> Desk<'a> {
         let caller = Caller::of(ctx)?;
         let engine = ctx.data_opt::<Engine>().ok_or(Problem::NotWired)?;
         let operators = ctx.data_opt::<Operators>().ok_or(Problem::NotWired)?;
+        let jobs = ctx.data_opt::<Arc<dyn JobBook>>();
+        let jobs = jobs.ok_or(Problem::NotWired)?;
         let limits = ctx.data_opt::<CallLimits>().ok_or(Problem::NotWired)?;
         if !caller.principal.may(right) {
             return Err(match *caller.principal {
@@ -82,6 +86,7 @@ impl<'a> Desk<'a> {
         Ok(Self {
             caller,
             engine,
+            jobs,
             operators,
             limits,
         })

@@ -12,10 +12,11 @@ use super::playground::Page;
 use super::provider;
 use super::request_id::{self, RequestId};
 use super::schema::{self, Schema};
+use super::statement_files;
 use super::well_known;
 #[cfg(feature = "oidc")]
 use crate::engine::ProviderLogin;
-use crate::engine::{Engine, Operators};
+use crate::engine::{Engine, JobBook, Operators};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use poem::http::header::{self, HeaderValue};
@@ -38,6 +39,8 @@ pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
 pub struct ApiParts {
     /// The engine that does the work.
     pub engine: Engine,
+    /// The scheduled jobs.
+    pub jobs: Arc<dyn JobBook>,
     /// Who looks after operators and their sessions.
     pub operators: Operators,
     /// The way in through the bank's identity provider, where there is one.
@@ -56,7 +59,7 @@ pub struct ApiParts {
 }
 
 /// The API: `POST /graphql`, WebSockets at the same path, `/playground`, `/livez`, `/readyz`,
-/// `/metrics` and `/.well-known/payhall-keys`; `/login/oidc` where people come in through an identity
+/// `/metrics`, `/.well-known/payhall-keys` and `/statements/…`; `/login/oidc` where people come in through an identity
 /// provider. Cheap to clone.
 #[derive(Clone)]
 pub struct Api(pub(super) Arc<Inner>);
@@ -89,7 +92,12 @@ impl Api {
         let options = parts.options;
         let limits = CallLimits::new(&options.limits);
         Self(Arc::new(Inner {
-            schema: schema::build(&parts.engine, &parts.operators, &limits, &options),
+            schema: schema::build(
+                &parts.engine,
+                (&parts.operators, &parts.jobs),
+                &limits,
+                &options,
+            ),
             limits,
             engine: parts.engine,
             operators: parts.operators,
@@ -149,6 +157,10 @@ impl Api {
             },
             "/metrics" => text(StatusCode::OK, (self.0.metrics)()),
             well_known::PATH if is_get => self.keys(id).await,
+            path if path.starts_with(statement_files::PREFIX) => match is_get {
+                true => self.statement_file(&request, id).await,
+                false => EdgeError::method("GET").response(id),
+            },
             #[cfg(feature = "oidc")]
             path @ (provider::DEPART | provider::ARRIVE)
                 if let Some(provider) = &self.0.provider =>

@@ -14,7 +14,7 @@ use super::request_id::RequestId;
 use super::types::refusal::UserError;
 use crate::domain::named_enum;
 use crate::domain::refusal::{Refusal, RefusalCode};
-use crate::engine::EngineError;
+use crate::engine::{EngineError, StatementError};
 use crate::storage::{Denied, StoreError};
 use async_graphql::{ErrorExtensionValues, Response, ServerError, Value};
 use std::error::Error as _;
@@ -37,6 +37,8 @@ named_enum! {
         Busy = "BUSY",
         /// Something that we need does not answer.
         Unavailable = "UNAVAILABLE",
+        /// What is asked for will be there later.
+        NotReady = "NOT_READY",
         /// A fault on our side.
         Internal = "INTERNAL",
     }
@@ -80,6 +82,28 @@ impl From<EngineError> for Problem {
             EngineError::Refused(refusal) => Problem::Refused(refusal),
             EngineError::Store(error) => Problem::Fault(Arc::new(error)),
             EngineError::NotLetIn(why) => Problem::NotLetIn(why),
+        }
+    }
+}
+
+impl From<StatementError> for Problem {
+    fn from(error: StatementError) -> Self {
+        match error {
+            StatementError::Engine(error) => error.into(),
+            StatementError::Store(error) => Problem::Fault(Arc::new(error)),
+            StatementError::NoStore => {
+                let words = "statements are kept nowhere here (statements.url)";
+                Refusal::new(RefusalCode::StatementsOff, words).into()
+            }
+            other => {
+                let mut words = other.to_string();
+                let mut source = std::error::Error::source(&other);
+                while let Some(error) = source {
+                    words = format!("{words}: {error}");
+                    source = error.source();
+                }
+                Problem::Fault(Arc::new(StoreError::Unavailable(words)))
+            }
         }
     }
 }

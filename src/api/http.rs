@@ -103,6 +103,18 @@ impl EdgeError {
         error
     }
 
+    /// What is asked for is not there yet; it will be, after so many seconds.
+    pub fn not_ready(retry_after_s: u64) -> Self {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        let message = "the statement is not ready yet; ask again later";
+        let mut error = Self::new(status, ErrorCode::NotReady, message);
+        let again = HeaderValue::from(retry_after_s);
+        error.header = Some(Box::new((header::RETRY_AFTER, again)));
+        error.tell("retry", "LATER");
+        error.tell("retryAfterSeconds", retry_after_s);
+        error
+    }
+
     /// Whether it says that a proof of who calls does not count.
     pub fn is_refused_proof(&self) -> bool {
         self.code == ErrorCode::Unauthenticated

@@ -38,6 +38,7 @@ mod paging;
 mod playground;
 #[cfg(feature = "oidc")]
 mod provider;
+mod range;
 mod request_id;
 mod rights;
 mod roots;
@@ -45,6 +46,7 @@ mod schema;
 mod serve;
 mod session;
 mod signed;
+mod statement_files;
 mod types;
 mod unread;
 mod websocket;

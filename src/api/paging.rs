@@ -11,10 +11,13 @@ use super::types::key::Key;
 use super::types::merchant::Merchant;
 use super::types::notification::Notification;
 use super::types::order::Order;
+use super::types::reconciliation::{Discrepancy, PartnerFile, Reconciliation};
+use super::types::statement::{Settlement, Statement};
 use crate::domain::ids::{KeyId, MerchantCode};
 use crate::domain::refusal::Refusal;
 use crate::engine::Listing;
 use crate::storage::orders::Page;
+use crate::storage::{settlement_summaries, statements};
 use async_graphql::SimpleObject;
 use async_graphql::connection::PageInfo;
 use base64::Engine as _;
@@ -104,6 +107,16 @@ pub(super) enum Kind {
     Key,
     /// Notifications.
     Notification,
+    /// Statements.
+    Statement,
+    /// Settlement summaries.
+    Settlement,
+    /// Partners' files.
+    PartnerFile,
+    /// Results of reconciling.
+    Reconciliation,
+    /// Flows that differ.
+    Discrepancy,
 }
 
 impl Kind {
@@ -117,6 +130,11 @@ impl Kind {
             Kind::Merchant => 'm',
             Kind::Key => 'k',
             Kind::Notification => 'n',
+            Kind::Statement => 's',
+            Kind::Settlement => 't',
+            Kind::PartnerFile => 'p',
+            Kind::Reconciliation => 'r',
+            Kind::Discrepancy => 'd',
         }
     }
 
@@ -141,6 +159,35 @@ impl Kind {
         }
     }
 
+    /// The place of a statement that a cursor stands beside.
+    pub fn statement_place(text: &str) -> Option<statements::Place> {
+        let steps: Vec<&str> = text.split('/').collect();
+        let [date, kind, party, currency, version] = steps.as_slice() else {
+            return None;
+        };
+        Some((
+            date.parse().ok()?,
+            (*kind).to_owned(),
+            (*party).to_owned(),
+            (*currency).to_owned(),
+            version.parse().ok()?,
+        ))
+    }
+
+    /// The place of a settlement summary that a cursor stands beside.
+    pub fn settlement_place(text: &str) -> Option<settlement_summaries::Place> {
+        let steps: Vec<&str> = text.split('/').collect();
+        let [date, merchant, biller, currency] = steps.as_slice() else {
+            return None;
+        };
+        Some((
+            date.parse().ok()?,
+            (*merchant).to_owned(),
+            (*biller).to_owned(),
+            (*currency).to_owned(),
+        ))
+    }
+
     fn fits(self, number: &str) -> bool {
         match self {
             Kind::Order | Kind::Flow | Kind::Case => {
@@ -150,8 +197,13 @@ impl Kind {
             Kind::Exception | Kind::JobRun | Kind::Notification => {
                 uuid::Uuid::try_parse(number).is_ok()
             }
+            Kind::PartnerFile | Kind::Reconciliation | Kind::Discrepancy => {
+                uuid::Uuid::try_parse(number).is_ok()
+            }
             Kind::Merchant => MerchantCode::try_new(number).is_ok(),
             Kind::Key => KeyId::try_new(number).is_ok(),
+            Kind::Statement => Self::statement_place(number).is_some(),
+            Kind::Settlement => Self::settlement_place(number).is_some(),
         }
     }
 }
@@ -224,6 +276,11 @@ node! {
     Merchant: crate::domain::merchant::Dossier,
     Key: crate::domain::key::Key,
     Notification: crate::domain::notification::Notification,
+    Statement: crate::domain::statement::Statement,
+    Settlement: crate::domain::settlement::SettlementSummary,
+    PartnerFile: crate::domain::partner::PartnerFile,
+    Reconciliation: crate::domain::reconciled::ReconciliationRun,
+    Discrepancy: crate::domain::reconciled::Discrepancy,
 }
 
 connection!(
@@ -292,6 +349,60 @@ connection!(
     |notification| notification.notification_id.to_string(),
     "A page of notifications, newest first.",
     "A notification in a listing."
+);
+
+connection!(
+    Statement,
+    StatementConnection,
+    StatementEdge,
+    |statement| {
+        let (date, kind, party, currency, version) = statements::place_of(statement);
+        format!("{date}/{kind}/{party}/{currency}/{version}")
+    },
+    "A page of statements, newest day first.",
+    "A statement in a listing."
+);
+
+connection!(
+    Settlement,
+    SettlementConnection,
+    SettlementEdge,
+    |summary| {
+        let currency = summary.currency.code();
+        format!(
+            "{}/{}/{}/{currency}",
+            summary.date, summary.merchant, summary.biller
+        )
+    },
+    "A page of settlement summaries, newest day first.",
+    "A settlement summary in a listing."
+);
+
+connection!(
+    PartnerFile,
+    PartnerFileConnection,
+    PartnerFileEdge,
+    |file| file.file_id.to_string(),
+    "A page of partners' files, newest first.",
+    "A partner's file in a listing."
+);
+
+connection!(
+    Reconciliation,
+    ReconciliationConnection,
+    ReconciliationEdge,
+    |run| run.run_id.to_string(),
+    "A page of results of reconciling, newest first.",
+    "A result in a listing."
+);
+
+connection!(
+    Discrepancy,
+    DiscrepancyConnection,
+    DiscrepancyEdge,
+    |one| one.discrepancy_id.to_string(),
+    "A page of flows that are not plainly matched, newest first.",
+    "A flow in a listing."
 );
 
 /// `has_more` is about the direction of the page; in the other one there is more if a cursor was

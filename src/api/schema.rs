@@ -5,8 +5,9 @@ use super::options::ApiOptions;
 use super::roots::{Mutation, Query, Subscription};
 use super::session::CookieRule;
 use crate::api::loaders;
-use crate::engine::{Engine, Operators};
+use crate::engine::{Engine, JobBook, Operators};
 use async_graphql::SchemaBuilder;
+use std::sync::Arc;
 
 /// The schema of the center.
 pub(super) type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
@@ -19,7 +20,7 @@ const RECURSION_MAX: usize = 64;
 /// introspection; complexity needs the types, so it is the framework's.
 pub(super) fn build(
     engine: &Engine,
-    operators: &Operators,
+    (operators, jobs): (&Operators, &Arc<dyn JobBook>),
     limits: &CallLimits,
     options: &ApiOptions,
 ) -> Schema {
@@ -28,6 +29,7 @@ pub(super) fn build(
         .data(loaders::tries(engine.clone()))
         .data(engine.clone())
         .data(operators.clone())
+        .data(jobs.clone())
         .data(limits.clone())
         .data(CookieRule {
             is_https: options.https,
@@ -42,7 +44,11 @@ pub(super) fn build(
 }
 
 fn bare() -> SchemaBuilder<Query, Mutation, Subscription> {
-    Schema::build(Query::default(), Mutation::default(), Subscription)
+    Schema::build(
+        Query::default(),
+        Mutation::default(),
+        Subscription::default(),
+    )
 }
 
 /// The schema in the schema definition language, as `schema.graphql` holds it.

@@ -17,6 +17,9 @@ const MOVES: &[(&str, &str, &str)] = &[
     // The bank's own answer ends a case as well.
     ("OPEN", "SETTLED", "CLOSED"),
     ("PROPOSED", "SETTLED", "CLOSED"),
+    // Another person looks after it.
+    ("OPEN", "HANDED", "OPEN"),
+    ("PROPOSED", "HANDED", "PROPOSED"),
 ];
 
 /// How many cases are held at once.
@@ -59,11 +62,11 @@ pub(super) fn judge(view: &mut View, findings: &mut Findings) -> Result<(), Stor
 }
 
 fn judge_one(case: &Case, rows: &[AuditRow], findings: &mut Findings) {
-    let order_no = &case.order_no;
     let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
     if count - 1 != i64::from(case.version) {
-        findings.about(
-            order_no,
+        about(
+            findings,
+            case,
             Invariant::Audit,
             "a case has one audit row for each of its moves and one for its opening",
             format!(
@@ -75,13 +78,13 @@ fn judge_one(case: &Case, rows: &[AuditRow], findings: &mut Findings) {
     match replay(rows, judge_move) {
         Err((row, problem)) => {
             let evidence = format!("case {}: {}", case.case_no, tell(row));
-            findings.about(order_no, Invariant::Audit, problem, evidence);
+            about(findings, case, Invariant::Audit, problem, evidence);
         }
         Ok(last) if last == case.state.as_str() => {}
         Ok(last) => {
             let evidence = format!("case {} {}, audit rows {last:?}", case.case_no, case.state);
             let problem = "the case is not where its audit rows lead";
-            findings.about(order_no, Invariant::Audit, problem, evidence);
+            about(findings, case, Invariant::Audit, problem, evidence);
         }
     }
     let maker = case
@@ -91,7 +94,21 @@ fn judge_one(case: &Case, rows: &[AuditRow], findings: &mut Findings) {
     if case.checker.is_some() && case.checker.as_deref() == maker {
         let evidence = format!("case {}: {maker:?} proposed and approved", case.case_no);
         let problem = "one person decided alone";
-        findings.about(order_no, Invariant::TwoPeople, problem, evidence);
+        about(findings, case, Invariant::TwoPeople, problem, evidence);
+    }
+}
+
+/// A finding about the case's order, where it has one.
+fn about(
+    findings: &mut Findings,
+    case: &Case,
+    invariant: Invariant,
+    problem: &str,
+    evidence: String,
+) {
+    match &case.order_no {
+        Some(order_no) => findings.about(order_no, invariant, problem, evidence),
+        None => findings.general(invariant, problem, evidence),
     }
 }
 

@@ -100,7 +100,7 @@ impl Dossiers {
             |one: &Exception| one.order_no.as_str(),
         );
         let mut cases = by_order(walk::cases(c, stretch)?, findings, |case: &Case| {
-            case.order_no.as_str()
+            case.order_no.as_ref().map_or("", |number| number.as_str())
         });
         let about = walk::audit_about(c, "ORDER", stretch)?;
         let mut audit = by_order(about, findings, |row: &AuditRow| &row.entry.subject);

@@ -26,8 +26,10 @@ mod flows;
 mod history;
 mod money;
 mod number;
+mod reconciled;
 mod report;
 mod requests;
+mod statements;
 mod tally;
 mod trail;
 mod witness;
@@ -38,6 +40,7 @@ pub use trail::{TrailFault, TrailFigures, TrailFinding, TrailReport, VerifyOptio
 
 use crate::cache::CacheSettings;
 use crate::domain::time::Instant;
+use crate::output::Shelf;
 use crate::sim::ledger::LedgerError;
 use crate::storage::View;
 use crate::storage::told::Versioned;
@@ -60,6 +63,8 @@ pub struct CheckOptions {
     pub database_url: String,
     /// The simulated world's ledger.
     pub ledger: PathBuf,
+    /// The folder of partners' files and results; where there is none, result files are not read.
+    pub files: Option<PathBuf>,
     /// The cache that the center uses; where it names no Redis, no copies are judged.
     pub cache: CacheSettings,
     /// Now, by the center's clock.
@@ -68,6 +73,8 @@ pub struct CheckOptions {
     pub grace: Duration,
     /// Whether faults are over and every order has to be settled or with people (I14).
     pub settled: bool,
+    /// The folder in which the files of statements lie; none where they cannot be seen.
+    pub statements: Option<PathBuf>,
     /// How far the ledger's clock may be behind the center's.
     pub clock_tolerance: Duration,
     /// How many findings are kept; all are counted.
@@ -80,10 +87,12 @@ impl CheckOptions {
         Self {
             database_url: database_url.into(),
             ledger: ledger.into(),
+            files: None,
             cache: CacheSettings::default(),
             now,
             grace: Duration::from_secs(60),
             settled: false,
+            statements: None,
             clock_tolerance: Duration::from_millis(5),
             findings_max: 1_000,
         }
@@ -116,9 +125,24 @@ pub fn run(options: &CheckOptions) -> anyhow::Result<Report> {
     check.judge_trail(&mut view)?;
     cases::judge(&mut view, &mut check.findings)?;
     days::judge(&mut view, &mut check.findings)?;
+    let shelf = options.files.as_ref().map(Shelf::new);
+    reconciled::judge(&mut view, shelf.as_ref(), &mut check.findings)?;
+    let folder = options.statements.as_deref();
+    statements::judge(&mut view, folder, &mut check.findings)?;
     let mut figures = check.tally.finish(&check.witness);
     figures.copies = check.copies.map(|copies| copies.judged);
     Ok(check.findings.report(figures))
+}
+
+/// Checks the statements and what is settled alone, of a center whose simulated world is not at hand.
+///
+/// # Errors
+/// The database cannot be read.
+pub fn check_statements(database_url: &str, folder: Option<&Path>) -> anyhow::Result<Report> {
+    let mut view = View::open(database_url).context("cannot open the database")?;
+    let mut findings = Findings::new(1_000);
+    statements::judge(&mut view, folder, &mut findings)?;
+    Ok(findings.report(Figures::default()))
 }
 
 fn read_ledger(path: &Path, reach: Reach) -> anyhow::Result<Witness> {

@@ -30,6 +30,10 @@ named_enum! {
         Durable = "I10",
         /// One order a request, with the content that it was made with.
         OneRequest = "I11",
+        /// Statements and what is settled say what the day's flows say, and their files are there.
+        Statements = "I12",
+        /// Every flow of a reconciled day is in exactly one class, and the result adds up.
+        OneClass = "I13",
         /// Once faults stop, every order settles or has a case.
         Progress = "I14",
         /// One open payment a bill.

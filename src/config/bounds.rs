@@ -76,6 +76,54 @@ impl Config {
         ]
     }
 
+    /// How days are closed and stated.
+    pub(super) fn statement_bounds(&self) -> Vec<Bound> {
+        let statements = &self.statements;
+        vec![
+            (
+                "statements.close_grace_s",
+                statements.close_grace_s,
+                0,
+                6 * 3_600,
+            ),
+            (
+                "statements.recount_days",
+                u64::from(statements.recount_days),
+                1,
+                366,
+            ),
+            (
+                "statements.xlsx_rows_max",
+                statements.xlsx_rows_max,
+                0,
+                1_000_000,
+            ),
+            (
+                "statements.keep_months",
+                u64::from(statements.keep_months),
+                1,
+                1_200,
+            ),
+            (
+                "statements.link_lasts_s",
+                statements.link_lasts_s,
+                10,
+                86_400,
+            ),
+        ]
+    }
+
+    /// How long records are kept: alarms look back a week, and merchants ask about last month.
+    pub(super) fn archive_bounds(&self) -> Vec<Bound> {
+        let kept = &self.archive;
+        let days = |path, days| (path, days, 31, 36_600);
+        vec![
+            days("archive.job_runs_days", kept.job_runs_days),
+            days("archive.notifications_days", kept.notifications_days),
+            days("archive.sessions_days", kept.sessions_days),
+        ]
+    }
+
     /// How merchants are notified.
     pub(super) fn notification_bounds(&self) -> Vec<Bound> {
         let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);

@@ -50,22 +50,9 @@ impl Config {
                 what,
             });
         };
-        if parse_cutoff(&self.center.cutoff).is_none() {
-            add(
-                "center.cutoff",
-                format!("{:?} is not a time such as 23:30", self.center.cutoff),
-            );
-        }
+        self.check_times(&mut add);
         if let Some(what) = self.public_url_problem() {
             add("api.public_url", what.to_owned());
-        }
-        for proxy in &self.api.trusted_proxies {
-            if parse_network(proxy).is_none() {
-                add(
-                    "api.trusted_proxies",
-                    format!("{proxy:?} is no address or network, such as 10.0.0.5 or 10.0.0.0/24"),
-                );
-            }
         }
         if let Some(what) = storage_url_problem(self.storage.url.expose_secret()) {
             add("storage.url", what.to_owned());
@@ -79,7 +66,9 @@ impl Config {
         let bounds = self.bounds().into_iter().chain(self.time_bounds());
         for (path, value, least, most) in bounds
             .chain(self.notification_bounds())
+            .chain(self.statement_bounds())
             .chain(self.limit_bounds())
+            .chain(self.archive_bounds())
         {
             if value < least || value > most {
                 add(path, format!("is {value}, and has to be {least} to {most}"));
@@ -106,6 +95,7 @@ impl Config {
                 add(&finding.path, finding.problem);
             }
         }
+        self.check_partners(&mut add);
         for (field, what) in self
             .oidc
             .problems(&self.api.public_url, self.server.sandbox)
@@ -114,6 +104,56 @@ impl Config {
         }
         self.check_callers(&mut add);
         found
+    }
+
+    /// What is wrong with the partners, each by itself and all of them together.
+    fn check_partners(&self, add: &mut impl FnMut(&str, String)) {
+        if !self.partners.is_empty() && self.output.files_folder().is_none() {
+            let what = "is empty, and there are partners whose files have to be kept";
+            add("output.files_dir", what.to_owned());
+        }
+        let mut spoken_for = HashSet::new();
+        for (name, partner) in &self.partners {
+            let path = format!("partners.{name}");
+            for finding in partner.check(&path) {
+                add(&finding.path, finding.problem);
+            }
+            if let Some(adapter) = &partner.adapter {
+                if !self.adapters.contains_key(adapter) {
+                    let what = format!("there is no [adapters.{adapter}]");
+                    add(&format!("{path}.adapter"), what);
+                }
+                if !spoken_for.insert(format!("adapter {adapter}")) {
+                    let what = format!("another partner lists the flows of {adapter} already");
+                    add(&format!("{path}.adapter"), what);
+                }
+            }
+            for biller in &partner.billers {
+                if !spoken_for.insert(format!("biller {biller}")) {
+                    let what = format!("another partner speaks for {biller} already");
+                    add(&format!("{path}.billers"), what);
+                }
+            }
+        }
+    }
+
+    /// What is wrong with times of the day and with networks.
+    fn check_times(&self, add: &mut impl FnMut(&str, String)) {
+        for (path, time) in [
+            ("center.cutoff", &self.center.cutoff),
+            ("statements.ready_at", &self.statements.ready_at),
+        ] {
+            if parse_cutoff(time).is_none() {
+                add(path, format!("{time:?} is not a time such as 23:30"));
+            }
+        }
+        for proxy in &self.api.trusted_proxies {
+            if parse_network(proxy).is_none() {
+                let what =
+                    format!("{proxy:?} is no address or network, such as 10.0.0.5 or 10.0.0.0/24");
+                add("api.trusted_proxies", what);
+            }
+        }
     }
 
     /// What is wrong with who may call by a token.
@@ -178,6 +218,10 @@ impl Config {
                     .into(),
             );
         }
+        for (name, partner) in &self.partners {
+            let risks = partner.risks(&format!("partners.{name}"));
+            said.extend(risks.into_iter().map(|risk| risk.to_string()));
+        }
         for (name, adapter) in &self.adapters {
             let risks = adapter.risks(&format!("adapters.{name}"));
             said.extend(risks.into_iter().map(|risk| risk.to_string()));
@@ -227,6 +271,11 @@ impl Config {
             zone: self.center.zone,
             cutoff,
         }
+    }
+
+    /// When statements should be there; the settings were checked when they were read.
+    pub fn statements_ready_at(&self) -> NaiveTime {
+        parse_cutoff(&self.statements.ready_at).unwrap_or(NaiveTime::MIN)
     }
 
     /// When doubt calls for help.

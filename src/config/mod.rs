@@ -18,7 +18,8 @@ pub use show::show;
 
 use crate::cache::CacheSettings;
 use crate::domain::ids::{AdapterName, MerchantCode};
-use crate::upstream::AdapterSettings;
+use crate::domain::partner::PartnerName;
+use crate::upstream::{AdapterSettings, PartnerSettings};
 use chrono_tz::Tz;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -56,8 +57,14 @@ pub struct Config {
     pub oidc: OidcConfig,
     /// The scheduler.
     pub jobs: JobsConfig,
+    /// How long records are kept.
+    pub archive: ArchiveConfig,
     /// What is published as files.
     pub output: OutputConfig,
+    /// How files are laid out.
+    pub files: FilesConfig,
+    /// How days are closed and stated.
+    pub statements: StatementsConfig,
     /// Logs.
     pub logs: LogsConfig,
     /// Who may call.
@@ -66,6 +73,9 @@ pub struct Config {
     /// The banks and their billers.
     #[serde(default)]
     pub adapters: BTreeMap<AdapterName, AdapterSettings>,
+    /// Whose files are reconciled.
+    #[serde(default)]
+    pub partners: BTreeMap<PartnerName, PartnerSettings>,
     /// All of them as they were read, one by one, for the audit trail.
     #[serde(skip)]
     pub in_force: Vec<Setting>,
@@ -153,6 +163,15 @@ pub struct CenterConfig {
     pub zone: Tz,
     /// The local time at which a new business date begins, as `HH:MM`.
     pub cutoff: String,
+    /// A file of holidays in place of the compiled-in one; empty for that.
+    pub calendar: PathBuf,
+}
+
+impl CenterConfig {
+    /// The file of holidays, where one is named.
+    pub fn calendar_file(&self) -> Option<&Path> {
+        named(&self.calendar)
+    }
 }
 
 /// `[orders]`
@@ -259,18 +278,78 @@ impl JobsConfig {
     }
 }
 
+/// `[archive]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArchiveConfig {
+    /// Days that runs of jobs are kept.
+    pub job_runs_days: u64,
+    /// Days that notifications are kept.
+    pub notifications_days: u64,
+    /// Days that sessions of operators are kept.
+    pub sessions_days: u64,
+}
+
 /// `[output]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OutputConfig {
     /// The folder that files are published into; empty: nothing is published.
     pub dir: PathBuf,
+    /// The folder in which partners' files and the results of reconciling are kept; empty: nothing is
+    /// reconciled.
+    pub files_dir: PathBuf,
 }
 
 impl OutputConfig {
+    /// Where partners' files are kept.
+    pub fn files_folder(&self) -> Option<&Path> {
+        named(&self.files_dir)
+    }
+
     /// The folder, where there is one.
     pub fn folder(&self) -> Option<&Path> {
         named(&self.dir)
+    }
+}
+
+/// `[statements]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StatementsConfig {
+    /// Seconds from the cut-off of a business day to its closing.
+    pub close_grace_s: u64,
+    /// Days for which a closed day is counted again each night.
+    pub recount_days: u32,
+    /// Where they are kept: a folder, or a bucket. Empty: beside a database that is a file, else nowhere.
+    pub url: String,
+    /// The profile of whoever has none of its own.
+    pub profile: String,
+    /// The profiles of others, by names such as `merchant:portal`.
+    #[serde(default)]
+    pub profiles: BTreeMap<String, String>,
+    /// Up to how many flows a workbook is made beside the file; 0 for never.
+    pub xlsx_rows_max: u64,
+    /// Months for which they are kept.
+    pub keep_months: u32,
+    /// When those of the day before should be there, as `HH:MM`.
+    pub ready_at: String,
+    /// Seconds that a link lives.
+    pub link_lasts_s: u64,
+}
+
+/// `[files]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FilesConfig {
+    /// A folder of profiles of files besides the compiled-in ones; empty for none.
+    pub profiles_dir: PathBuf,
+}
+
+impl FilesConfig {
+    /// The folder, where there is one.
+    pub fn folder(&self) -> Option<&Path> {
+        named(&self.profiles_dir)
     }
 }
 

@@ -8,6 +8,7 @@ use super::named_enum;
 use super::order::OrderEvent;
 use super::time::Instant;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 named_enum! {
     /// Why a case was opened.
@@ -16,6 +17,8 @@ named_enum! {
         Doubt = "DOUBT",
         /// The bank reports success of an order that is at rest without being paid.
         LateSuccess = "LATE_SUCCESS",
+        /// Our record and a partner's file do not say the same of a flow.
+        Discrepancy = "DISCREPANCY",
     }
 }
 
@@ -42,8 +45,8 @@ named_enum! {
         Reversed = "REVERSED",
         /// Have the payment undone now.
         Reverse = "REVERSE",
-        /// Leave the order as it stands; only the case is closed. For a late success alone: a case of
-        /// doubt ends with the doubt.
+        /// Leave the order as it stands; only the case is closed. Not for a case of doubt, which ends with
+        /// the doubt.
         Keep = "KEEP",
     }
 }
@@ -79,8 +82,10 @@ pub struct Proposal {
 pub struct Case {
     /// Its number.
     pub case_no: CaseNo,
-    /// The order it is about.
-    pub order_no: OrderNo,
+    /// The order it is about; none for a flow in a partner's file that is no order's.
+    pub order_no: Option<OrderNo>,
+    /// Of a difference: the flow's number as it stands in the files.
+    pub flow_no: Option<String>,
     /// Why it was opened.
     pub kind: CaseKind,
     /// Where it stands.
@@ -91,6 +96,8 @@ pub struct Case {
     pub opened_at: Instant,
     /// When it should be decided.
     pub due_at: Instant,
+    /// Who looks after it, where somebody does.
+    pub owner: Option<String>,
     /// The proposal, from the moment there is one.
     pub proposal: Option<Proposal>,
     /// Who approved.
@@ -102,6 +109,36 @@ pub struct Case {
     /// Counts the changes; compare-and-set goes by it.
     pub version: i32,
 }
+
+named_enum! {
+    /// Where a file of decisions stands.
+    pub enum BatchState {
+        /// Waits for the second person.
+        Proposed = "PROPOSED",
+        /// Every decision in it took effect.
+        Applied = "APPLIED",
+        /// The second person did not want it.
+        Rejected = "REJECTED",
+    }
+}
+
+/// What somebody wrote down about a case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Comment {
+    /// UUID v7.
+    pub comment_id: Uuid,
+    /// Which case.
+    pub case_no: CaseNo,
+    /// Who.
+    pub author: String,
+    /// What.
+    pub body: String,
+    /// When.
+    pub written_at: Instant,
+}
+
+/// How long a comment may be.
+pub const COMMENT_CHARS_MAX: usize = 2_000;
 
 /// How long evidence may be.
 pub const EVIDENCE_CHARS_MAX: usize = 4_000;
@@ -130,6 +167,20 @@ pub enum CaseError {
     /// Evidence holds what no keyboard writes.
     #[error("evidence may hold no control characters besides line ends and tabs")]
     EvidenceControl,
+    /// There is no order that could move.
+    #[error("{decision} is not possible: case {case_no} is about no order of ours; KEEP closes it")]
+    NoOrder {
+        /// What was proposed.
+        decision: Decision,
+        /// The case.
+        case_no: CaseNo,
+    },
+    /// A comment is empty, too long, or holds what no keyboard writes.
+    #[error(
+        "a comment has to be 1 to {COMMENT_CHARS_MAX} characters, without control characters besides \
+         line ends and tabs"
+    )]
+    Comment,
     /// The decision does not fit the order's state.
     #[error("{decision} is not possible for an order that is {state}")]
     DoesNotFit {
@@ -147,6 +198,31 @@ pub fn is_plain(text: &str) -> bool {
 }
 
 impl Case {
+    /// What it is about, in two words.
+    pub fn about(&self) -> String {
+        match (&self.order_no, &self.flow_no) {
+            (Some(order_no), None) => format!("order {order_no}"),
+            (Some(order_no), Some(flow_no)) => format!("order {order_no}, flow {flow_no}"),
+            (None, Some(flow_no)) => format!("flow {flow_no}"),
+            (None, None) => "nothing".to_owned(),
+        }
+    }
+
+    /// Another person looks after it from now on.
+    ///
+    /// # Errors
+    /// It is closed.
+    pub fn hand_to(&self, owner: Option<String>) -> Result<Case, CaseError> {
+        if self.state == CaseState::Closed {
+            return Err(CaseError::Closed(self.case_no.clone()));
+        }
+        Ok(Case {
+            owner,
+            version: self.version + 1,
+            ..self.clone()
+        })
+    }
+
     /// One person proposes.
     pub fn propose(&self, proposal: Proposal) -> Result<Case, CaseError> {
         let length = proposal.evidence.trim().chars().count();
@@ -218,7 +294,9 @@ mod tests {
     fn case() -> Case {
         Case {
             case_no: CaseNo::try_new("1".repeat(24)).unwrap(),
-            order_no: OrderNo::try_new("2".repeat(24)).unwrap(),
+            order_no: Some(OrderNo::try_new("2".repeat(24)).unwrap()),
+            flow_no: None,
+            owner: None,
             kind: CaseKind::Doubt,
             state: CaseState::Open,
             cause: "no answer".into(),

@@ -1,5 +1,6 @@
 //! The catalogue: regions, billers, items and merchants, held together and looked up by place.
 
+use super::contract::Contract;
 use super::ids::{BillerCode, ItemCode, MerchantCode};
 use super::item::{Biller, Category, Item};
 use super::merchant::Merchant;
@@ -27,12 +28,17 @@ pub struct CatalogueParts {
     pub billers: Vec<Biller>,
     /// Items.
     pub items: Vec<Item>,
+    /// What payments cost. They are no part of the look-ups.
+    pub contracts: Vec<Contract>,
 }
 
 impl CatalogueParts {
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
-        self.regions.is_empty() && self.billers.is_empty() && self.items.is_empty()
+        self.regions.is_empty()
+            && self.billers.is_empty()
+            && self.items.is_empty()
+            && self.contracts.is_empty()
     }
 }
 

@@ -7,8 +7,11 @@
 pub mod audit;
 pub mod audit_heads;
 pub mod bill;
+pub mod business_day;
+pub mod calendar;
 pub mod case;
 pub mod catalogue;
+pub mod contract;
 pub mod exception;
 pub mod flow;
 #[cfg(feature = "oidc")]
@@ -23,11 +26,15 @@ pub mod notification;
 pub mod operator;
 pub mod order;
 pub mod outcome;
+pub mod partner;
 pub mod progress;
+pub mod reconciled;
 pub mod reconciliation;
 pub mod refusal;
 pub mod region;
 pub mod retry;
+pub mod settlement;
+pub mod statement;
 pub mod time;
 
 /// Writes an enum whose stored name, wire name and display are one and the same word.

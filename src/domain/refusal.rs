@@ -44,6 +44,14 @@ named_enum! {
         MerchantAlreadyDecided = "MERCHANT_ALREADY_DECIDED",
         /// Items of the checklist are not ticked.
         ChecklistIncomplete = "CHECKLIST_INCOMPLETE",
+        /// A day cannot be reconciled yet.
+        ReconciliationWaits = "RECONCILIATION_WAITS",
+        /// Lines of a file of decisions are wrong.
+        BatchInvalid = "BATCH_INVALID",
+        /// No such file of decisions.
+        BatchNotFound = "BATCH_NOT_FOUND",
+        /// A file of decisions was decided already, or its cases have changed.
+        BatchChanged = "BATCH_CHANGED",
         /// An argument is not what it should be.
         InvalidArgument = "INVALID_ARGUMENT",
         /// The bill number breaks the item's rule.
@@ -94,6 +102,12 @@ named_enum! {
         NotificationNotFound = "NOTIFICATION_NOT_FOUND",
         /// The caller is having notifications sent again already.
         ResendInProgress = "RESEND_IN_PROGRESS",
+        /// No such job.
+        JobNotFound = "JOB_NOT_FOUND",
+        /// No such run of a job.
+        JobRunNotFound = "JOB_RUN_NOT_FOUND",
+        /// Many ask for runs of the job at this instant.
+        JobBusy = "JOB_BUSY",
         /// No such key, or not the caller's.
         KeyNotFound = "KEY_NOT_FOUND",
         /// It is no key that can be used here.
@@ -132,6 +146,10 @@ named_enum! {
         OwnAccount = "OWN_ACCOUNT",
         /// No administrator would be left.
         LastAdministrator = "LAST_ADMINISTRATOR",
+        /// There is no such statement, or not yet.
+        StatementNotFound = "STATEMENT_NOT_FOUND",
+        /// Statements are kept nowhere.
+        StatementsOff = "STATEMENTS_OFF",
     }
 }
 

@@ -21,6 +21,8 @@ pub enum AlarmKind {
     LateSuccess,
     /// A scheduled run is late or failed.
     Job,
+    /// The cache shows something that the database does not say.
+    CacheDrift,
     /// A key's life ends soon.
     KeyEnding,
     /// The audit trail, or what was published of it, is not what it should be.
@@ -29,6 +31,12 @@ pub enum AlarmKind {
     NotificationGivenUp,
     /// A merchant has waited long to be notified.
     NotificationLate,
+    /// Flows were committed on a business day that was closed.
+    LateFlow,
+    /// A partner's file is not there, or is refused.
+    PartnerFile,
+    /// A day could not be reconciled.
+    Reconciliation,
     /// No merchant is notified: there is no key to sign with.
     NotificationsStopped,
 }
@@ -64,6 +72,35 @@ impl Alarms {
 
     /// Raises an alarm; never waits and never fails.
     pub fn raise(&self, alarm: Alarm) {
+        alarm.shout();
+        if self.webhook.is_some() {
+            let alarms = self.clone();
+            self.tasks.spawn(async move { alarms.post(&alarm).await });
+        }
+    }
+
+    /// Raises an alarm and returns when it has left this program, or was given up: for whoever writes
+    /// down afterwards that it was raised.
+    pub async fn tell(&self, alarm: Alarm) {
+        alarm.shout();
+        self.post(&alarm).await;
+    }
+
+    async fn post(&self, alarm: &Alarm) {
+        let Some(webhook) = &self.webhook else {
+            return;
+        };
+        match serde_json::to_value(alarm) {
+            Ok(body) => webhook.post(&body).await,
+            Err(error) => tracing::error!(%error, "an alarm could not be written as JSON"),
+        }
+    }
+}
+
+impl Alarm {
+    /// To the log and the metrics.
+    fn shout(&self) {
+        let alarm = self;
         let kind = serde_json::to_value(alarm.kind).ok();
         let kind = kind
             .as_ref()
@@ -85,13 +122,5 @@ impl Alarms {
         }
         metrics::counter!("payhall_alarms_total", "kind" => kind, "level" => alarm.level.as_str())
             .increment(1);
-        if let Some(webhook) = self.webhook.clone() {
-            self.tasks.spawn(async move {
-                match serde_json::to_value(&alarm) {
-                    Ok(body) => webhook.post(&body).await,
-                    Err(error) => tracing::error!(%error, "an alarm could not be written as JSON"),
-                }
-            });
-        }
     }
 }

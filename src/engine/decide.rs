@@ -32,7 +32,7 @@ impl Engine {
             proposed_at: now,
         };
         let proposed = case.propose(proposal).map_err(refusal)?;
-        check_fit(decision, &case, &order)?;
+        check_fit(decision, &case, order.as_ref())?;
         let audit = self.case_audit(now, maker, &proposed, "PROPOSED", Some(case.state));
         self.replace_case(proposed, audit).await
     }
@@ -68,7 +68,7 @@ impl Engine {
         case_no: &CaseNo,
         version: i32,
         checker: &Actor,
-    ) -> Result<(Case, Order), EngineError> {
+    ) -> Result<(Case, Option<Order>), EngineError> {
         let done = self.approve_as_read(case_no, version, checker).await;
         if let Err(EngineError::Refused(refusal)) = &done
             && refusal.code == RefusalCode::DecisionDoesNotFit
@@ -86,12 +86,12 @@ impl Engine {
         case_no: &CaseNo,
         version: i32,
         checker: &Actor,
-    ) -> Result<(Case, Order), EngineError> {
+    ) -> Result<(Case, Option<Order>), EngineError> {
         let (case, order) = self.case_and_order(case_no).await?;
         check_version(&case, version)?;
         let (closed, decision) = case.approve(&checker.who, self.now()).map_err(refusal)?;
-        check_fit(decision, &case, &order)?;
-        let Some(event) = decision.event() else {
+        check_fit(decision, &case, order.as_ref())?;
+        let (Some(event), Some(order)) = (decision.event(), order.clone()) else {
             let audit = self.case_audit(self.now(), checker, &closed, "APPROVED", Some(case.state));
             return Ok((self.replace_case(closed, audit).await?, order));
         };
@@ -108,7 +108,7 @@ impl Engine {
             self.order_reversal(&order, &flows, &mut step)?;
         }
         match self.settle(order, flows, step).await? {
-            Settled::Moved(order) => Ok((closed, order)),
+            Settled::Moved(order) => Ok((closed, Some(order))),
             Settled::OpenPayment(first) => Err(Refusal::new(
                 RefusalCode::PaymentInProgress,
                 format!("order {first} is paying the same bill; decide when it is settled"),
@@ -171,7 +171,10 @@ impl Engine {
         Ok(())
     }
 
-    async fn case_and_order(&self, case_no: &CaseNo) -> Result<(Case, Order), EngineError> {
+    pub(super) async fn case_and_order(
+        &self,
+        case_no: &CaseNo,
+    ) -> Result<(Case, Option<Order>), EngineError> {
         let number = case_no.clone();
         let found = self
             .0
@@ -180,8 +183,11 @@ impl Engine {
                 let Some(case) = cases::find(c, &number)? else {
                     return Ok(None);
                 };
-                let order = orders::find(c, &case.order_no)?;
-                Ok(order.map(|order| (case, order)))
+                let Some(number) = &case.order_no else {
+                    return Ok(Some((case, None)));
+                };
+                let order = orders::find(c, number)?;
+                Ok(order.map(|order| (case, Some(order))))
             })
             .await?;
         found.ok_or_else(|| {
@@ -192,7 +198,7 @@ impl Engine {
         })
     }
 
-    async fn replace_case(
+    pub(super) async fn replace_case(
         &self,
         case: Case,
         audit: crate::domain::audit::AuditEntry,
@@ -222,7 +228,7 @@ fn case_changed(case_no: &CaseNo) -> Refusal {
 }
 
 /// Nobody decides about a proposal that they have not seen: another one may stand there by now.
-fn check_version(case: &Case, version: i32) -> Result<(), Refusal> {
+pub(super) fn check_version(case: &Case, version: i32) -> Result<(), Refusal> {
     if case.version == version {
         return Ok(());
     }
@@ -234,11 +240,24 @@ fn check_version(case: &Case, version: i32) -> Result<(), Refusal> {
     Err(Refusal::new(RefusalCode::CaseChanged, message).on("version"))
 }
 
-/// Refuses a decision that the order's state does not take, and one that would close a case of
-/// doubt while the doubt remains.
-fn check_fit(decision: Decision, case: &Case, order: &Order) -> Result<(), Refusal> {
+/// Refuses a decision that the order's state does not take, one that would close a case of doubt while
+/// the doubt remains, and one that would move an order where there is none.
+pub(super) fn check_fit(
+    decision: Decision,
+    case: &Case,
+    order: Option<&Order>,
+) -> Result<(), Refusal> {
+    let Some(order) = order else {
+        return match decision.event() {
+            None => Ok(()),
+            Some(_) => Err(refusal(CaseError::NoOrder {
+                decision,
+                case_no: case.case_no.clone(),
+            })),
+        };
+    };
     let fits = match decision.event() {
-        None => case.kind == CaseKind::LateSuccess,
+        None => case.kind != CaseKind::Doubt,
         Some(event) => matches!(next(order.state, event), Ok(Transition::To(_))),
     };
     if fits {
@@ -255,7 +274,7 @@ fn does_not_fit(decision: Decision, order: &Order) -> Refusal {
     })
 }
 
-fn refusal(error: CaseError) -> Refusal {
+pub(super) fn refusal(error: CaseError) -> Refusal {
     let (code, field) = match &error {
         CaseError::Closed(_) => (RefusalCode::CaseClosed, "caseNo"),
         CaseError::AlreadyProposed(_) => (RefusalCode::CaseAlreadyProposed, "caseNo"),
@@ -264,7 +283,10 @@ fn refusal(error: CaseError) -> Refusal {
         CaseError::Evidence(_) | CaseError::EvidenceControl => {
             (RefusalCode::EvidenceInvalid, "evidence")
         }
-        CaseError::DoesNotFit { .. } => (RefusalCode::DecisionDoesNotFit, "decision"),
+        CaseError::DoesNotFit { .. } | CaseError::NoOrder { .. } => {
+            (RefusalCode::DecisionDoesNotFit, "decision")
+        }
+        CaseError::Comment => (RefusalCode::InvalidArgument, "body"),
     };
     Refusal::new(code, error.to_string()).on(field)
 }

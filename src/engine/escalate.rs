@@ -60,7 +60,9 @@ impl Engine {
         let now = self.now();
         Case {
             case_no: self.0.numbers.case(now),
-            order_no: order.order_no.clone(),
+            order_no: Some(order.order_no.clone()),
+            flow_no: None,
+            owner: None,
             kind,
             state: CaseState::Open,
             cause,

@@ -324,6 +324,25 @@ impl Engine {
         Ok(Listing::cut(self.0.store.browse(read).await?, limit, false))
     }
 
+    /// One run of a job.
+    pub async fn job_run(&self, run_id: Uuid) -> Result<Option<JobRun>, EngineError> {
+        Ok(self
+            .0
+            .store
+            .read(move |c| job_runs::find(c, run_id))
+            .await?)
+    }
+
+    /// The run of a job that was due last, whatever became of it.
+    pub async fn last_job_run(&self, job: &str) -> Result<Option<JobRun>, EngineError> {
+        let job = job.to_owned();
+        Ok(self
+            .0
+            .store
+            .read(move |c| job_runs::latest(c, &job))
+            .await?)
+    }
+
     /// A page of job runs, newest first; of one job, or of all.
     pub async fn job_runs(
         &self,

@@ -6,44 +6,64 @@
 
 mod admit;
 mod alarm;
+mod archive_records;
+mod ask_for_runs;
+mod audit_cache;
 mod browse;
 mod cancel;
+mod case_notes;
 mod center_key;
 mod clock;
+mod close_day;
 mod confirm;
 mod create;
 mod decide;
+mod decide_batch;
 mod escalate;
 mod find;
 mod hub;
 mod import;
+mod job_book;
 mod keys;
 mod lookup;
 mod notify;
 mod numbers;
 mod onboard;
 mod operators;
+mod partner_files;
 mod poll;
 mod publish_heads;
+mod reconcile;
 mod record_settings;
 mod resend;
 mod reverse;
 mod rewrap;
 pub mod samples;
 mod settle;
+mod statements;
+mod summarise_settlement;
 mod tend_keys;
 mod timeline;
+mod watch_runs;
 
 pub use admit::{AdmitError, Admittance, Pass};
 pub use alarm::{Alarm, AlarmKind, Alarms};
+pub use archive_records::{ArchiveReport, KeepTimes};
+pub use ask_for_runs::{
+    Asker, BACKFILL_DAYS_MAX, Backfill, BackfillMode, RunAsk, ask_for_run, backfill,
+};
+pub use audit_cache::CacheAuditReport;
 pub use browse::{CategoryGroup, PayableItems};
 pub use center_key::CenterKey;
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use close_day::{CloseReport, ClosingRules};
 pub use confirm::{ConfirmInput, Confirmed};
 pub use create::CreateInput;
+pub use decide_batch::{BatchLine, BatchPreview};
 pub use find::{Listing, Scope};
 pub use hub::Hub;
 pub use import::{ImportError, ImportFile, ImportProblem, ImportReport, import, read_catalogue};
+pub use job_book::JobBook;
 pub use keys::{Issued, KeyIssueInput, key_not_found};
 pub use lookup::LookedUp;
 pub use notify::{NotifyOptions, NotifyReport};
@@ -56,21 +76,31 @@ pub use operators::{
 pub use operators::{
     Departure, ProviderLogin, ProviderParts, ProviderRefusal, Returned, TICKET_LASTS_S,
 };
+pub use partner_files::{FetchReport, FileFault, Received};
 pub use poll::{ExpireReport, PollReport};
 pub use publish_heads::{HeadsReport, PublishError};
+pub use reconcile::{DayOutcome, Explained, Heard, Mode, Proof, ReconcileReport, Reconciled};
 pub use record_settings::{SettingInForce, Whose, record_settings};
 pub use resend::ManyResent;
 pub use rewrap::{RewrapReport, rewrap_keys};
+pub use statements::{
+    Document, DocumentName, FoundDocument, LinkError, Part, Reissued, RenderError, StatementError,
+    StatementRules, StatementsReport,
+};
+pub use summarise_settlement::SettlementReport;
 pub use tend_keys::KeysReport;
 pub use timeline::{NextStep, Timeline, TimelineEntry, TimelineKind};
+pub use watch_runs::WatchReport;
 
 use crate::cache::Cache;
 use crate::domain::audit::AuditEntry;
+use crate::domain::calendar::Calendar;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::exception::AlarmAges;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::{BusinessDay, Instant};
-use crate::output::OutputFolder;
+use crate::files::Profiles;
+use crate::output::{OutputFolder, Shelf};
 use crate::storage::{Denied, Store, StoreError, catalogue};
 use crate::trust::Masters;
 use crate::upstream::{Notifier, Upstreams};
@@ -88,6 +118,10 @@ use tokio_util::task::TaskTracker;
 pub struct EngineOptions {
     /// Zone and cut-off.
     pub day: BusinessDay,
+    /// When a business date is closed.
+    pub closing: ClosingRules,
+    /// Which days are business days.
+    pub calendar: Arc<Calendar>,
     /// How long an order may wait for its confirmation.
     pub order_expiry: Duration,
     /// A confirm is answered within this time, whatever the far side does.
@@ -106,10 +140,18 @@ pub struct EngineOptions {
     pub poll_parallel: usize,
     /// The folder that files are published into; none where nothing is published.
     pub output: Option<OutputFolder>,
+    /// How statements are made; none where they are kept nowhere.
+    pub statements: Option<Arc<StatementRules>>,
+    /// How files are laid out, by name.
+    pub profiles: Arc<Profiles>,
+    /// Where partners' files and results are kept; none where nothing is reconciled.
+    pub shelf: Option<Shelf>,
     /// Whether this is a sandbox, where merchants may be notified over plain http.
     pub sandbox: bool,
     /// How merchants are notified.
     pub notify: NotifyOptions,
+    /// How long records are kept that are no story of money.
+    pub keep: KeepTimes,
     /// The name of this run of the program: owner of its leases.
     pub instance: String,
 }
@@ -291,6 +333,11 @@ impl Engine {
     /// Zone and cut-off.
     pub fn business_day(&self) -> BusinessDay {
         self.0.options.day
+    }
+
+    /// Which days are business days.
+    pub fn calendar(&self) -> &Calendar {
+        &self.0.options.calendar
     }
 
     fn now(&self) -> Instant {

@@ -42,6 +42,8 @@ pub(super) struct Step {
     pub case: CaseMove,
     /// What lets the signed request in that asks for the move; none for what was let in before.
     pub pass: Option<Pass>,
+    /// What it rests on where that is no call: a line of a partner's file.
+    pub evidence: Option<String>,
     /// Who caused it.
     pub actor: Actor,
 }
@@ -59,6 +61,7 @@ impl Step {
             exception: ExceptionMove::Keep,
             case: CaseMove::Keep,
             pass: None,
+            evidence: None,
             actor: actor.clone(),
         }
     }
@@ -290,7 +293,7 @@ impl Engine {
             .start
             .as_ref()
             .map(|flow| format!("flow {}", flow.flow_no));
-        let words: Vec<String> = [step.reason.clone(), code, flow]
+        let words: Vec<String> = [step.reason.clone(), code, flow, step.evidence.clone()]
             .into_iter()
             .flatten()
             .collect();
@@ -316,7 +319,7 @@ impl Engine {
             ("PROPOSED" | "APPROVED", Some(proposal)) => {
                 Some(format!("{}: {}", proposal.decision, proposal.evidence))
             }
-            ("OPENED", _) => Some(format!("order {}: {}", case.order_no, case.cause)),
+            ("OPENED", _) => Some(format!("{}: {}", case.about(), case.cause)),
             _ => case.resolution.clone(),
         };
         AuditEntry {
@@ -339,7 +342,7 @@ impl Engine {
             self.0.alarms.raise(Alarm {
                 level: AlarmLevel::Critical,
                 kind: AlarmKind::CaseOpened,
-                order_no: Some(case.order_no.clone()),
+                order_no: case.order_no.clone(),
                 message: format!("case {} waits for a decision: {}", case.case_no, case.cause),
             });
         }
@@ -352,6 +355,8 @@ impl Engine {
             let reference = receipt.upstream_ref.as_deref().unwrap_or("none");
             format!(", code {}, reference {reference}", receipt.code)
         });
+        let listed = step.evidence.iter().map(|text| format!(", {text}"));
+        let words = words + &listed.collect::<String>();
         let cause = format!(
             "the bank reports success of an order that is {}{words}",
             order.state

@@ -66,6 +66,18 @@ impl AmountForm {
         if whole.is_empty() {
             return Err(self.expected());
         }
+        // 18 digits always fit.
+        if whole.len() + decimals.len() <= 18 {
+            let mut minor: i64 = 0;
+            for digit in whole.iter().chain(decimals) {
+                let value = digit.wrapping_sub(b'0');
+                if value > 9 {
+                    return Err(self.expected());
+                }
+                minor = minor * 10 + i64::from(value);
+            }
+            return Ok(if is_negative { -minor } else { minor });
+        }
         let mut minor: i64 = 0;
         for digit in whole.iter().chain(decimals) {
             if !digit.is_ascii_digit() {

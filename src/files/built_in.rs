@@ -13,7 +13,15 @@ macro_rules! built_in {
     };
 }
 
-built_in!["payhall-csv",];
+built_in![
+    "alipay",
+    "alipay-like",
+    "payhall-csv",
+    "pipe",
+    "unionpay-zm",
+    "wechat",
+    "wechat-like",
+];
 
 /// Profiles by their names.
 #[derive(Clone, Debug, Default)]

@@ -22,8 +22,8 @@ pub(super) struct CellForm {
     width: usize,
     align: Align,
     pad: u8,
-    /// Bytes that cannot stand in a cell as they are, or not without a second look.
-    special: Box<[bool; 256]>,
+    /// The delimiter and the quotation mark; a control character, which is never plain, for none.
+    separators: [u8; 2],
 }
 
 /// What a text may hold.
@@ -48,6 +48,18 @@ impl Content {
     }
 }
 
+/// Whether a byte is visible ASCII.
+fn is_visible(byte: u8) -> bool {
+    byte.wrapping_sub(0x21) < 0x5e
+}
+
+/// Whether all bytes are visible ASCII. All are looked at, which is quicker than to stop at the first.
+pub(super) fn are_visible(bytes: &[u8]) -> bool {
+    bytes
+        .iter()
+        .fold(true, |so_far, byte| so_far & is_visible(*byte))
+}
+
 /// Whether a spreadsheet could take a text for a formula.
 fn begins_a_formula(text: &str) -> bool {
     text.starts_with([
@@ -63,16 +75,10 @@ pub(super) fn needs_apostrophe(text: &str) -> bool {
 impl CellForm {
     pub fn new(profile: &Profile, column: &Column) -> Self {
         let guard = profile.guard.filter(|_| column.guarded);
-        let mut special = [false; 256];
-        for (byte, is_special) in special.iter_mut().enumerate() {
-            *is_special = byte <= 0x20 || byte >= 0x7f;
-        }
-        if let Layout::Delimited { delimiter, quote } = profile.layout {
-            special[usize::from(delimiter)] = true;
-            if let Some(quote) = quote {
-                special[usize::from(quote)] = true;
-            }
-        }
+        let separators = match profile.layout {
+            Layout::Fixed => [0, 0],
+            Layout::Delimited { delimiter, quote } => [delimiter, quote.unwrap_or(0)],
+        };
         Self {
             charset: profile.charset,
             layout: profile.layout,
@@ -80,7 +86,7 @@ impl CellForm {
             width: column.width,
             align: column.align,
             pad: column.pad,
-            special: Box::new(special),
+            separators,
         }
     }
 
@@ -107,7 +113,13 @@ impl CellForm {
         text: &str,
         content: Content,
     ) -> Result<u64, String> {
-        let is_plain = !text.bytes().any(|byte| self.special[usize::from(byte)]);
+        let [delimiter, quote] = self.separators;
+        let is_special = |byte: &u8| !is_visible(*byte) | (*byte == delimiter) | (*byte == quote);
+        // Without an early end, so that many bytes are looked at in one step.
+        let is_plain = !text
+            .as_bytes()
+            .iter()
+            .fold(false, |found, byte| found | is_special(byte));
         let first = text.as_bytes().first();
         let is_alone = matches!(first, Some(b'=' | b'+' | b'-' | b'@' | b'\''));
         if is_plain && (!is_alone || self.is_safe()) {
@@ -227,6 +239,9 @@ impl CellForm {
 
     /// What a cell without padding and guard says as a text.
     pub fn text<'t>(&self, bare: &'t str) -> &'t str {
+        if bare.as_bytes().first() != Some(&b'\'') {
+            return bare;
+        }
         match bare.strip_prefix('\'') {
             Some(text) if !self.is_safe() && needs_apostrophe(text) => text,
             _ => bare,

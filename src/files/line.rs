@@ -2,7 +2,7 @@
 //! cell is copied.
 
 use super::amount::AmountForm;
-use super::cell::{CellForm, Content};
+use super::cell::{CellForm, Content, are_visible};
 use super::moment::{TimeForm, read_business_date};
 use super::profile::{Holds, Layout, Profile, Reversals};
 use super::reader::Expect;
@@ -118,7 +118,7 @@ impl<'p> LineForm<'p> {
         if text.len() > TEXT_BYTES_MAX {
             return Err(format!("a text has more than {TEXT_BYTES_MAX} bytes"));
         }
-        if content == Content::Identifier && !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if content == Content::Identifier && !are_visible(text.as_bytes()) {
             return Err(format!(
                 "{text:?} holds something else than visible ASCII, such as spaces or full-width digits"
             ));

@@ -42,7 +42,7 @@ pub use reader::{
     Checked, Expect, LINE_BYTES_MAX, Limits, Line, Lines, ReadError, Refusal, Verdict, check,
 };
 pub use row::{Field, LineStatus, Row, SumTooLarge, Tally, Totals};
-pub use sidecar::{Sidecar, Sum};
+pub use sidecar::{ChainEnd, Sidecar, Sum};
 pub use statement::{Head, WriteError, Written};
 pub use template::{Slot, Template};
 pub use workbook::WorkbookWriter;

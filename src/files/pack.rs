@@ -52,7 +52,7 @@ impl<W: Write> Write for Counted<W> {
 /// Packs what goes through.
 pub(super) enum Packer<W: Write> {
     None(Counted<W>),
-    Gzip(GzEncoder<Counted<W>>),
+    Gzip(Box<GzEncoder<Counted<W>>>),
     Zip(Box<ZipWriter<StreamWriter<Counted<W>>>>),
 }
 
@@ -74,7 +74,7 @@ impl<W: Write> Packer<W> {
             Packing::None => Packer::None(out),
             Packing::Gzip => {
                 let builder = GzBuilder::new().mtime(0).operating_system(NO_SYSTEM);
-                Packer::Gzip(builder.write(out, Compression::default()))
+                Packer::Gzip(Box::new(builder.write(out, Compression::default())))
             }
             Packing::Zip => {
                 let mut zip = ZipWriter::new_stream(out);

@@ -3,7 +3,8 @@
 
 use super::charset::can_say;
 use super::profile::{
-    Bom, Charset, Column, DigestFile, Holds, Layout, Names, Packing, Profile, Reversals, Words,
+    Bom, Charset, Column, DigestFile, Holds, Layout, Names, Packing, Profile, Reversals,
+    TimeFormat, Words,
 };
 use super::profile_text::{Places, Problems};
 use super::row::{Field, LineStatus};
@@ -72,6 +73,10 @@ fn check_separators(profile: &Profile, places: &Places, problems: &mut Problems<
     };
     if quote == Some(delimiter) || guard == Some(delimiter) || (guard.is_some() && guard == quote) {
         let reason = "delimiter, quote and guard have to be different characters";
+        problems.add(places.layout.clone(), reason);
+    }
+    if delimiter == b' ' && profile.times == TimeFormat::Local {
+        let reason = "the times LOCAL hold a space, which is the delimiter";
         problems.add(places.layout.clone(), reason);
     }
     for (what, byte) in [
@@ -223,8 +228,8 @@ fn is_plain(profile: &Profile, text: &str) -> bool {
 fn check_words(profile: &Profile, places: &Places, problems: &mut Problems<'_>) {
     fn doubles<T: Copy + PartialEq>(words: &Words<T>) -> Option<String> {
         let mut seen = HashSet::new();
-        let all = words.all().iter().map(|(word, _)| word);
-        all.cloned().find(|word| !seen.insert(word.clone()))
+        let mut all = words.all().iter().map(|(word, _)| word);
+        all.find(|word| !seen.insert(*word)).cloned()
     }
     let start = |spans: &[Range<usize>]| spans.first().cloned().unwrap_or(0..0);
     let (kinds, states) = (start(&places.kinds), start(&places.states));

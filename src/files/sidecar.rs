@@ -21,7 +21,7 @@ const FORMAT: u32 = 1;
 #[serde(deny_unknown_fields)]
 pub struct Sidecar {
     /// The end of the audit chain when the statement was made; none where nothing was audited yet.
-    pub audit_head: Option<AuditHead>,
+    pub audit_head: Option<ChainEnd>,
     /// The day.
     pub business_date: BusinessDate,
     /// How long the file is.
@@ -52,6 +52,24 @@ pub struct Sidecar {
     pub sums: Vec<Sum>,
     /// Counts the issues of the file for this day, from 1.
     pub version: u32,
+}
+
+/// The end of an audit chain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChainEnd {
+    /// The hash of its last row, in lower-case hexadecimal digits.
+    pub hash: String,
+    /// The number of that row.
+    pub seq: i64,
+    /// The chain's name.
+    pub stream: String,
+}
+
+impl From<AuditHead> for ChainEnd {
+    fn from(AuditHead { stream, seq, hash }: AuditHead) -> Self {
+        Self { hash, seq, stream }
+    }
 }
 
 /// What the rows of one kind and status add up to.
@@ -104,7 +122,7 @@ impl Sidecar {
             status,
         });
         Self {
-            audit_head,
+            audit_head: audit_head.map(ChainEnd::from),
             business_date: head.business_date,
             bytes: written.bytes,
             currency: head.currency,

@@ -61,7 +61,7 @@ impl Values {
 
     /// The name of a file.
     pub fn name(&self, template: &Template) -> Result<String, String> {
-        if !crate::domain::ids::MerchantCode::try_new(self.party.as_str()).is_ok() {
+        if crate::domain::ids::MerchantCode::try_new(self.party.as_str()).is_err() {
             return Err(format!(
                 "{:?} is no code, and cannot stand in a name",
                 self.party

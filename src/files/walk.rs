@@ -2,6 +2,7 @@
 //! reading walk alike, so that what was checked is what is read.
 
 use super::blocks::{Blocks, Raw};
+use super::cell::are_visible;
 use super::charset::decode;
 use super::claims::Claims;
 use super::line::{LineForm, split};
@@ -11,6 +12,7 @@ use super::row::Totals;
 use super::stop::Stop;
 use super::template::Template;
 use super::unpack::Unpacked;
+use super::writer::trailer_start;
 use sha2::Sha256;
 use std::io::{Read, Seek};
 use std::ops::Range;
@@ -26,6 +28,8 @@ pub(super) struct Walk<'p, F> {
     /// Where the cells of a line lie in its text.
     cells: Vec<Range<usize>>,
     claims: Claims,
+    /// The bytes that the trailer begins with; no row does.
+    trailer_start: Option<Vec<u8>>,
     /// What the rows that were walked past add up to.
     pub totals: Totals,
     /// How many those are.
@@ -59,6 +63,7 @@ impl<'p, F: Read + Seek> Walk<'p, F> {
             texts: Texts::default(),
             cells: Vec::with_capacity(profile.columns.len()),
             claims: Claims::default(),
+            trailer_start: trailer_start(profile),
             totals: Totals::default(),
             rows: 0,
             is_over: false,
@@ -86,11 +91,10 @@ impl<'p, F: Read + Seek> Walk<'p, F> {
             return self.end();
         };
         let line = self.blocks.line();
-        if let Some(first) = profile.trailer.first() {
-            let text = text_of(profile, &self.blocks, &raw, &mut self.texts.decoded)?;
-            if text.starts_with(first.start()) {
-                return self.trailer(raw);
-            }
+        if let Some(start) = &self.trailer_start
+            && self.blocks.buffer()[raw.bytes.clone()].starts_with(start)
+        {
+            return self.trailer(raw);
         }
         check_end(profile, &raw, line)?;
         let row = {
@@ -220,6 +224,11 @@ fn read_text<'t>(
     line: u64,
     decoded: &'t mut String,
 ) -> Result<&'t str, Stop> {
+    if are_visible(bytes)
+        && let Ok(text) = std::str::from_utf8(bytes)
+    {
+        return Ok(text);
+    }
     let is_ascii = bytes.is_ascii();
     let text = match std::str::from_utf8(bytes) {
         Ok(text) if is_ascii || profile.charset == Charset::Utf8 => text,
@@ -237,8 +246,11 @@ fn read_text<'t>(
             decoded
         }
     };
-    // Most lines hold none, and looking for that is quick.
-    let has_control = bytes.iter().any(|byte| *byte < 0x20 || *byte == 0x7f);
+    // All bytes are looked at, which is quicker than to stop at the first.
+    let is_control = |byte: u8| (byte < 0x20) | (byte == 0x7f);
+    let has_control = bytes
+        .iter()
+        .fold(false, |found, byte| found | is_control(*byte));
     if !has_control && is_ascii {
         return Ok(text);
     }

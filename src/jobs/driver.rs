@@ -1,28 +1,26 @@
 //! Decides which runs are due, claims them and has them run. The only file that knows
 //! tokio-cron-scheduler, which wakes it and is not relied upon.
 //!
-//! A tick of a job is always the same few steps, however it came about: is a run of it left behind
-//! by a replica that died? Then that one starts over. Else: is a due time without a run? Then it is
-//! claimed, and whoever inserts its row runs it. In one process a job runs once at a time. Other
-//! replicas may run the next due time of a SKIP job beside it; jobs that make up for missed times
-//! wait for each other everywhere, so that missed nights are run in order.
+//! A tick of a job is always the same few steps, however it came about: what comes next (`choose.rs`) is
+//! claimed, and whoever inserts or takes its row runs it, until nothing comes next. In one process a job
+//! runs once at a time.
 //!
-//! A clock that was set back meets the rows of the due times it shows again, and runs none twice.
-//! One that jumped ahead has missed some, and the job's catch-up rule decides.
+//! The table of jobs can be exchanged while runs are under way (`Driver::reload`): those end as they began.
 
-use super::plan::CatchUp;
+use super::choose::choose;
 use super::run::{Ended, Runner, succeeded_at};
 use super::table::{Entry, JobTable, NoSuchJob};
-use crate::domain::job::JobRun;
+use crate::domain::job::{JobInfo, JobRun, JobRunState};
 use crate::domain::time::Instant;
-use crate::engine::Engine;
+use crate::engine::{Engine, JobBook};
 use crate::storage::{StoreError, job_runs};
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError, RwLock};
 use std::time::Duration;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Mutex, OwnedMutexGuard};
-use tokio::task::JoinHandle;
 use tokio_cron_scheduler::{Job as CronJob, JobScheduler, JobSchedulerError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -38,9 +36,14 @@ pub struct Driver(Arc<Inner>);
 
 struct Inner {
     engine: Engine,
-    table: JobTable,
     tasks: TaskTracker,
     stop: CancellationToken,
+    crew: RwLock<Arc<Crew>>,
+}
+
+/// A table of jobs and a desk for each.
+struct Crew {
+    table: JobTable,
     desks: BTreeMap<&'static str, Arc<Desk>>,
 }
 
@@ -48,7 +51,9 @@ struct Inner {
 struct Desk {
     runner: Runner,
     busy: Arc<Mutex<()>>,
-    forgot_at: StdMutex<Option<Instant>>,
+    forgot_at: Arc<StdMutex<Option<Instant>>>,
+    /// Whether another has taken its place: what it does it ends, and nothing more.
+    is_retired: AtomicBool,
 }
 
 /// What a tick came to.
@@ -62,41 +67,6 @@ pub enum Ticked {
     Failed(StoreError),
 }
 
-/// A run that somebody asked for, under way.
-#[derive(Debug)]
-pub struct RunByHand {
-    /// The run as it was claimed.
-    pub run: JobRun,
-    ended: JoinHandle<Ended>,
-}
-
-/// Why a run that somebody asked for did not begin.
-#[derive(Debug, thiserror::Error)]
-pub enum RunByHandError {
-    /// There is no such job.
-    #[error(transparent)]
-    NoSuchJob(#[from] NoSuchJob),
-    /// A run of it is under way in this process.
-    #[error("a run of this job is under way; wait for its end")]
-    Busy,
-    /// The program is stopping.
-    #[error("the program is stopping")]
-    Stopping,
-    /// The run could not be claimed.
-    #[error("the run could not be written")]
-    Store(#[from] StoreError),
-}
-
-impl RunByHand {
-    /// Waits for the end of the run; none if it was lost to another replica.
-    pub async fn ended(self) -> Option<JobRun> {
-        match self.ended.await {
-            Ok(Ended::Written(run)) => Some(run),
-            Ok(Ended::Lost(_)) | Err(_) => None,
-        }
-    }
-}
-
 impl Driver {
     /// A driver that is still: [`Driver::start`] sets it going. Its work is tracked by `tasks`;
     /// once `stop` is cancelled it claims no more.
@@ -106,34 +76,25 @@ impl Driver {
         tasks: TaskTracker,
         stop: CancellationToken,
     ) -> Self {
-        let desk = |entry: &Arc<Entry>| {
-            let runner = Runner {
-                engine: engine.clone(),
-                entry: entry.clone(),
-                tasks: tasks.clone(),
-                stop: stop.clone(),
-                is_failing: AtomicBool::new(false),
-            };
-            let desk = Desk {
-                runner,
-                busy: Arc::default(),
-                forgot_at: StdMutex::default(),
-            };
-            (entry.name, Arc::new(desk))
-        };
-        let desks = table.entries().map(desk).collect();
+        let parts = (engine, tasks, stop);
+        let crew = RwLock::new(Arc::new(Crew::new(&parts, table, None)));
+        let (engine, tasks, stop) = parts;
         Self(Arc::new(Inner {
             engine,
-            table,
             tasks,
             stop,
-            desks,
+            crew,
         }))
     }
 
     /// The jobs that it runs.
-    pub fn table(&self) -> &JobTable {
-        &self.0.table
+    pub fn table(&self) -> JobTable {
+        self.crew().table.clone()
+    }
+
+    fn crew(&self) -> Arc<Crew> {
+        let crew = self.0.crew.read().unwrap_or_else(PoisonError::into_inner);
+        crew.clone()
     }
 
     /// Looks at a job now and runs what is due; returns when that has ended. A caller who goes away
@@ -142,7 +103,7 @@ impl Driver {
     /// # Errors
     /// When there is no such job.
     pub async fn tick(&self, job: &str) -> Result<Ticked, NoSuchJob> {
-        let desk = self.desk(job)?.clone();
+        let desk = self.desk(job)?;
         let ticked = self.0.tasks.spawn(async move { desk.tick().await });
         Ok(ticked.await.unwrap_or_else(|error| {
             tracing::error!(job, %error, "a tick panicked");
@@ -150,29 +111,10 @@ impl Driver {
         }))
     }
 
-    /// Begins a run that nothing but the caller asked for. It has its row like any other.
-    ///
-    /// # Errors
-    /// When there is no such job, one is under way here, the program stops or storage fails.
-    pub async fn run_now(&self, job: &str) -> Result<RunByHand, RunByHandError> {
-        let desk = self.desk(job)?.clone();
-        if self.0.stop.is_cancelled() {
-            return Err(RunByHandError::Stopping);
-        }
-        let guard = desk.seize().ok_or(RunByHandError::Busy)?;
-        let at = job_runs::by_hand_at(self.0.engine.clock().now());
-        let run = desk.runner.claim(at).await?.ok_or(RunByHandError::Busy)?;
-        let claimed = run.clone();
-        let ended = self.0.tasks.spawn(async move {
-            let _guard = guard;
-            desk.runner.execute(claimed).await
-        });
-        Ok(RunByHand { run, ended })
-    }
-
-    fn desk(&self, job: &str) -> Result<&Arc<Desk>, NoSuchJob> {
-        let desk = self.0.desks.get(job);
-        desk.ok_or_else(|| self.0.table.no_such_job(job))
+    fn desk(&self, job: &str) -> Result<Arc<Desk>, NoSuchJob> {
+        let crew = self.crew();
+        let desk = crew.desks.get(job).cloned();
+        desk.ok_or_else(|| crew.table.no_such_job(job))
     }
 
     /// Looks at every job now, then every ten seconds and whenever one is due, until the program
@@ -182,17 +124,12 @@ impl Driver {
     /// When the metronome does not take a schedule.
     pub async fn start(&self) -> Result<Metronome, MetronomeError> {
         self.show_last_successes().await;
-        let scheduler = JobScheduler::new().await?;
-        for entry in self.0.table.entries() {
-            let (driver, job) = (self.clone(), entry.name);
-            let (expression, zone) = (entry.plan.schedule.expression(), entry.plan.schedule.zone());
-            let wake = CronJob::new_async_tz(expression, zone, move |_, _| {
-                driver.wake(job);
-                Box::pin(std::future::ready(()))
-            });
-            scheduler.add(wake?).await?;
-        }
+        let scheduler = self.scheduler(&self.table()).await?;
         scheduler.start().await?;
+        let (driver, runs) = (self.clone(), self.0.engine.hub().listen_runs());
+        let follow = async move { driver.follow(runs).await };
+        let stop = self.0.stop.clone();
+        self.0.tasks.spawn(stop.run_until_cancelled_owned(follow));
         let driver = self.clone();
         self.0.tasks.spawn(async move {
             while !driver.0.stop.is_cancelled() {
@@ -206,14 +143,84 @@ impl Driver {
         Ok(Metronome(scheduler))
     }
 
+    /// A metronome that wakes the driver when a job of a table is due; it does not go yet.
+    async fn scheduler(&self, table: &JobTable) -> Result<JobScheduler, MetronomeError> {
+        let scheduler = JobScheduler::new().await?;
+        for entry in table.entries() {
+            let (driver, job) = (self.clone(), entry.name);
+            let (expression, zone) = (entry.plan.schedule.expression(), entry.plan.schedule.zone());
+            let wake = CronJob::new_async_tz(expression, zone, move |_, _| {
+                driver.wake(job);
+                Box::pin(std::future::ready(()))
+            });
+            scheduler.add(wake?).await?;
+        }
+        Ok(scheduler)
+    }
+
+    /// Exchanges the table of jobs. What is under way ends as it began; what comes next goes by the new
+    /// table.
+    ///
+    /// # Errors
+    /// When the metronome does not take a schedule: then all stays as it was.
+    pub async fn reload(
+        &self,
+        metronome: &mut Metronome,
+        table: JobTable,
+    ) -> Result<(), MetronomeError> {
+        let scheduler = self.scheduler(&table).await?;
+        scheduler.start().await?;
+        let parts = (
+            self.0.engine.clone(),
+            self.0.tasks.clone(),
+            self.0.stop.clone(),
+        );
+        let former = self.crew();
+        let crew = Arc::new(Crew::new(&parts, table, Some(&former)));
+        *self.0.crew.write().unwrap_or_else(PoisonError::into_inner) = crew;
+        for desk in former.desks.values() {
+            desk.is_retired.store(true, Ordering::Relaxed);
+        }
+        let before = std::mem::replace(metronome, Metronome(scheduler));
+        before.stop().await;
+        self.wake_all();
+        Ok(())
+    }
+
+    /// Wakes a job when a run of it is asked for on this replica, and those that come after one when that
+    /// has succeeded here. What other replicas do is seen by the regular look.
+    async fn follow(&self, mut runs: Receiver<JobRun>) {
+        loop {
+            match runs.recv().await {
+                Ok(run) => self.heed(&run),
+                Err(RecvError::Lagged(_)) => self.wake_all(),
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+
+    fn heed(&self, run: &JobRun) {
+        match run.state {
+            JobRunState::Waiting => self.wake(&run.job),
+            JobRunState::Succeeded => {
+                for entry in self.crew().table.entries() {
+                    if entry.plan.after.contains(&run.job) {
+                        self.wake(entry.name);
+                    }
+                }
+            }
+            JobRunState::Running | JobRunState::Failed => {}
+        }
+    }
+
     fn wake_all(&self) {
-        for job in self.0.desks.keys() {
+        for job in self.crew().desks.keys() {
             self.wake(job);
         }
     }
 
     fn wake(&self, job: &str) {
-        if let Some(desk) = self.0.desks.get(job).cloned() {
+        if let Ok(desk) = self.desk(job) {
             self.0.tasks.spawn(async move { desk.tick().await });
         }
     }
@@ -222,14 +229,25 @@ impl Driver {
     async fn show_last_successes(&self) {
         match self.0.engine.store().read(job_runs::last_success).await {
             Ok(known) => {
+                let crew = self.crew();
                 for (job, at) in known {
-                    if let Some((job, _)) = self.0.desks.get_key_value(job.as_str()) {
+                    if let Some((job, _)) = crew.desks.get_key_value(job.as_str()) {
                         succeeded_at(job, at);
                     }
                 }
             }
             Err(error) => tracing::warn!(%error, "the last successes of the jobs are not known"),
         }
+    }
+}
+
+impl JobBook for Driver {
+    fn jobs(&self, now: Instant) -> Vec<JobInfo> {
+        self.table().list(now)
+    }
+
+    fn next_due(&self, job: &str, after: Instant) -> Option<Instant> {
+        self.table().next_due(job, after)
     }
 }
 
@@ -247,6 +265,35 @@ impl Metronome {
         if let Err(error) = self.0.shutdown().await {
             tracing::warn!(%error, "the metronome of the jobs could not be stopped");
         }
+    }
+}
+
+impl Crew {
+    /// A desk for each job of a table. A job that was there before is still busy if it was.
+    fn new(
+        (engine, tasks, stop): &(Engine, TaskTracker, CancellationToken),
+        table: JobTable,
+        before: Option<&Crew>,
+    ) -> Self {
+        let desk = |entry: &Arc<Entry>| {
+            let runner = Runner {
+                engine: engine.clone(),
+                entry: entry.clone(),
+                tasks: tasks.clone(),
+                stop: stop.clone(),
+                table: table.clone(),
+            };
+            let known = before.and_then(|crew| crew.desks.get(entry.name));
+            let desk = Desk {
+                runner,
+                busy: known.map(|desk| desk.busy.clone()).unwrap_or_default(),
+                forgot_at: known.map(|desk| desk.forgot_at.clone()).unwrap_or_default(),
+                is_retired: AtomicBool::new(false),
+            };
+            (entry.name, Arc::new(desk))
+        };
+        let desks = table.entries().map(desk).collect();
+        Self { table, desks }
     }
 }
 
@@ -276,7 +323,7 @@ impl Desk {
 
     /// Runs the next thing that is to be run; none when there is nothing or another replica has it.
     async fn run_next(&self) -> Result<Option<Ended>, StoreError> {
-        if self.runner.stop.is_cancelled() {
+        if self.runner.stop.is_cancelled() || self.is_retired.load(Ordering::Relaxed) {
             return Ok(None);
         }
         let Some(scheduled_at) = self.choose().await? else {
@@ -291,22 +338,14 @@ impl Desk {
     }
 
     async fn choose(&self) -> Result<Option<Instant>, StoreError> {
-        let entry = &self.runner.entry;
-        let (job, now) = (entry.name, self.runner.engine.clock().now());
-        let read = move |c: &mut _| {
-            let running = job_runs::running(c, job)?;
-            Ok((running, job_runs::last_due(c, job, now)?))
-        };
-        let (running, last) = self.runner.engine.store().read(read).await?;
-        if let Some(lapsed) = running.iter().find(|run| run.lease_until <= now) {
-            return Ok(Some(lapsed.scheduled_at));
-        }
-        let waits = entry.plan.catch_up != CatchUp::Skip && !running.is_empty();
-        Ok(if waits {
-            None
-        } else {
-            entry.plan.due(last, now)
-        })
+        let engine = &self.runner.engine;
+        let (entry, day, now) = (
+            self.runner.entry.clone(),
+            engine.business_day(),
+            engine.clock().now(),
+        );
+        let read = move |c: &mut _| choose(c, &entry, day, now);
+        engine.store().read(read).await
     }
 
     /// Now and then deletes the runs that found nothing to do and are old.

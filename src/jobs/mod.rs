@@ -10,6 +10,10 @@
 //! inserts it runs it, and holds it by a lease with a fence (`run.rs`). Every ten seconds each job
 //! is looked at anyway, so a lost tick costs ten seconds and a dead replica its lease.
 //!
+//! A job may name others that have to have succeeded for the same business date (`after`), and a time by
+//! which it has to be done (`alarm_at`); what comes next is decided by `choose.rs`. Runs that somebody asks
+//! for are rows that wait; nothing but the driver runs anything.
+//!
 //! A job is three things of one name: `jobs/NAME.toml` says when (`plan.rs`), `src/jobs/NAME.rs`
 //! says what, and a line of [`table`] joins the two.
 //!
@@ -17,32 +21,55 @@
 //! memory from run to run; by one that blocks its thread, so that neither its time-out nor a lost
 //! lease can end it.
 
+mod chain;
+mod choose;
 mod driver;
 mod plan;
+mod progress;
 mod run;
 mod schedule;
 mod table;
 
+mod archive_records;
+mod audit_cache;
+mod close_day;
 mod expire_keys;
 mod expire_orders;
+mod fetch_partner_files;
+mod make_biller_statements;
+mod make_merchant_statements;
 mod poll_exceptions;
 mod publish_audit_heads;
+mod reconcile_day;
 mod send_notifications;
+mod summarise_settlement;
+mod watch_runs;
 
-pub use driver::{Driver, Metronome, MetronomeError, RunByHand, RunByHandError, Ticked};
+pub use archive_records::ArchiveRecords;
+pub use audit_cache::AuditCache;
+pub use close_day::CloseDay;
+pub use driver::{Driver, Metronome, MetronomeError, Ticked};
 pub use expire_keys::ExpireKeys;
 pub use expire_orders::ExpireOrders;
+pub use fetch_partner_files::FetchPartnerFiles;
+pub use make_biller_statements::MakeBillerStatements;
+pub use make_merchant_statements::MakeMerchantStatements;
 pub use plan::{CatchUp, FileProblem, Plan};
 pub use poll_exceptions::PollExceptions;
+pub use progress::KeptProgress;
 pub use publish_audit_heads::PublishAuditHeads;
+pub use reconcile_day::ReconcileDay;
 pub use schedule::{BadSchedule, Schedule};
 pub use send_notifications::SendNotifications;
-pub use table::{JobFilesError, JobInfo, JobTable, NoSuchJob};
+pub use summarise_settlement::SummariseSettlement;
+pub use table::{JobFilesError, JobTable, NoSuchJob};
+pub use watch_runs::WatchRuns;
 
 use crate::domain::job::JobRun;
 use crate::engine::{Actor, Engine};
 use futures_util::future::BoxFuture;
 use serde::Serialize;
+use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// What a run of a job is given.
@@ -57,6 +84,10 @@ pub struct JobContext {
     /// Cancelled when the program stops, the time is over or the lease is lost. A long job looks at
     /// it between two steps; what it has not done by then is missing and done by the next run.
     pub stop: CancellationToken,
+    /// Where a long job tells how far it has come; written when the lease is renewed.
+    pub progress: Arc<KeptProgress>,
+    /// The jobs that there are.
+    pub table: JobTable,
 }
 
 /// Something that is done by the clock.

@@ -3,9 +3,8 @@
 //! start.
 
 use super::schedule::Schedule;
-use crate::domain::named_enum;
 use crate::domain::time::Instant;
-use chrono::TimeDelta;
+use chrono::{NaiveTime, TimeDelta};
 use chrono_tz::Tz;
 use serde::Deserialize;
 use std::fmt::Display;
@@ -13,17 +12,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 use toml::Spanned;
 
-named_enum! {
-    /// What becomes of due times that were missed, because no replica was up or the clock jumped.
-    pub enum CatchUp {
-        /// They are left out.
-        Skip = "SKIP",
-        /// One run, for the latest of them, makes up for all.
-        RunOnce = "RUN_ONCE",
-        /// Each is run, the oldest first, one after the other.
-        RunAll = "RUN_ALL",
-    }
-}
+pub use crate::domain::job::CatchUp;
 
 /// When a job runs and how long it may take.
 #[derive(Clone, Debug)]
@@ -38,10 +27,16 @@ pub struct Plan {
     pub lease: Duration,
     /// How long a run may take.
     pub timeout: Duration,
+    /// Jobs that have to have succeeded for the same business date before a run begins.
+    pub after: Vec<String>,
+    /// The local time, in the schedule's zone, by which a business date's run has to have succeeded.
+    pub alarm_at: Option<NaiveTime>,
     /// How long runs that found nothing to do are kept; none: for ever.
     pub keep_quiet: Option<Duration>,
     /// Why the job exists, for people.
     pub why: String,
+    /// Where its file names the jobs that come before, for those who find a mistake in that: file, lines.
+    pub(super) after_lines: (String, Vec<usize>),
 }
 
 /// One thing that is wrong with a job file.
@@ -65,6 +60,9 @@ struct JobFile {
     on_time_s: Spanned<u64>,
     lease_s: Spanned<u64>,
     timeout_s: Spanned<u64>,
+    #[serde(default)]
+    after: Vec<Spanned<String>>,
+    alarm_at: Option<Spanned<String>>,
     keep_quiet_s: Option<Spanned<u64>>,
     why: Spanned<String>,
 }
@@ -97,6 +95,16 @@ impl Plan {
         let keep_quiet = raw
             .keep_quiet_s
             .map(|keep| checks.seconds("keep_quiet_s", &keep, 3_600..=3_660 * DAY_S));
+        let alarm_at = raw.alarm_at.and_then(|at| checks.time_of_day(&at));
+        if raw.catch_up == CatchUp::Skip
+            && let Some(first) = raw.after.first()
+        {
+            let reason = "after needs catch_up RUN_ONCE or RUN_ALL: what waits for another job would count as \
+                          missed";
+            checks.found(first, reason);
+        }
+        let lines = raw.after.iter().map(|job| line_of(text, job.span().start));
+        let after_lines = (file.to_owned(), lines.collect());
         if raw.why.get_ref().trim().is_empty() {
             checks.found(&raw.why, "why is empty");
         }
@@ -108,9 +116,22 @@ impl Plan {
                 lease,
                 timeout,
                 keep_quiet,
+                after: raw.after.into_iter().map(Spanned::into_inner).collect(),
+                alarm_at,
                 why: raw.why.into_inner(),
+                after_lines,
             }),
             _ => Err(checks.problems),
+        }
+    }
+
+    /// What is wrong with the job that its file names after others, at that place of the list.
+    pub(super) fn after_problem(&self, place: usize, reason: String) -> FileProblem {
+        let (file, lines) = &self.after_lines;
+        FileProblem {
+            file: file.clone(),
+            line: lines.get(place).copied().unwrap_or(1),
+            reason,
         }
     }
 
@@ -174,6 +195,15 @@ impl Checks<'_> {
                 None
             }
         }
+    }
+
+    fn time_of_day(&mut self, text: &Spanned<String>) -> Option<NaiveTime> {
+        let time = NaiveTime::parse_from_str(text.get_ref(), "%H:%M").ok();
+        if time.is_none() {
+            let reason = format!("{:?} is not a time of day, such as 09:00", text.get_ref());
+            self.found(text, reason);
+        }
+        time
     }
 
     fn seconds(
@@ -299,6 +329,16 @@ why = "a test"
                 "why = \"a test\"",
                 "why = \"a\"\nkeep_quiet_s = 1",
                 "9: keep_quiet_s has to be",
+            ),
+            (
+                "why = \"a test\"",
+                "why = \"a\"\nalarm_at = \"24:00\"",
+                "9: \"24:00\" is not a time of day",
+            ),
+            (
+                "catch_up = \"RUN_ALL\"",
+                "catch_up = \"SKIP\"\nafter = [\n\"b\"]",
+                "6: after needs catch_up RUN_ONCE or RUN_ALL",
             ),
         ];
         for (good, bad, wanted) in table {

@@ -4,16 +4,16 @@
 //! at once and leaves no trace: the fence keeps it from writing. A panic, an error and a time-out
 //! are three ways to fail, and each is written down.
 
-use super::table::Entry;
+use super::progress::KeptProgress;
+use super::table::{Entry, JobTable};
 use super::{Done, JobContext};
-use crate::domain::exception::{AlarmLevel, later};
+use crate::domain::exception::later;
 use crate::domain::job::{JobRun, JobRunState};
 use crate::domain::time::Instant;
-use crate::engine::{Actor, Alarm, AlarmKind, Engine};
+use crate::engine::{Actor, Engine};
 use crate::storage::StoreError;
 use std::any::Any;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -33,8 +33,8 @@ pub(super) struct Runner {
     pub entry: Arc<Entry>,
     pub tasks: TaskTracker,
     pub stop: CancellationToken,
-    /// Whether the last run here failed: the alarm is raised once, not with every tick.
-    pub is_failing: AtomicBool,
+    /// All jobs, for the job that watches over them.
+    pub table: JobTable,
 }
 
 /// What became of a run here.
@@ -54,24 +54,31 @@ enum Work {
 }
 
 impl Runner {
-    /// Claims the run of a due time; none when it is another replica's or done.
+    /// Claims the run of a time; none when it is another replica's or done.
     pub async fn claim(&self, scheduled_at: Instant) -> Result<Option<JobRun>, StoreError> {
         let now = self.now();
         let run = JobRun {
             run_id: Uuid::now_v7(),
             job: self.entry.name.to_owned(),
             scheduled_at,
+            business_date: self.engine.business_day().last_ended(scheduled_at),
+            asked_by: None,
             state: JobRunState::Running,
             owner: self.engine.instance().to_owned(),
             fence: 1,
             lease_until: later(now, self.entry.plan.lease),
             started_at: now,
             finished_at: None,
+            progress: None,
             report: None,
             error: None,
         };
         let store = self.engine.store();
-        store.solo(move |tx| tx.claim_run(&run)).await
+        let claimed = store.solo(move |tx| tx.claim_run(&run)).await?;
+        if let Some(run) = &claimed {
+            self.engine.hub().announce_run(run);
+        }
+        Ok(claimed)
     }
 
     /// Does the work of a claimed run and writes down what became of it.
@@ -83,26 +90,33 @@ impl Runner {
                 "a run whose holder gave no sign of life starts over here"
             );
         }
+        let progress = Arc::new(KeptProgress::new(begun));
         let work = if run.fence > TAKEOVERS_MAX {
             Work::Failed(format!(
                 "given up: {} replicas that held this run died or lost it",
                 run.fence - 1
             ))
         } else {
-            self.work(&run).await
+            self.work(&run, &progress).await
+        };
+        let run = JobRun {
+            progress: progress.by(self.now()),
+            ..run
         };
         let ended = self.conclude(run, work).await;
         self.tell(&ended, begun);
         ended
     }
 
-    async fn work(&self, run: &JobRun) -> Work {
+    async fn work(&self, run: &JobRun, progress: &Arc<KeptProgress>) -> Work {
         let stop = self.stop.child_token();
         let context = JobContext {
             engine: self.engine.clone(),
             run: run.clone(),
             actor: Actor::job(self.entry.name),
             stop: stop.clone(),
+            progress: progress.clone(),
+            table: self.table.clone(),
         };
         let job = self.entry.job.clone();
         let mut task = self.tasks.spawn(async move { job.run(context).await });
@@ -116,7 +130,7 @@ impl Runner {
                     None => Work::Failed(format!("it did not end within {} s", timeout.as_secs())),
                 }
             }
-            () = self.hold(run) => {
+            () = self.hold(run, progress) => {
                 stop.cancel();
                 end(task).await;
                 Work::LeaseLost
@@ -124,8 +138,9 @@ impl Runner {
         }
     }
 
-    /// Renews the lease for as long as it can be renewed; returns when it is lost.
-    async fn hold(&self, run: &JobRun) {
+    /// Renews the lease for as long as it can be renewed, and writes with it how far the run has come;
+    /// returns when the lease is lost.
+    async fn hold(&self, run: &JobRun, progress: &KeptProgress) {
         let lease = self.entry.plan.lease;
         let mut until = run.lease_until;
         let mut wait = lease / 3;
@@ -133,14 +148,20 @@ impl Runner {
             self.engine.clock().sleep(wait).await;
             let asked_at = self.now();
             let (held, next) = (run.clone(), later(asked_at, lease));
+            let told = progress.by(asked_at);
             let renewed = self
                 .engine
                 .store()
-                .solo(move |tx| tx.renew_run(&held, next))
+                .solo(move |tx| tx.renew_run(&held, next, told))
                 .await;
             match renewed {
                 Ok(true) => {
                     until = next;
+                    let progress = told;
+                    self.engine.hub().announce_run(&JobRun {
+                        progress,
+                        ..run.clone()
+                    });
                     // A slow answer does not put the next one off.
                     let took = (self.now() - asked_at).to_std().unwrap_or_default();
                     wait = (lease / 3).saturating_sub(took);
@@ -205,14 +226,14 @@ impl Runner {
             tracing::warn!(job, took_ms, "a run was lost to another replica");
             return;
         };
+        self.engine.hub().announce_run(run);
         count(job, run.state.as_str());
         let (run_id, scheduled_at) = (run.run_id, run.scheduled_at);
         if let Some(error) = &run.error {
             tracing::error!(job, %run_id, %scheduled_at, took_ms, error, "a run failed");
-            self.alarm(error);
+            self.alarm(run.clone());
             return;
         }
-        self.is_failing.store(false, Ordering::Relaxed);
         succeeded_at(job, run.finished_at.unwrap_or(run.scheduled_at));
         let report = run.report.as_deref().unwrap_or_default();
         if self.is_quiet(report) && self.entry.plan.keep_quiet.is_some() {
@@ -227,15 +248,16 @@ impl Runner {
         quiet.is_ok_and(|quiet| quiet == report)
     }
 
-    fn alarm(&self, error: &str) {
-        if !self.is_failing.swap(true, Ordering::Relaxed) {
-            self.engine.alarms().raise(Alarm {
-                level: AlarmLevel::Warn,
-                kind: AlarmKind::Job,
-                order_no: None,
-                message: format!("the job {} failed: {error}", self.entry.name),
-            });
-        }
+    /// Tells of a run that failed, on the side: a webhook that hangs holds no job up. Who is killed before
+    /// it is told leaves that to the job `watch_runs`.
+    fn alarm(&self, run: JobRun) {
+        let (engine, catch_up) = (self.engine.clone(), self.entry.plan.catch_up);
+        self.tasks.spawn(async move {
+            if let Err(error) = engine.tell_failed_run(&run, catch_up).await {
+                tracing::warn!(job = run.job, run_id = %run.run_id, %error,
+                    "an alarm about a run was not written down; it may be raised again");
+            }
+        });
     }
 
     fn now(&self) -> Instant {

@@ -1,10 +1,12 @@
 //! The list of jobs: each with what it does and when. A file that nobody reads, a job without a
 //! file and a name spelled in two ways are errors at start or in a test, never a silent job.
 
-use super::plan::{CatchUp, FileProblem, Plan};
+use super::chain;
+use super::plan::{FileProblem, Plan};
 use super::{AnyJob, Job};
+use crate::domain::job::JobInfo;
 use crate::domain::time::Instant;
-use chrono_tz::Tz;
+use crate::engine::JobBook;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -32,11 +34,20 @@ struct BuiltIn {
 /// Every job of the program, by name.
 fn built_in() -> Vec<BuiltIn> {
     built_in![
+        archive_records::ArchiveRecords,
+        audit_cache::AuditCache,
+        close_day::CloseDay,
         expire_keys::ExpireKeys,
         expire_orders::ExpireOrders,
+        fetch_partner_files::FetchPartnerFiles,
+        make_biller_statements::MakeBillerStatements,
+        make_merchant_statements::MakeMerchantStatements,
         poll_exceptions::PollExceptions,
         publish_audit_heads::PublishAuditHeads,
+        reconcile_day::ReconcileDay,
         send_notifications::SendNotifications,
+        summarise_settlement::SummariseSettlement,
+        watch_runs::WatchRuns,
     ]
 }
 
@@ -82,45 +93,6 @@ pub struct NoSuchJob {
     known: String,
 }
 
-/// A job, for whoever asks which there are.
-#[derive(Clone, Debug)]
-pub struct JobInfo {
-    /// Its name.
-    pub name: &'static str,
-    /// The cron expression.
-    pub schedule: String,
-    /// The zone that the expression is read in.
-    pub zone: Tz,
-    /// What becomes of missed due times.
-    pub catch_up: CatchUp,
-    /// How long a replica that gives no sign of life keeps a run.
-    pub lease: Duration,
-    /// How long a run may take.
-    pub timeout: Duration,
-    /// Why it exists.
-    pub why: String,
-    /// When it is due next.
-    pub next_due: Option<Instant>,
-}
-
-impl std::fmt::Display for JobInfo {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let next = self
-            .next_due
-            .map(|at| at.with_timezone(&self.zone).to_rfc3339());
-        write!(
-            f,
-            "{:<20} {:<18} {}  catch-up {}  next {}\n    {}",
-            self.name,
-            self.schedule,
-            self.zone,
-            self.catch_up,
-            next.as_deref().unwrap_or("never"),
-            self.why
-        )
-    }
-}
-
 impl JobTable {
     /// The jobs of the program. Where a folder is given, its `NAME.toml` stands in for the one that
     /// is compiled in; a job that has none there keeps its own.
@@ -151,6 +123,7 @@ impl JobTable {
             let line = 1;
             problems.push(FileProblem { file, line, reason });
         }
+        problems.extend(chain::problems(&table));
         if problems.is_empty() {
             Ok(table)
         } else {
@@ -170,7 +143,12 @@ impl JobTable {
             plan,
             job: Arc::new(job),
         });
-        Ok(self)
+        let problems = chain::problems(&self);
+        if problems.is_empty() {
+            Ok(self)
+        } else {
+            Err(JobFilesError::Bad(problems))
+        }
     }
 
     /// Every job and when it is due next, by name.
@@ -180,6 +158,8 @@ impl JobTable {
             schedule: entry.plan.schedule.expression().to_owned(),
             zone: entry.plan.schedule.zone(),
             catch_up: entry.plan.catch_up,
+            after: entry.plan.after.clone(),
+            alarm_at: entry.plan.alarm_at,
             lease: entry.plan.lease,
             timeout: entry.plan.timeout,
             why: entry.plan.why.clone(),
@@ -200,8 +180,12 @@ impl JobTable {
                 lease,
                 timeout,
                 keep_quiet,
+                after,
+                alarm_at,
                 why: _,
+                after_lines: _,
             } = &entry.plan;
+            let alarm_at = alarm_at.map_or("never".to_owned(), |at| at.format("%H:%M").to_string());
             let keep_quiet = keep_quiet.map_or("for ever".to_owned(), seconds);
             [
                 ("schedule", schedule.expression().to_owned()),
@@ -211,6 +195,8 @@ impl JobTable {
                 ("lease_s", seconds(*lease)),
                 ("timeout_s", seconds(*timeout)),
                 ("keep_quiet_s", keep_quiet),
+                ("after", after.join(", ")),
+                ("alarm_at", alarm_at),
             ]
             .map(|(key, value)| (format!("job {}.{key}", entry.name), value))
         };
@@ -238,12 +224,26 @@ impl JobTable {
         }
     }
 
+    pub(super) fn entry(&self, job: &str) -> Option<&Arc<Entry>> {
+        self.entries.get(job)
+    }
+
     pub(super) fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
         self.entries.values()
     }
 
     fn add(&mut self, entry: Entry) {
         self.entries.insert(entry.name, Arc::new(entry));
+    }
+}
+
+impl JobBook for JobTable {
+    fn jobs(&self, now: Instant) -> Vec<JobInfo> {
+        self.list(now)
+    }
+
+    fn next_due(&self, job: &str, after: Instant) -> Option<Instant> {
+        self.entry(job)?.plan.schedule.next(after)
     }
 }
 
@@ -320,22 +320,31 @@ mod tests {
         assert_eq!(
             waits,
             [
+                // 04:00:03 UTC is noon in Shanghai.
+                ("archive_records", 55_797),
+                ("audit_cache", 317),
+                ("close_day", 597),
                 ("expire_keys", 27),
                 ("expire_orders", 57),
+                ("fetch_partner_files", 57),
+                ("make_biller_statements", 297),
+                ("make_merchant_statements", 297),
                 ("poll_exceptions", 7),
-                // 04:00:03 UTC is noon in Shanghai.
                 ("publish_audit_heads", 44_997),
-                ("send_notifications", 2)
+                ("reconcile_day", 237),
+                ("send_notifications", 2),
+                ("summarise_settlement", 477),
+                ("watch_runs", 12),
             ]
         );
         let due = table.next("poll_exceptions", now, 3).unwrap();
         let seconds: Vec<i64> = due.iter().map(|at| (*at - now).num_seconds()).collect();
         assert_eq!(seconds, [7, 17, 27]);
-        let unknown = table.next("close_day", now, 3).unwrap_err();
-        assert_eq!(
-            unknown.to_string(),
-            "there is no job \"close_day\"; there are expire_keys, expire_orders, \
-             poll_exceptions, publish_audit_heads, send_notifications"
+        let unknown = table.next("open_day", now, 3).unwrap_err();
+        let said = unknown.to_string();
+        assert!(
+            said.starts_with("there is no job \"open_day\"; there are archive_records, "),
+            "{said}"
         );
     }
 
@@ -346,22 +355,13 @@ mod tests {
         std::fs::write(folder.path().join("poll_exceptions.toml"), text).unwrap();
         std::fs::write(folder.path().join("README.md"), "not a job").unwrap();
         let table = JobTable::load(Some(folder.path())).unwrap();
-        let schedules: Vec<String> = table
-            .list(Instant::UNIX_EPOCH)
-            .into_iter()
-            .map(|job| job.schedule)
-            .collect();
-        let schedules: Vec<&str> = schedules.iter().map(String::as_str).collect();
-        assert_eq!(
-            schedules,
-            [
-                "30 * * * * *",
-                "0 * * * * *",
-                "*/30 * * * * *",
-                "0 30 0-8 * * *",
-                "*/5 * * * * *"
-            ]
-        );
+        let of = |table: JobTable| -> BTreeMap<&str, String> {
+            let jobs = table.list(Instant::UNIX_EPOCH).into_iter();
+            jobs.map(|job| (job.name, job.schedule)).collect()
+        };
+        let (own, mut wanted) = (of(table), of(JobTable::load(None).unwrap()));
+        wanted.insert("poll_exceptions", "*/30 * * * * *".to_owned());
+        assert_eq!(own, wanted);
     }
 
     #[test]
@@ -374,15 +374,13 @@ mod tests {
         write("pol_exceptions.toml", "");
         let error = JobTable::load(Some(folder.path())).err().unwrap();
         let path = folder.path().display();
-        assert_eq!(
-            error.to_string(),
-            format!(
-                "{path}/poll_exceptions.toml:2: invalid type: integer `1`, expected a string\n\
-                 {path}/pol_exceptions.toml:1: there is no job \"pol_exceptions\"; there are \
-                 expire_keys, expire_orders, poll_exceptions, publish_audit_heads, \
-                 send_notifications"
-            )
+        let said = error.to_string();
+        let wanted = format!(
+            "{path}/poll_exceptions.toml:2: invalid type: integer `1`, expected a string\n\
+             {path}/pol_exceptions.toml:1: there is no job \"pol_exceptions\"; there are \
+             archive_records, "
         );
+        assert!(said.starts_with(&wanted), "{said}");
         let missing = folder.path().join("missing");
         let error = JobTable::load(Some(&missing)).err().unwrap();
         assert!(matches!(error, JobFilesError::Unreadable { .. }), "{error}");

@@ -15,6 +15,12 @@
 //! links; by `rename`, which takes the place of what is there; by failing for what could not be tidied
 //! up.
 
+mod objects;
+mod shelf;
+
+pub use objects::{Objects, ObjectsError, PART_BYTES, Upload};
+pub use shelf::Shelf;
+
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};

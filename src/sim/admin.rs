@@ -7,8 +7,10 @@
 //! | `DELETE /admin/faults`, `DELETE /admin/faults/{id}` | ends all, or one |
 //! | `POST /admin/latency {"ms"}` | how long banks and billers take to answer from now on |
 //! | `POST /admin/heal` | ends all faults, and the tricks of the well-known bill numbers |
+//! | `GET /admin/clock`, `POST /admin/clock {"now", "pace"}`, `DELETE /admin/clock` | the world's clock |
 //! | `GET /admin/flows/{flow_no}` | what the banks know of a number |
 //! | `GET /admin/stats` | counters |
+//! | `/admin/files`, `/admin/partners`, `/admin/plants` | the partners' files, see [`super::files`] |
 //! | `POST /webhook`, `GET /admin/webhooks` | takes in any JSON; the last 1000 |
 //! | `POST /inbox/{merchant}` | a merchant's server: keeps what it is told, see [`super::inbox`] |
 //! | `GET /admin/inbox`, `DELETE /admin/inbox` | shows what merchants were told; forgets it |
@@ -25,10 +27,10 @@ use serde_json::{Value, json};
 
 use super::bank::State;
 use super::body::SimBody;
+use super::clock::Clock;
 use super::faults::FaultSpec;
-use super::inbox::Failing;
+use super::inbox::{Failing, Inbox};
 use super::ledger::BankName;
-use super::now;
 use super::reply::{encode, json_response, problem};
 use super::shared::Shared;
 use super::world::World;
@@ -68,6 +70,9 @@ pub(super) fn answer(shared: &Arc<Shared>, head: &Parts, body: &[u8]) -> Respons
 
 fn route(shared: &Arc<Shared>, head: &Parts, body: &[u8]) -> Result<Value, Problem> {
     let path: Vec<&str> = head.uri.path().split('/').skip(1).collect();
+    if path == ["admin", "clock"] {
+        return clock(&shared.clock, &head.method, body);
+    }
     let mut world = shared.world();
     match (&head.method, path.as_slice()) {
         (&Method::POST, ["admin", "faults"]) => {
@@ -108,35 +113,55 @@ fn route(shared: &Arc<Shared>, head: &Parts, body: &[u8]) -> Result<Value, Probl
         (&Method::GET, ["admin", "stats"]) => Ok(stats(shared, &world)),
         (&Method::POST, ["webhook"]) => {
             let notice: Value = decode(body)?;
+            let notice = json!({ "at": shared.clock.now(), "body": notice });
             while world.webhooks.len() >= WEBHOOKS_MAX {
                 world.webhooks.pop_front();
             }
-            world
-                .webhooks
-                .push_back(json!({ "at": now(), "body": notice }));
+            world.webhooks.push_back(notice);
             Ok(json!({}))
         }
-        (&Method::POST, ["inbox", merchant]) => match world.inbox.take_in(merchant, head, body) {
-            None => Ok(json!({})),
-            Some(refused) => Err(Problem(refused, "told to refuse".to_owned())),
-        },
-        (&Method::GET, ["admin", "inbox"]) => Ok(world.inbox.show()),
-        (&Method::DELETE, ["admin", "inbox"]) => {
-            world.inbox.forget();
-            Ok(json!({}))
+        (&Method::POST, ["inbox", merchant]) => {
+            let now = shared.clock.now();
+            match world.inbox.take_in(merchant, head, body, now) {
+                None => Ok(json!({})),
+                Some(refused) => Err(Problem(refused, "told to refuse".to_owned())),
+            }
         }
-        (&Method::POST, ["admin", "inbox", "fail"]) => {
-            let failing: Failing = decode(body)?;
-            world.inbox.fail(failing).map_err(Problem::bad_request)?;
-            Ok(json!({}))
-        }
+        (method, ["admin", "inbox", rest @ ..]) => inbox(&mut world.inbox, method, rest, body),
         (&Method::GET, ["admin", "webhooks"]) => Ok(json!({ "webhooks": world.webhooks })),
-        _ => Err(Problem::not_found("no such path, or not with this method")),
+        _ => Err(no_path()),
     }
 }
 
 fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     super::decode::decode(body).map_err(Problem::bad_request)
+}
+
+fn clock(clock: &Clock, method: &Method, body: &[u8]) -> Result<Value, Problem> {
+    match *method {
+        Method::GET => {}
+        Method::POST => clock.set(&decode(body)?),
+        Method::DELETE => clock.reset(),
+        _ => return Err(no_path()),
+    }
+    Ok(json!({ "now": clock.now(), "pace": clock.pace() }))
+}
+
+fn inbox(inbox: &mut Inbox, method: &Method, rest: &[&str], body: &[u8]) -> Result<Value, Problem> {
+    match (method, rest) {
+        (&Method::GET, []) => return Ok(inbox.show()),
+        (&Method::DELETE, []) => inbox.forget(),
+        (&Method::POST, ["fail"]) => {
+            let failing: Failing = decode(body)?;
+            inbox.fail(failing).map_err(Problem::bad_request)?;
+        }
+        _ => return Err(no_path()),
+    }
+    Ok(json!({}))
+}
+
+fn no_path() -> Problem {
+    Problem::not_found("no such path, or not with this method")
 }
 
 fn stats(shared: &Shared, world: &World) -> Value {

@@ -93,6 +93,11 @@ pub(super) fn find(name: &str) -> Option<&'static Biller> {
     BILLERS.iter().find(|biller| biller.name == name)
 }
 
+/// All of them.
+pub(super) fn all() -> impl Iterator<Item = &'static Biller> {
+    BILLERS.iter()
+}
+
 /// All names, for messages.
 pub(super) fn names() -> String {
     BILLERS.each_ref().map(|biller| biller.name).join(", ")

@@ -4,12 +4,11 @@
 
 use std::collections::VecDeque;
 
+use chrono::{DateTime, Utc};
 use hyper::StatusCode;
 use hyper::http::request::Parts;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-
-use super::now;
 
 const LETTERS_MAX: usize = 1_000;
 
@@ -36,7 +35,13 @@ fn unavailable() -> u16 {
 
 impl Inbox {
     /// Keeps what came, refused or not; the status of the refusal where it is one.
-    pub fn take_in(&mut self, merchant: &str, head: &Parts, body: &[u8]) -> Option<StatusCode> {
+    pub fn take_in(
+        &mut self,
+        merchant: &str,
+        head: &Parts,
+        body: &[u8],
+        now: DateTime<Utc>,
+    ) -> Option<StatusCode> {
         let refused = self.refusal();
         let mut headers = Map::new();
         for (name, value) in &head.headers {
@@ -47,7 +52,7 @@ impl Inbox {
             self.letters.pop_front();
         }
         self.letters.push_back(json!({
-            "at": now(),
+            "at": now,
             "merchant": merchant,
             "method": head.method.as_str(),
             "target": head.uri.path_and_query().map(|target| target.as_str()),

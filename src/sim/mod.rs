@@ -7,7 +7,8 @@
 //! mistake that both sides make.
 //!
 //! What can be tried: well-known bill numbers ([`endings`]), faults scripted per call over
-//! `/admin` ([`faults`], [`admin`]), and the wire itself going bad ([`wire`]). What really happened
+//! `/admin` ([`faults`], [`admin`]), the wire itself going bad ([`wire`]), and the partners' files of
+//! each day, with differences planted on request ([`files`]). What really happened
 //! to the money is in the [`ledger`].
 //!
 //! To break it: move money without a line in the ledger, or hold the lock of [`world`] while
@@ -26,9 +27,11 @@ mod bank;
 mod billers;
 mod body;
 mod books;
+mod clock;
 mod decode;
 mod endings;
 mod faults;
+mod files;
 mod inbox;
 mod late;
 pub mod ledger;
@@ -92,7 +95,8 @@ pub async fn start(options: SimOptions) -> anyhow::Result<Sim> {
         let path = options.ledger.display();
         format!("cannot open the ledger {path}; choose another file with --ledger FILE")
     })?;
-    let shared = shared::Shared::new(world, options.latency_ms);
+    let files = files::Desk::open(&options)?;
+    let shared = shared::Shared::new(world, files, options.latency_ms);
     for late in promised {
         shared.expect(late);
     }
@@ -114,7 +118,7 @@ pub async fn run(options: SimOptions, shutdown: impl Future) -> anyhow::Result<(
     Ok(())
 }
 
-/// The simulated world's clock, read in this one place.
+/// The real time, read in this one place; what the world takes it to be says its [`clock`].
 #[allow(
     clippy::disallowed_methods,
     reason = "a program of its own has a clock of its own"

@@ -21,6 +21,8 @@ pub struct SimOptions {
     pub ignore_valid_until: bool,
     /// Where the dice of faults with `percent` start.
     pub seed: u64,
+    /// Where partner files are written on request; none: a folder beside the ledger, named after it.
+    pub drop_folder: Option<PathBuf>,
 }
 
 impl Default for SimOptions {
@@ -33,6 +35,7 @@ impl Default for SimOptions {
             ledger_calls: true,
             ignore_valid_until: false,
             seed: 1,
+            drop_folder: None,
         }
     }
 }
@@ -61,6 +64,9 @@ pub struct SimArgs {
     /// Seed of the dice for faults that hit a part of the calls.
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     pub seed: u64,
+    /// Folder into which partner files are written on request [default: beside the ledger].
+    #[arg(long, value_name = "FOLDER")]
+    pub drop_folder: Option<PathBuf>,
 }
 
 impl From<SimArgs> for SimOptions {
@@ -73,6 +79,7 @@ impl From<SimArgs> for SimOptions {
             no_ledger_calls,
             ignore_valid_until,
             seed,
+            drop_folder,
         } = args;
         Self {
             listen,
@@ -82,6 +89,7 @@ impl From<SimArgs> for SimOptions {
             ledger_calls: !no_ledger_calls,
             ignore_valid_until,
             seed,
+            drop_folder,
         }
     }
 }

@@ -22,7 +22,7 @@ use super::reply::{Delivery, problem};
 use super::shared::{Connected, Shared};
 use super::wire::{FaultIo, Slot, WireFault};
 use super::world::Outcome;
-use super::{admin, now};
+use super::{admin, files};
 
 /// Nobody waits longer for an answer that never comes.
 const HANG_MAX: Duration = Duration::from_mins(2);
@@ -66,9 +66,17 @@ async fn answer(
         ));
     };
     let outcome = match upstream_call(&head, &body) {
+        None if files::is_mine(head.uri.path()) => {
+            return Ok(files::answer(shared, head, body).await);
+        }
         None => return Ok(admin::answer(shared, &head, &body)),
         Some(Err((code, message))) => return Ok(problem(code, &message)),
-        Some(Ok(call)) => shared.world().call(&call, now()),
+        Some(Ok(call)) => {
+            // Looked at under the lock, so that the ledger's times are in its order.
+            let mut world = shared.world();
+            let now = shared.clock.now();
+            world.call(&call, now)
+        }
     };
     let Outcome { reply, late } = match outcome {
         Ok(outcome) => outcome,

@@ -6,13 +6,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::clock::Clock;
+use super::files::Desk;
 use super::late::Late;
-use super::now;
 use super::world::World;
 
 /// What all connections of one simulated world share.
 pub(super) struct Shared {
     world: Mutex<World>,
+    pub clock: Clock,
+    pub files: Desk,
     pub latency_ms: AtomicU64,
     pub connections: AtomicUsize,
     pub late_pending: AtomicUsize,
@@ -22,9 +25,11 @@ pub(super) struct Shared {
 
 impl Shared {
     /// Around a world that nobody has called yet.
-    pub fn new(world: World, latency_ms: u64) -> Arc<Self> {
+    pub fn new(world: World, files: Desk, latency_ms: u64) -> Arc<Self> {
         Arc::new(Self {
             world: Mutex::new(world),
+            clock: Clock::new(),
+            files,
             latency_ms: AtomicU64::new(latency_ms),
             connections: AtomicUsize::new(0),
             late_pending: AtomicUsize::new(0),
@@ -54,10 +59,10 @@ impl Shared {
         let shared = Arc::clone(self);
         self.late_pending.fetch_add(1, Ordering::SeqCst);
         self.spawn(async move {
-            let wait = (late.due - now()).to_std().unwrap_or_default();
-            tokio::time::sleep(wait).await;
+            shared.clock.until(late.due).await;
+            let now = shared.clock.now();
             // A ledger that cannot be written has been complained about already.
-            let _ = shared.world().happen(&late.effect, now());
+            let _ = shared.world().happen(&late.effect, now);
             shared.late_pending.fetch_sub(1, Ordering::SeqCst);
         });
     }

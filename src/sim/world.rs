@@ -10,6 +10,7 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -22,7 +23,7 @@ use super::faults::{Answer, Effect, Faults, Plan};
 use super::inbox::Inbox;
 use super::late::{Late, LateEffect, Promises, after};
 use super::ledger::file::Ledger;
-use super::ledger::{BankName, Called, Fact, LedgerError, Movement, Op};
+use super::ledger::{BankName, Called, Fact, LedgerError, Movement, Op, Part};
 use super::options::SimOptions;
 use super::protocol::{Call, Pay, status};
 use super::reply::{Reply, Subject};
@@ -144,6 +145,11 @@ impl World {
             ),
         };
         self.record(now, Some(bank), fact, None)
+    }
+
+    /// The part of the ledger in which these times are.
+    pub fn part(&self, times: &Range<DateTime<Utc>>) -> Part {
+        self.ledger.part(times)
     }
 
     fn subject<'a>(&self, call: &'a Call) -> Subject<'a> {

@@ -9,16 +9,22 @@ use diesel::dsl::min;
 use diesel::prelude::*;
 
 /// The kinds of things that audit rows are about.
-pub const SUBJECT_KINDS: [&str; 9] = [
+pub const SUBJECT_KINDS: [&str; 15] = [
     "ORDER",
     "CASE",
     "CATALOGUE",
+    "JOB",
     "MERCHANT",
     "KEY",
     "OPERATOR",
     "NOTIFICATION",
     "SETTING",
     "AUDIT",
+    "BUSINESS_DAY",
+    "PARTNER_FILE",
+    "RECONCILIATION",
+    "CASE_COMMENT",
+    "CASE_BATCH",
 ];
 
 /// The action of a row about a file of heads that was published.

@@ -7,6 +7,7 @@ use super::row::{RowOf, micros};
 use super::schema::{self, cases};
 use crate::domain::case::{Case, CaseKind, CaseState, Proposal};
 use crate::domain::ids::{CaseNo, OrderNo};
+use crate::domain::time::Instant;
 use diesel::prelude::*;
 
 /// A row of `cases`.
@@ -14,7 +15,7 @@ use diesel::prelude::*;
 #[diesel(table_name = cases, treat_none_as_null = true)]
 pub(super) struct CaseRow {
     pub case_no: String,
-    pub order_no: String,
+    pub order_no: Option<String>,
     pub kind: String,
     pub state: String,
     pub cause: String,
@@ -28,6 +29,8 @@ pub(super) struct CaseRow {
     pub closed_at: Option<i64>,
     pub resolution: Option<String>,
     pub version: i32,
+    pub flow_no: Option<String>,
+    pub owner: Option<String>,
 }
 
 impl From<&Case> for CaseRow {
@@ -35,7 +38,7 @@ impl From<&Case> for CaseRow {
         let proposal = case.proposal.as_ref();
         Self {
             case_no: case.case_no.to_string(),
-            order_no: case.order_no.to_string(),
+            order_no: case.order_no.as_ref().map(OrderNo::to_string),
             kind: case.kind.as_str().to_owned(),
             state: case.state.as_str().to_owned(),
             cause: case.cause.clone(),
@@ -49,6 +52,8 @@ impl From<&Case> for CaseRow {
             closed_at: case.closed_at.map(micros),
             resolution: case.resolution.clone(),
             version: case.version,
+            flow_no: case.flow_no.clone(),
+            owner: case.owner.clone(),
         }
     }
 }
@@ -73,7 +78,7 @@ impl TryFrom<CaseRow> for Case {
         };
         Ok(Case {
             case_no: of.word(&row.case_no)?,
-            order_no: of.word(&row.order_no)?,
+            order_no: of.word_opt(row.order_no.as_deref())?,
             kind: of.word(&row.kind)?,
             state: of.word(&row.state)?,
             opened_at: of.instant(row.opened_at)?,
@@ -84,6 +89,8 @@ impl TryFrom<CaseRow> for Case {
             checker: row.checker,
             resolution: row.resolution,
             version: row.version,
+            flow_no: row.flow_no,
+            owner: row.owner,
         })
     }
 }
@@ -126,8 +133,38 @@ pub fn open_of(
 pub struct Filter {
     /// These states only; any where there is none.
     pub states: Vec<CaseState>,
-    /// About these orders only.
+    /// These kinds only; any where there is none.
+    pub kinds: Vec<CaseKind>,
+    /// What this person looks after.
+    pub owner: Option<String>,
+    /// What should have been decided by then.
+    pub due_before: Option<Instant>,
+    /// About these orders only. Cases that are about no order are left out where this says anything.
     pub orders: orders::Filter,
+}
+
+/// Narrows a query of cases to what the filter says of the cases themselves.
+macro_rules! narrow_cases {
+    ($query:ident, $filter:expr, $after:expr) => {{
+        let filter: &Filter = $filter;
+        if !filter.states.is_empty() {
+            let states: Vec<&str> = filter.states.iter().map(|state| state.as_str()).collect();
+            $query = $query.filter(cases::state.eq_any(states));
+        }
+        if !filter.kinds.is_empty() {
+            let kinds: Vec<&str> = filter.kinds.iter().map(|kind| kind.as_str()).collect();
+            $query = $query.filter(cases::kind.eq_any(kinds));
+        }
+        if let Some(owner) = &filter.owner {
+            $query = $query.filter(cases::owner.eq(owner.clone()));
+        }
+        if let Some(due_before) = filter.due_before {
+            $query = $query.filter(cases::due_at.lt(micros(due_before)));
+        }
+        if let Some(after) = $after {
+            $query = $query.filter(cases::case_no.lt(after.as_str().to_owned()));
+        }
+    }};
 }
 
 /// A page of cases, newest first.
@@ -137,40 +174,63 @@ pub fn list(
     after: Option<&CaseNo>,
     limit: i64,
 ) -> Result<Vec<Case>, StoreError> {
-    let order = schema::orders::table.on(schema::orders::order_no.eq(cases::order_no));
+    if filter.orders == orders::Filter::default() {
+        let mut query = cases::table.into_boxed();
+        narrow_cases!(query, filter, after);
+        let query = query.order(cases::case_no.desc()).limit(limit);
+        let rows: Vec<CaseRow> = query.load::<CaseRow>(c)?;
+        return rows.into_iter().map(Case::try_from).collect();
+    }
+    let order = schema::orders::table.on(schema::orders::order_no.nullable().eq(cases::order_no));
     let mut query = cases::table
         .inner_join(order)
         .select(cases::all_columns)
         .into_boxed();
-    if !filter.states.is_empty() {
-        let states: Vec<&str> = filter.states.iter().map(|state| state.as_str()).collect();
-        query = query.filter(cases::state.eq_any(states));
-    }
+    narrow_cases!(query, filter, after);
     orders::narrow!(query, &filter.orders);
-    if let Some(after) = after {
-        query = query.filter(cases::case_no.lt(after.as_str()));
-    }
-    let rows: Vec<CaseRow> = query
-        .order(cases::case_no.desc())
-        .limit(limit)
+    let query = query.order(cases::case_no.desc()).limit(limit);
+    let rows: Vec<CaseRow> = query.load::<CaseRow>(c)?;
+    rows.into_iter().map(Case::try_from).collect()
+}
+
+/// Every case about a flow's number in partners' files, oldest first.
+pub fn of_flow(c: &mut AnyConnection, flow_no: &str) -> Result<Vec<Case>, StoreError> {
+    let rows: Vec<CaseRow> = cases::table
+        .filter(cases::flow_no.eq(flow_no))
+        .order(cases::case_no)
         .load::<CaseRow>(c)?;
     rows.into_iter().map(Case::try_from).collect()
 }
 
-/// Opens a case unless one of its kind is open for the order.
+/// Many cases at once; those that are not there are left out.
+pub fn find_many(c: &mut AnyConnection, numbers: &[String]) -> Result<Vec<Case>, StoreError> {
+    let rows: Vec<CaseRow> = cases::table
+        .filter(cases::case_no.eq_any(numbers))
+        .order(cases::case_no)
+        .load::<CaseRow>(c)?;
+    rows.into_iter().map(Case::try_from).collect()
+}
+
+/// Opens a case unless one of its kind is open for the order, or for the flow that it is about.
 pub(super) fn open(c: &mut AnyConnection, case: &Case) -> QueryResult<bool> {
-    let open: i64 = cases::table
-        .filter(cases::order_no.eq(case.order_no.as_str()))
-        .filter(cases::kind.eq(case.kind.as_str()))
-        .filter(cases::state.ne(CaseState::Closed.as_str()))
-        .count()
-        .get_result(c)?;
+    let row = CaseRow::from(case);
+    let of_kind = cases::table
+        .filter(cases::kind.eq(row.kind.clone()))
+        .filter(cases::state.ne(CaseState::Closed.as_str()));
+    let open: i64 = match &row.flow_no {
+        Some(flow_no) => of_kind
+            .filter(cases::flow_no.eq(flow_no.clone()))
+            .count()
+            .get_result(c)?,
+        None => of_kind
+            .filter(cases::order_no.eq(row.order_no.clone()))
+            .count()
+            .get_result(c)?,
+    };
     if open > 0 {
         return Ok(false);
     }
-    diesel::insert_into(cases::table)
-        .values(CaseRow::from(case))
-        .execute(c)?;
+    diesel::insert_into(cases::table).values(row).execute(c)?;
     Ok(true)
 }
 

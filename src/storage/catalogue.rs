@@ -140,6 +140,7 @@ pub fn version(c: &mut AnyConnection) -> Result<i64, StoreError> {
 pub fn load(c: &mut AnyConnection) -> Result<Catalogue, StoreError> {
     let version = version(c)?;
     let parts = CatalogueParts {
+        contracts: Vec::new(),
         regions: read(regions::table.load::<RegionRow>(c)?)?,
         billers: read(billers::table.load::<BillerRow>(c)?)?,
         items: read(items::table.load::<ItemRow>(c)?)?,
@@ -179,7 +180,10 @@ impl Tx<'_> {
         for item in &parts.items {
             upsert!(c, items, item_row(item));
         }
-        raise_version(c)
+        for contract in &parts.contracts {
+            self.keep_contract(contract)?;
+        }
+        raise_version(self.c)
     }
 }
 

@@ -54,6 +54,14 @@ impl StoreError {
         }
     }
 
+    /// Whether the database is not there at the moment, whatever was asked of it.
+    pub fn is_transient(&self) -> bool {
+        matches!(
+            self,
+            StoreError::Unavailable(_) | StoreError::Closed | StoreError::GaveWay(_)
+        )
+    }
+
     /// Whether the same change may be run again at once: the database gave way to another one.
     pub fn is_repeatable(error: &DieselError) -> bool {
         match error {

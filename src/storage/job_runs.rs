@@ -1,17 +1,25 @@
-//! The runs of jobs as rows: whoever inserts the row of a due time runs it, and holds it by a lease.
+//! The runs of jobs as rows, for those who look. How they are claimed, held and ended is written in
+//! `job_claims.rs`.
+//!
+//! A run that the clock made is scheduled for a whole second, plus a microsecond for each time that the
+//! clock was set back before (see `jobs/choose.rs`). One that somebody asked for says so in `asked_by`,
+//! and hides no due time that was missed.
 
+use super::AnyConnection;
 use super::error::StoreError;
 use super::row::{RowOf, micros};
 use super::schema::job_runs;
-use super::{AnyConnection, Tx};
-use crate::domain::job::{JobRun, JobRunState};
-use crate::domain::time::{Instant, to_micros};
+use crate::domain::job::{JobRun, JobRunState, RunProgress};
+use crate::domain::time::{BusinessDate, Instant, to_micros};
+use chrono::NaiveDate;
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool, Nullable};
 use uuid::Uuid;
 
 #[derive(Clone, Debug, Queryable, Insertable)]
 #[diesel(table_name = job_runs)]
-struct JobRunRow {
+pub(super) struct JobRunRow {
     run_id: String,
     job: String,
     scheduled_at: i64,
@@ -23,6 +31,12 @@ struct JobRunRow {
     finished_at: Option<i64>,
     report: Option<String>,
     error: Option<String>,
+    business_date: NaiveDate,
+    asked_by: Option<String>,
+    progress_done: Option<i64>,
+    progress_total: Option<i64>,
+    progress_since: Option<i64>,
+    progress_at: Option<i64>,
 }
 
 impl From<&JobRun> for JobRunRow {
@@ -39,7 +53,32 @@ impl From<&JobRun> for JobRunRow {
             finished_at: run.finished_at.map(micros),
             report: run.report.clone(),
             error: run.error.clone(),
+            business_date: run.business_date.0,
+            asked_by: run.asked_by.clone(),
+            progress_done: run.progress.map(|told| stored(told.done)),
+            progress_total: run.progress.and_then(|told| told.total).map(stored),
+            progress_since: run.progress.map(|told| micros(told.since)),
+            progress_at: run.progress.map(|told| micros(told.at)),
         }
+    }
+}
+
+/// A count as it is stored.
+pub(super) fn stored(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// How far a run has come, where its holder has told.
+fn progress(of: RowOf<'_>, row: &JobRunRow) -> Result<Option<RunProgress>, StoreError> {
+    let count = |stored: i64| u64::try_from(stored).map_err(|error| of.corrupt(error));
+    match (row.progress_done, row.progress_since, row.progress_at) {
+        (Some(done), Some(since), Some(at)) => Ok(Some(RunProgress {
+            done: count(done)?,
+            total: row.progress_total.map(count).transpose()?,
+            since: of.instant(since)?,
+            at: of.instant(at)?,
+        })),
+        _ => Ok(None),
     }
 }
 
@@ -58,6 +97,9 @@ impl TryFrom<JobRunRow> for JobRun {
             lease_until: of.instant(row.lease_until)?,
             started_at: of.instant(row.started_at)?,
             finished_at: of.instant_opt(row.finished_at)?,
+            business_date: BusinessDate(row.business_date),
+            progress: progress(of, &row)?,
+            asked_by: row.asked_by,
             job: row.job,
             owner: row.owner,
             fence: row.fence,
@@ -88,6 +130,26 @@ pub fn list(
     rows.into_iter().map(JobRun::try_from).collect()
 }
 
+/// One run.
+pub fn find(c: &mut AnyConnection, run_id: Uuid) -> Result<Option<JobRun>, StoreError> {
+    let row = job_runs::table
+        .find(run_id.to_string())
+        .first::<JobRunRow>(c)
+        .optional()?;
+    row.map(JobRun::try_from).transpose()
+}
+
+/// The run of a job that was due last, whatever became of it; one that waits is not due yet.
+pub fn latest(c: &mut AnyConnection, job: &str) -> Result<Option<JobRun>, StoreError> {
+    let row = job_runs::table
+        .filter(job_runs::job.eq(job))
+        .filter(job_runs::state.ne(JobRunState::Waiting.as_str()))
+        .order(job_runs::scheduled_at.desc())
+        .first::<JobRunRow>(c)
+        .optional()?;
+    row.map(JobRun::try_from).transpose()
+}
+
 /// Many runs by id.
 pub fn find_many(c: &mut AnyConnection, ids: &[Uuid]) -> Result<Vec<JobRun>, StoreError> {
     let ids: Vec<String> = ids.iter().map(Uuid::to_string).collect();
@@ -97,27 +159,103 @@ pub fn find_many(c: &mut AnyConnection, ids: &[Uuid]) -> Result<Vec<JobRun>, Sto
     rows.into_iter().map(JobRun::try_from).collect()
 }
 
-/// The latest due time of a job, up to an instant, that has a run, whatever became of it. Due times
-/// are whole seconds; a run that somebody asked for by hand is not (see [`by_hand_at`]), so that it
+/// The latest due time of a job, up to an instant, that the clock made a run of in a pass (see
+/// `jobs/choose.rs`), whatever became of it. A run that somebody asked for does not count, so that it
 /// never hides the nights before it that were missed.
 pub fn last_due(
     c: &mut AnyConnection,
     job: &str,
     until: Instant,
+    pass: i64,
 ) -> Result<Option<Instant>, StoreError> {
     let last: Option<i64> = job_runs::table
         .filter(job_runs::job.eq(job))
-        .filter(job_runs::scheduled_at.le(micros(until)))
-        .filter(diesel::dsl::sql::<diesel::sql_types::Bool>(
-            "scheduled_at % 1000000 = 0",
-        ))
+        .filter(job_runs::scheduled_at.le(micros(until).saturating_add(pass)))
+        .filter(job_runs::asked_by.is_null())
+        .filter(sql::<Bool>("scheduled_at % 1000000 = ").bind::<BigInt, _>(pass))
         .select(diesel::dsl::max(job_runs::scheduled_at))
         .first(c)?;
     RowOf {
         table: "job_runs",
         key: job,
     }
-    .instant_opt(last)
+    .instant_opt(last.map(|last| last - pass))
+}
+
+/// The last pass of those runs of a job, made by the clock, that began after an instant: how often the
+/// clock was set back from where it stood then. None where there is no such run.
+pub fn pass_ahead(
+    c: &mut AnyConnection,
+    job: &str,
+    of: Instant,
+    late: chrono::TimeDelta,
+) -> Result<Option<i64>, StoreError> {
+    Ok(job_runs::table
+        .filter(job_runs::job.eq(job))
+        // What began after it was due before it by so much at most: the index is walked from there.
+        .filter(job_runs::scheduled_at.gt(micros(of - late)))
+        .filter(job_runs::started_at.gt(micros(of)))
+        .filter(job_runs::asked_by.is_null())
+        .select(sql::<Nullable<BigInt>>("MAX(scheduled_at % 1000000)"))
+        .first(c)?)
+}
+
+/// The due times of a job after an instant that somebody asked to be run: those are not missed.
+pub fn asked_for(
+    c: &mut AnyConnection,
+    job: &str,
+    after: Option<Instant>,
+) -> Result<Vec<Instant>, StoreError> {
+    let times: Vec<i64> = job_runs::table
+        .filter(job_runs::job.eq(job))
+        .filter(job_runs::scheduled_at.gt(after.map_or(i64::MIN, micros)))
+        .filter(job_runs::asked_by.is_not_null())
+        .filter(sql::<Bool>("scheduled_at % 1000000 = 0"))
+        .select(job_runs::scheduled_at)
+        .load(c)?;
+    let of = RowOf {
+        table: "job_runs",
+        key: job,
+    };
+    times.into_iter().map(|at| of.instant(at)).collect()
+}
+
+/// Whether a run of a job for a business date has succeeded.
+pub fn has_succeeded(
+    c: &mut AnyConnection,
+    job: &str,
+    date: BusinessDate,
+) -> Result<bool, StoreError> {
+    let done = job_runs::table
+        .filter(job_runs::job.eq(job))
+        .filter(job_runs::business_date.eq(date.0))
+        .filter(job_runs::state.eq(JobRunState::Succeeded.as_str()));
+    Ok(diesel::select(diesel::dsl::exists(done)).get_result(c)?)
+}
+
+/// The business dates of a stretch for which a job has a run that succeeded, or that may yet.
+pub fn dates_in_hand(
+    c: &mut AnyConnection,
+    job: &str,
+    (from, to): (BusinessDate, BusinessDate),
+) -> Result<Vec<BusinessDate>, StoreError> {
+    let dates: Vec<NaiveDate> = job_runs::table
+        .filter(job_runs::job.eq(job))
+        .filter(job_runs::business_date.between(from.0, to.0))
+        .filter(job_runs::state.ne(JobRunState::Failed.as_str()))
+        .select(job_runs::business_date)
+        .distinct()
+        .load(c)?;
+    Ok(dates.into_iter().map(BusinessDate).collect())
+}
+
+/// The first business date that a job has a run of.
+pub fn first_date(c: &mut AnyConnection, job: &str) -> Result<Option<BusinessDate>, StoreError> {
+    let first: Option<NaiveDate> = job_runs::table
+        .filter(job_runs::job.eq(job))
+        .select(diesel::dsl::min(job_runs::business_date))
+        .first(c)?;
+    Ok(first.map(BusinessDate))
 }
 
 /// The scheduled time of a run that is asked for by hand at an instant: its microsecond, moved by
@@ -127,14 +265,22 @@ pub fn by_hand_at(now: Instant) -> Instant {
     to_micros(now) + chrono::Duration::microseconds(i64::from(whole))
 }
 
+/// The runs of a job that somebody asked for and that wait for their turn, oldest first.
+pub fn waiting(c: &mut AnyConnection, job: &str) -> Result<Vec<JobRun>, StoreError> {
+    let rows: Vec<JobRunRow> = job_runs::table
+        .filter(job_runs::job.eq(job))
+        .filter(sql::<Bool>("state = 'WAITING'"))
+        .order(job_runs::scheduled_at)
+        .load::<JobRunRow>(c)?;
+    rows.into_iter().map(JobRun::try_from).collect()
+}
+
 /// The runs of a job that are under way or were left behind, oldest first.
 pub fn running(c: &mut AnyConnection, job: &str) -> Result<Vec<JobRun>, StoreError> {
     let rows: Vec<JobRunRow> = job_runs::table
         .filter(job_runs::job.eq(job))
         // In the words of the index, so that both databases see that they may walk it.
-        .filter(diesel::dsl::sql::<diesel::sql_types::Bool>(
-            "state = 'RUNNING'",
-        ))
+        .filter(sql::<Bool>("state = 'RUNNING'"))
         .order(job_runs::scheduled_at)
         .load::<JobRunRow>(c)?;
     rows.into_iter().map(JobRun::try_from).collect()
@@ -158,93 +304,4 @@ pub fn last_success(c: &mut AnyConnection) -> Result<Vec<(String, Instant)>, Sto
             Ok((job, at))
         })
         .collect()
-}
-
-impl Tx<'_> {
-    /// Claims the run of a due time: inserts its row, or takes over one whose lease has lapsed. None
-    /// when another replica has it or it is done.
-    pub fn claim_run(&mut self, run: &JobRun) -> Result<Option<JobRun>, StoreError> {
-        let row = JobRunRow::from(run);
-        let inserted = super::either!(&mut *self.c, |c| {
-            diesel::insert_into(job_runs::table)
-                .values(&row)
-                .on_conflict((job_runs::job, job_runs::scheduled_at))
-                .do_nothing()
-                .execute(c)
-        })?;
-        if inserted == 1 {
-            return Ok(Some(run.clone()));
-        }
-        let taken = diesel::update(
-            job_runs::table
-                .filter(job_runs::job.eq(&run.job))
-                .filter(job_runs::scheduled_at.eq(micros(run.scheduled_at)))
-                .filter(job_runs::state.eq(JobRunState::Running.as_str()))
-                .filter(job_runs::lease_until.le(micros(run.started_at))),
-        )
-        .set((
-            job_runs::owner.eq(&run.owner),
-            job_runs::fence.eq(job_runs::fence + 1),
-            job_runs::lease_until.eq(micros(run.lease_until)),
-        ))
-        .execute(&mut *self.c)?;
-        if taken == 0 {
-            return Ok(None);
-        }
-        let row: JobRunRow = job_runs::table
-            .filter(job_runs::job.eq(&run.job))
-            .filter(job_runs::scheduled_at.eq(micros(run.scheduled_at)))
-            .first::<JobRunRow>(&mut *self.c)?;
-        Ok(Some(JobRun::try_from(row)?))
-    }
-
-    /// Holds a run further; false when another replica has taken it over.
-    pub fn renew_run(&mut self, run: &JobRun, until: Instant) -> Result<bool, StoreError> {
-        let renewed = diesel::update(
-            job_runs::table
-                .filter(job_runs::run_id.eq(run.run_id.to_string()))
-                .filter(job_runs::fence.eq(run.fence))
-                .filter(job_runs::state.eq(JobRunState::Running.as_str())),
-        )
-        .set(job_runs::lease_until.eq(micros(until)))
-        .execute(&mut *self.c)?;
-        Ok(renewed == 1)
-    }
-
-    /// Writes a run's end; false when another replica has taken it over.
-    pub fn finish_run(&mut self, run: &JobRun) -> Result<bool, StoreError> {
-        let finished = diesel::update(
-            job_runs::table
-                .filter(job_runs::run_id.eq(run.run_id.to_string()))
-                .filter(job_runs::fence.eq(run.fence))
-                .filter(job_runs::state.eq(JobRunState::Running.as_str())),
-        )
-        .set((
-            job_runs::state.eq(run.state.as_str()),
-            job_runs::finished_at.eq(run.finished_at.map(micros)),
-            job_runs::report.eq(run.report.clone()),
-            job_runs::error.eq(run.error.clone()),
-        ))
-        .execute(&mut *self.c)?;
-        Ok(finished == 1)
-    }
-
-    /// Deletes a job's runs that were scheduled before an instant, succeeded, and reported exactly
-    /// this: of jobs that tick often, the runs that found nothing to do are only noise. Whatever
-    /// did something stays, because attempts name it as their evidence.
-    pub fn forget_runs(
-        &mut self,
-        job: &str,
-        before: Instant,
-        report: &str,
-    ) -> Result<usize, StoreError> {
-        Ok(diesel::delete(
-            job_runs::table
-                .filter(job_runs::job.eq(job))
-                .filter(job_runs::scheduled_at.lt(micros(before)))
-                .filter(job_runs::state.eq(JobRunState::Succeeded.as_str()))
-                .filter(job_runs::report.eq(report)),
-        )
-        .execute(&mut *self.c)?)
-    }
 }

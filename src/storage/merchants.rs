@@ -14,6 +14,7 @@ use crate::domain::merchant::{
     Stage, Tick,
 };
 use crate::domain::region::RegionCode;
+use crate::domain::time::Instant;
 use diesel::prelude::*;
 use std::collections::BTreeMap;
 
@@ -497,4 +498,19 @@ impl Tx<'_> {
         })?;
         Ok(())
     }
+}
+
+/// The codes of merchants in one of these states that were registered before an instant, sorted.
+pub fn registered_before(
+    c: &mut AnyConnection,
+    before: Instant,
+    states: &[MerchantState],
+) -> Result<Vec<String>, StoreError> {
+    let states: Vec<&str> = states.iter().map(|state| state.as_str()).collect();
+    Ok(merchants::table
+        .filter(merchants::state.eq_any(states))
+        .filter(merchants::registered_at.lt(micros(before)))
+        .order(merchants::code)
+        .select(merchants::code)
+        .load(c)?)
 }

@@ -1,11 +1,18 @@
 //! The only room that knows diesel and r2d2. Reads go through a pool; every write goes through the
 //! writer (`writer.rs`), which commits in groups. A file a table family.
 
+pub mod archive;
 pub mod audit;
+pub mod business_days;
+pub mod case_batches;
 pub mod cases;
 pub mod catalogue;
+pub mod contracts;
+pub mod day_flows;
+pub mod discrepancies;
 pub mod exceptions;
 pub mod flows;
+pub mod job_alarms;
 pub mod job_runs;
 pub mod keys;
 pub mod merchant_days;
@@ -13,7 +20,11 @@ pub mod merchants;
 pub mod notifications;
 pub mod operators;
 pub mod orders;
+pub mod partner_files;
+pub mod reconciliations;
 pub mod settings;
+pub mod settlement_summaries;
+pub mod statements;
 pub mod told;
 pub mod walk;
 
@@ -23,12 +34,15 @@ mod change;
 mod connection;
 mod error;
 mod finder;
+mod job_claims;
 mod migrate;
 mod nonces;
+mod publication;
 mod redact;
 mod refused_tries;
 mod row;
 mod schema;
+mod schema_night;
 mod view;
 mod writer;
 
@@ -38,6 +52,7 @@ pub use change::{
 };
 pub use connection::AnyConnection;
 pub use error::StoreError;
+pub use publication::{Publication, Published};
 pub use refused_tries::Counted;
 pub use view::View;
 
@@ -48,7 +63,7 @@ use crate::domain::key::Key;
 use crate::domain::order::Order;
 use crate::domain::time::Instant;
 use connection::{Limits, Opener, Purpose, Target};
-use diesel::r2d2::Pool;
+use diesel::r2d2::{ManageConnection, Pool};
 use finder::{Finder, Question};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -67,6 +82,9 @@ macro_rules! either {
     };
 }
 use either;
+
+/// How long a statement of [`Store::scan`] may run.
+const SCAN_TIMEOUT: Duration = Duration::from_secs(3_600);
 
 /// How storage is opened; the section `[storage]` of the settings.
 #[derive(Clone, Debug)]
@@ -109,6 +127,8 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     is_sqlite: bool,
     pool: Pool<Opener>,
+    /// For what takes long: see [`Store::scan`].
+    scanner: Opener,
     permits: Arc<Semaphore>,
     /// Fewer than `permits`: listings never hold every connection.
     browsing: Arc<Semaphore>,
@@ -172,6 +192,33 @@ impl Tx<'_> {
     /// Writes a case's new values if nobody changed it since it was read.
     pub fn replace_case(&mut self, case: &crate::domain::case::Case) -> Result<bool, StoreError> {
         Ok(cases::replace(self.c, case)?)
+    }
+
+    /// Writes a partner's file down unless its bytes came before.
+    pub fn keep_partner_file(
+        &mut self,
+        file: &crate::domain::partner::PartnerFile,
+    ) -> Result<partner_files::Kept, StoreError> {
+        partner_files::keep(self.c, file)
+    }
+
+    /// Writes what the source says of a partner's file by now.
+    pub fn mark_partner_file(
+        &mut self,
+        file_id: uuid::Uuid,
+        mark: Option<&str>,
+    ) -> Result<(), StoreError> {
+        Ok(partner_files::mark(self.c, file_id, mark)?)
+    }
+
+    /// Marks that people were called because a partner's file is not there; false where they were before.
+    pub fn raise_partner_alarm(
+        &mut self,
+        partner: &crate::domain::partner::PartnerName,
+        date: crate::domain::time::BusinessDate,
+        now: Instant,
+    ) -> Result<bool, StoreError> {
+        Ok(partner_files::raise_alarm(self.c, partner, date, now)?)
     }
 
     /// Writes a new key.
@@ -272,6 +319,13 @@ impl Store {
         Ok(Store(Arc::new(Inner {
             is_sqlite: target.is_sqlite(),
             pool,
+            scanner: Opener {
+                limits: Limits {
+                    statement_timeout: SCAN_TIMEOUT.max(options.statement_timeout),
+                    ..limits
+                },
+                ..opener(Purpose::Queries)
+            },
             permits: Arc::new(Semaphore::new(readers)),
             browsing: Arc::new(Semaphore::new((readers - readers.div_ceil(4)).max(1))),
             pool_timeout: options.pool_timeout,
@@ -334,6 +388,25 @@ impl Store {
             let mut connection = pool
                 .get()
                 .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+            work(&mut connection)
+        })
+        .await
+        .map_err(|error| StoreError::Unavailable(error.to_string()))?
+    }
+
+    /// Reads what may take minutes, such as all flows of a day, over a connection of its own: neither a
+    /// caller nor a job waits for one meanwhile.
+    ///
+    /// # Errors
+    /// There is no connection, or the work fails.
+    pub async fn scan<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut AnyConnection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let scanner = self.0.scanner.clone();
+        tokio::task::spawn_blocking(move || {
+            let mut connection = scanner.connect()?;
             work(&mut connection)
         })
         .await

@@ -200,7 +200,7 @@ diesel::table! {
 diesel::table! {
     cases (case_no) {
         case_no -> Text,
-        order_no -> Text,
+        order_no -> Nullable<Text>,
         kind -> Text,
         state -> Text,
         cause -> Text,
@@ -214,6 +214,8 @@ diesel::table! {
         closed_at -> Nullable<BigInt>,
         resolution -> Nullable<Text>,
         version -> Integer,
+        flow_no -> Nullable<Text>,
+        owner -> Nullable<Text>,
     }
 }
 
@@ -248,6 +250,20 @@ diesel::table! {
         finished_at -> Nullable<BigInt>,
         report -> Nullable<Text>,
         error -> Nullable<Text>,
+        business_date -> Date,
+        asked_by -> Nullable<Text>,
+        progress_done -> Nullable<BigInt>,
+        progress_total -> Nullable<BigInt>,
+        progress_since -> Nullable<BigInt>,
+        progress_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    job_alarms (job, what) {
+        job -> Text,
+        what -> Text,
+        raised_at -> BigInt,
     }
 }
 
@@ -385,6 +401,114 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    business_days (business_date) {
+        business_date -> Date,
+        closed_at -> BigInt,
+        closed_by -> Text,
+        counted_at -> BigInt,
+        flows -> BigInt,
+        undecided -> BigInt,
+        late -> BigInt,
+        audit_stream -> Text,
+        audit_seq -> BigInt,
+        audit_hash -> Binary,
+    }
+}
+
+diesel::table! {
+    business_day_sums (business_date, kind, state, currency) {
+        business_date -> Date,
+        kind -> Text,
+        state -> Text,
+        currency -> Text,
+        flows -> BigInt,
+        amount_minor -> BigInt,
+        versions -> BigInt,
+    }
+}
+
+diesel::table! {
+    business_day_works (business_date, work) {
+        business_date -> Date,
+        work -> Text,
+        audit_stream -> Text,
+        audit_seq -> BigInt,
+        done_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    contracts (merchant, biller, currency, valid_from) {
+        merchant -> Text,
+        biller -> Text,
+        currency -> Text,
+        valid_from -> Date,
+        basis_points -> Integer,
+        fixed_minor -> BigInt,
+    }
+}
+
+diesel::table! {
+    statements (party_kind, party, business_date, currency, version) {
+        party_kind -> Text,
+        party -> Text,
+        business_date -> Date,
+        currency -> Text,
+        version -> Integer,
+        profile -> Text,
+        content -> Text,
+        flows -> BigInt,
+        object -> Text,
+        media_type -> Text,
+        bytes -> BigInt,
+        sha256 -> Text,
+        xlsx_object -> Nullable<Text>,
+        xlsx_bytes -> Nullable<BigInt>,
+        xlsx_sha256 -> Nullable<Text>,
+        sidecar_object -> Text,
+        sidecar_sha256 -> Text,
+        made_at -> BigInt,
+        made_by -> Text,
+    }
+}
+
+diesel::table! {
+    statement_sums (party_kind, party, business_date, currency, version, kind, state) {
+        party_kind -> Text,
+        party -> Text,
+        business_date -> Date,
+        currency -> Text,
+        version -> Integer,
+        kind -> Text,
+        state -> Text,
+        flows -> BigInt,
+        amount_minor -> BigInt,
+        fee_minor -> BigInt,
+    }
+}
+
+diesel::table! {
+    settlement_summaries (business_date, merchant, biller, currency) {
+        business_date -> Date,
+        merchant -> Text,
+        biller -> Text,
+        currency -> Text,
+        payments -> BigInt,
+        gross_minor -> BigInt,
+        reversals -> BigInt,
+        reversed_minor -> BigInt,
+        fees_minor -> BigInt,
+        net_minor -> BigInt,
+        made_at -> BigInt,
+        version -> Integer,
+    }
+}
+
 // What belongs to orders is listed by its orders.
 diesel::allow_tables_to_appear_in_same_query!(orders, exceptions);
 diesel::allow_tables_to_appear_in_same_query!(orders, cases);
+// A decided case concerns the days of its order's flows.
+diesel::allow_tables_to_appear_in_same_query!(cases, flows);
+// What the night has done about a day stands beside the day.
+diesel::allow_tables_to_appear_in_same_query!(business_days, business_day_works);

@@ -84,13 +84,15 @@ pub fn exceptions(
     Ok(rows.into_iter().map(Exception::try_from).collect())
 }
 
-/// The cases of a stretch of order numbers, open and closed.
+/// The cases of a stretch of order numbers, open and closed; those about no order are not among them.
 pub fn cases(
     c: &mut AnyConnection,
     orders: Stretch<'_>,
 ) -> Result<Vec<Readable<Case>>, StoreError> {
     let sorted = (cases::order_no, cases::case_no);
-    let query = cases::table.into_boxed();
+    let query = cases::table
+        .filter(cases::order_no.is_not_null())
+        .into_boxed();
     let rows = load!(c, orders, query, cases::order_no, sorted => CaseRow);
     Ok(rows.into_iter().map(Case::try_from).collect())
 }

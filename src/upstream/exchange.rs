@@ -62,27 +62,72 @@ pub(super) fn client(settings: &AdapterSettings) -> Result<Client, UpstreamError
         .tls_backend_rustls()
         .tls_version_min(tls::Version::TLS_1_2);
     if let Some(path) = &settings.ca_pem_file {
-        let pem = read_pem(path)?;
-        let roots = Certificate::from_pem_bundle(&pem).unwrap_or_default();
-        if roots.is_empty() {
-            return Err(UpstreamError::BadPem {
-                path: path.clone(),
-                wanted: "a certificate",
-            });
-        }
-        builder = builder.tls_certs_only(roots);
+        builder = builder.tls_certs_only(roots_of(path)?);
     } else if !settings.uses_tls() {
         // Nothing to verify, so a machine without a certificate store can still run.
         builder = builder.tls_certs_only([]);
     }
     if let Some(path) = &settings.client_pem_file {
-        let identity = Identity::from_pem(&read_pem(path)?).map_err(|_| UpstreamError::BadPem {
-            path: path.clone(),
-            wanted: "a certificate with its private key",
-        })?;
-        builder = builder.identity(identity);
+        builder = builder.identity(identity_of(path)?);
     }
     builder.build().map_err(UpstreamError::Client)
+}
+
+/// What a client for files is built from.
+pub(super) struct FileClient<'a> {
+    /// For address, connection and TLS together.
+    pub connect: Duration,
+    /// Whose certificates are believed; the machine's store where there is none.
+    pub ca_pem_file: Option<&'a Path>,
+    /// Our own certificate and key.
+    pub client_pem_file: Option<&'a Path>,
+    /// Whether any URL is https.
+    pub uses_tls: bool,
+}
+
+/// Builds a client that fetches files, by the same rules as an adapter's.
+///
+/// # Errors
+/// A PEM file that cannot be read or holds nothing usable; no certificate store for https.
+pub(super) fn file_client(of: &FileClient<'_>) -> Result<Client, UpstreamError> {
+    let mut builder = Client::builder()
+        .user_agent(concat!("payhall/", env!("CARGO_PKG_VERSION")))
+        .http1_only()
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        .retry(retry::never())
+        .no_proxy()
+        .connect_timeout(of.connect)
+        .tls_backend_rustls()
+        .tls_version_min(tls::Version::TLS_1_2);
+    builder = match of.ca_pem_file {
+        Some(path) => builder.tls_certs_only(roots_of(path)?),
+        None if !of.uses_tls => builder.tls_certs_only([]),
+        None => builder,
+    };
+    if let Some(path) = of.client_pem_file {
+        builder = builder.identity(identity_of(path)?);
+    }
+    builder.build().map_err(UpstreamError::Client)
+}
+
+fn roots_of(path: &Path) -> Result<Vec<Certificate>, UpstreamError> {
+    let pem = read_pem(path)?;
+    let roots = Certificate::from_pem_bundle(&pem).unwrap_or_default();
+    if roots.is_empty() {
+        return Err(UpstreamError::BadPem {
+            path: path.to_owned(),
+            wanted: "a certificate",
+        });
+    }
+    Ok(roots)
+}
+
+fn identity_of(path: &Path) -> Result<Identity, UpstreamError> {
+    Identity::from_pem(&read_pem(path)?).map_err(|_| UpstreamError::BadPem {
+        path: path.to_owned(),
+        wanted: "a certificate with its private key",
+    })
 }
 
 fn read_pem(path: &Path) -> Result<Vec<u8>, UpstreamError> {
@@ -135,7 +180,7 @@ fn not_carried(error: &reqwest::Error) -> Failure {
 
 /// Adds the innermost error, which is the network's or the TLS library's own sentence. The outer
 /// ones would repeat the URL.
-fn with_root(what: &str, error: &reqwest::Error) -> String {
+pub(super) fn with_root(what: &str, error: &reqwest::Error) -> String {
     let mut root: Option<&(dyn std::error::Error + 'static)> = error.source();
     while let Some(deeper) = root.and_then(std::error::Error::source) {
         root = Some(deeper);

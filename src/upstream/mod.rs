@@ -17,6 +17,7 @@ mod http;
 mod link;
 mod lookup;
 mod notifier;
+mod partner;
 #[cfg(feature = "oidc")]
 mod provider;
 mod request;
@@ -27,6 +28,10 @@ pub use address::Reach;
 pub use http::{HttpAdapter, UpstreamError};
 pub use link::LinkStats;
 pub use notifier::{HttpNotifier, Names, Notifier, Post, SystemNames, Target};
+pub use partner::{
+    Brought, FetchError, Fetched, PartnerLink, PartnerSettings, PartnerSource, Partners,
+    ScratchFile,
+};
 #[cfg(feature = "oidc")]
 pub use provider::{
     Provider, ProviderFault, ProviderSettings, Question, Tokens, Transport, error_name,
@@ -179,6 +184,7 @@ impl Adapter {
 #[derive(Clone, Default)]
 pub struct Upstreams {
     adapters: BTreeMap<AdapterName, Arc<Adapter>>,
+    partners: Partners,
 }
 
 impl Upstreams {
@@ -188,7 +194,20 @@ impl Upstreams {
             .into_iter()
             .map(|adapter| (adapter.name.clone(), Arc::new(adapter)))
             .collect();
-        Self { adapters }
+        Self {
+            adapters,
+            partners: Partners::default(),
+        }
+    }
+
+    /// The same with partners whose files are reconciled.
+    pub fn with_partners(self, partners: Partners) -> Self {
+        Self { partners, ..self }
+    }
+
+    /// The partners whose files are reconciled.
+    pub fn partners(&self) -> &Partners {
+        &self.partners
     }
 
     /// An HTTP adapter for every entry of the settings.

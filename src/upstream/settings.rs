@@ -442,7 +442,7 @@ pub(super) fn base_url(text: &str) -> Result<Url, &'static str> {
     Ok(url)
 }
 
-fn is_local(url: &Url) -> bool {
+pub(super) fn is_local(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let loopback = host

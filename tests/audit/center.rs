@@ -147,6 +147,7 @@ async fn start(database: &TestDatabase, instance: &str, folder: &TempDir) -> Rep
         notifier: notifier(),
         writers: 1,
         output: Some(OutputFolder::new(folder.path())),
+        statements: None,
     };
     Replica::start_as(database, instance, given::at(0), manner).await
 }

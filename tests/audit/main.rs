@@ -4,6 +4,7 @@
 mod center;
 mod command;
 mod heads;
+mod jobs;
 mod logins;
 mod resends;
 mod settings;

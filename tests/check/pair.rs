@@ -238,7 +238,9 @@ pub fn concluded(flow: &Flow, state: FlowState, code: Option<&str>) -> Flow {
 pub fn case(order: &Order, digits: u64, kind: CaseKind) -> Case {
     Case {
         case_no: CaseNo::try_new(case_no(digits)).unwrap(),
-        order_no: order.order_no.clone(),
+        order_no: Some(order.order_no.clone()),
+        flow_no: None,
+        owner: None,
         kind,
         state: CaseState::Open,
         cause: "no answer".to_owned(),

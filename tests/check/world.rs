@@ -20,7 +20,7 @@ use payhall::domain::time::BusinessDay;
 use payhall::engine::samples;
 use payhall::engine::{
     Actor, Alarms, Clock, ConfirmInput, CreateInput, Engine, EngineOptions, EngineParts, Hub,
-    ManualClock, NotifyOptions, Onboarding, Scope, SystemClock,
+    KeepTimes, ManualClock, NotifyOptions, Onboarding, Scope, SystemClock,
 };
 use payhall::sim::{Sim, SimOptions};
 use payhall::storage::{Store, cases, flows, orders};
@@ -197,6 +197,9 @@ fn merchant() -> Actor {
 fn options_of_the_house() -> EngineOptions {
     EngineOptions {
         day: BusinessDay::SHANGHAI,
+        closing: Default::default(),
+        calendar: Default::default(),
+        statements: None,
         order_expiry: Duration::from_secs(7_200),
         answer_within: Duration::from_secs(60),
         orphan_after: Duration::from_secs(60),
@@ -209,8 +212,11 @@ fn options_of_the_house() -> EngineOptions {
         poll_batch: 100,
         poll_parallel: 16,
         output: None,
+        profiles: Default::default(),
+        shelf: None,
         sandbox: false,
         notify: NotifyOptions::default(),
+        keep: KeepTimes::default(),
         instance: "center".to_owned(),
     }
 }

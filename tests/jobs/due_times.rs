@@ -2,7 +2,7 @@
 //! what wakes the driver.
 
 use crate::support::database::TestDatabase;
-use crate::worker::{Act, Manner, Worker, at, every_night, every_ten_seconds, patient};
+use crate::worker::{Act, Manner, Worker, at, dates, every_night, every_ten_seconds, patient};
 use payhall::domain::job::JobRunState;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -64,34 +64,69 @@ async fn missed_nights_are_run_in_order_by_whoever_comes() {
 }
 
 #[tokio::test]
-async fn a_clock_that_jumps_runs_nothing_twice() {
+async fn a_beat_goes_on_when_the_clock_is_set_back() {
     for database in TestDatabase::all() {
-        let begin = every_ten_seconds(Act::Report(1));
-        let worker = Worker::start(&database, begin).await;
-        worker.tick().await;
-        // An hour ahead: what lies between was missed and is left out.
+        let worker = Worker::start(&database, every_ten_seconds(Act::Report(1))).await;
+        // Ten minutes of a clock that is an hour ahead.
         worker.advance(3_600);
+        for _ in 0..60 {
+            assert_eq!(worker.tick().await.len(), 1);
+            worker.advance(10);
+        }
+        // It is set right; two replicas live through that hour and the ten minutes once more.
+        worker.replica.clock.set(at("2026-11-22T04:00:03Z"));
+        let other = Worker::start(&database, every_ten_seconds(Act::Report(1))).await;
+        for beat in 0..6 * 70 {
+            let (one, two) = tokio::join!(worker.tick(), other.tick());
+            let ran = one.len() + two.len();
+            // Where the clock reaches what it showed before, it rests for no longer than `on_time`.
+            let is_end = beat >= 6 * 69 - 1;
+            assert!(
+                ran == 1 || (is_end && ran == 0),
+                "{beat}: {ran}, {}",
+                database.kind
+            );
+            worker.advance(10);
+            other.advance(10);
+        }
+        for _ in 0..6 {
+            assert_eq!(worker.tick().await.len(), 1);
+            worker.advance(10);
+        }
+        // Set back twice: the second time is told apart from the first.
+        worker.replica.clock.set(at("2026-11-22T04:30:03Z"));
         assert_eq!(worker.tick().await.len(), 1);
-        // And back: the due times from then on are run, but none that has its row.
-        let back = Manner {
-            now: "2026-11-22T04:00:05Z",
-            ..every_ten_seconds(Act::Report(1))
-        };
-        let back = Worker::start(&database, back).await;
-        assert_eq!(back.tick().await, []);
-        back.advance(10);
-        assert_eq!(back.tick().await.len(), 1);
-        back.advance(3_585);
-        assert_eq!(back.tick().await, [], "that one has its row");
-        back.advance(10);
-        assert_eq!(back.tick().await.len(), 1);
-        let wanted = [
-            "11-22 04:00:00",
-            "11-22 04:00:10",
-            "11-22 05:00:00",
-            "11-22 05:00:10",
-        ];
-        assert_eq!(back.due_times().await, wanted, "{}", database.kind);
+        let again = worker.due_times().await;
+        let beats = again.iter().filter(|due| *due == "11-22 04:30:00").count();
+        assert_eq!(beats, 2, "{}", database.kind);
+    }
+}
+
+#[tokio::test]
+async fn a_night_is_never_run_twice_whatever_the_clock_does() {
+    for catch_up in ["RUN_ONCE", "RUN_ALL"] {
+        for database in TestDatabase::all() {
+            let night = every_night("a", "2026-11-19T18:00:01Z", catch_up);
+            let worker = Worker::start(&database, night).await;
+            for _ in 0..3 {
+                assert_eq!(worker.tick().await.len(), 1);
+                worker.advance(86_400);
+            }
+            for back in ["2026-11-21T17:30:00Z", "2026-11-20T12:00:00Z"] {
+                worker.replica.clock.set(at(back));
+                for _ in 0..24 * 6 {
+                    assert_eq!(worker.tick().await, [], "{catch_up} {}", database.kind);
+                    worker.advance(600);
+                    if worker.replica.engine.clock().now() > at("2026-11-22T17:59:00Z") {
+                        break;
+                    }
+                }
+            }
+            worker.replica.clock.set(at("2026-11-22T18:00:00Z"));
+            assert_eq!(worker.tick().await.len(), 1);
+            let nights = [19, 20, 21, 22].map(|day| format!("11-{day} 18:00:00"));
+            assert_eq!(worker.due_times().await, nights);
+        }
     }
 }
 
@@ -101,18 +136,37 @@ async fn no_date_is_missed_or_run_twice_where_the_clocks_change() {
         (
             "2026-03-27T12:00:00Z",
             ["03-28 01:30:00", "03-29 01:00:00", "03-30 00:30:00"],
+            "Europe/Berlin",
         ),
         (
             "2026-10-23T12:00:00Z",
             ["10-24 00:30:00", "10-25 00:30:00", "10-26 01:30:00"],
+            "Europe/Berlin",
+        ),
+        // In New York the gap is 02:00 to 03:00 of 8 March, the repetition 01:00 to 02:00 of 1 November.
+        (
+            "2026-03-06T12:00:00Z",
+            ["03-07 07:30:00", "03-08 07:00:00", "03-09 06:30:00"],
+            "America/New_York",
+        ),
+        (
+            "2026-10-30T12:00:00Z",
+            ["10-31 06:30:00", "11-01 07:30:00", "11-02 07:30:00"],
+            "America/New_York",
+        ),
+        // Shanghai's clocks do not change.
+        (
+            "2026-03-27T00:00:00Z",
+            ["03-27 18:30:00", "03-28 18:30:00", "03-29 18:30:00"],
+            "Asia/Shanghai",
         ),
     ];
-    for (begin, wanted) in table {
+    for (begin, wanted, zone) in table {
         for catch_up in ["SKIP", "RUN_ONCE", "RUN_ALL"] {
             let database = TestDatabase::sqlite();
             let manner = Manner {
                 schedule: "0 30 2 * * *",
-                zone: "Europe/Berlin",
+                zone,
                 ..every_night("a", begin, catch_up)
             };
             let worker = Worker::start(&database, manner).await;
@@ -122,7 +176,7 @@ async fn no_date_is_missed_or_run_twice_where_the_clocks_change() {
                 worker.tick().await;
             }
             let due = worker.due_times().await;
-            assert_eq!(due[made..], wanted, "{catch_up}");
+            assert_eq!(due[made..], wanted, "{catch_up} {zone}");
         }
     }
 }
@@ -134,14 +188,15 @@ async fn a_run_by_hand_hides_no_missed_night() {
         Worker::start(&database, before).await.tick_and_go().await;
         let after = every_night("a", "2026-11-22T02:00:00Z", "RUN_ALL");
         let after = Worker::start(&database, after).await;
-        let by_hand = after.driver.run_now("probe").await.unwrap();
-        let claimed = by_hand.run.clone();
-        let ended = patient(by_hand.ended()).await.unwrap();
-        assert_eq!(ended.run_id, claimed.run_id);
-        assert_eq!(ended.state, JobRunState::Succeeded);
-        assert_ne!(ended.scheduled_at.timestamp_subsec_micros(), 0);
-        assert_eq!(after.tick().await.len(), 2, "{}", database.kind);
-        assert!(after.driver.run_now("prob").await.is_err());
+        let asked = after.ask("probe", None).await;
+        assert_ne!(asked.scheduled_at.timestamp_subsec_micros(), 0);
+        assert_eq!(asked.state, JobRunState::Waiting);
+        let ran = after.tick().await;
+        // What somebody waits for comes first, then the nights in order.
+        assert_eq!(ran[0].run_id, asked.run_id);
+        assert_eq!(dates(&ran), ["2026-11-21", "2026-11-20", "2026-11-21"]);
+        assert!(ran.iter().all(|run| run.state == JobRunState::Succeeded));
+        assert_eq!(ran[0].asked_by.as_deref(), Some("operator:olga"));
     }
 }
 

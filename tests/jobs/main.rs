@@ -3,7 +3,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod asked;
+mod daemon;
 mod due_times;
 mod leases;
+mod nights;
 mod runs;
+mod tending;
+mod watch;
 mod worker;

@@ -3,7 +3,9 @@
 use crate::support::database::TestDatabase;
 use crate::support::replica::Replica;
 use payhall::domain::job::JobRun;
-use payhall::domain::time::Instant;
+use payhall::domain::progress::Progress;
+use payhall::domain::time::{BusinessDate, Instant};
+use payhall::engine::{Actor, Backfill, BackfillMode, RunAsk};
 use payhall::jobs::{Driver, Job, JobContext, JobTable, Ticked};
 use serde::Serialize;
 use std::future::pending;
@@ -31,6 +33,10 @@ pub enum Act {
     Gate(Arc<Semaphore>, u32),
     /// Never ends by itself.
     Hang,
+    /// Tells so many done of so many, then waits for the gate.
+    Tell(u64, u64, Arc<Semaphore>),
+    /// Fails until the gate lets one through.
+    FailUntil(Arc<Semaphore>),
 }
 
 /// A job that does as it is told and says when it has begun.
@@ -49,6 +55,7 @@ impl Job for Probe {
     type Report = ProbeReport;
 
     async fn run(&self, context: JobContext) -> anyhow::Result<ProbeReport> {
+        let progress = context.progress.clone();
         self.began.send(context).unwrap();
         match &self.act {
             Act::Report(done) => Ok(ProbeReport { done: *done }),
@@ -59,15 +66,38 @@ impl Job for Probe {
                 Ok(ProbeReport { done: *done })
             }
             Act::Hang => pending().await,
+            Act::Tell(done, total, gate) => {
+                progress.at(*done, Some(*total));
+                gate.acquire().await?.forget();
+                Ok(ProbeReport { done: 1 })
+            }
+            Act::FailUntil(gate) => {
+                gate.try_acquire()?.forget();
+                Ok(ProbeReport { done: 1 })
+            }
         }
     }
 }
 
-/// A replica with the probe as its only job.
+/// A job that comes after the probe, where a test has it.
+pub struct Follower(mpsc::UnboundedSender<JobContext>);
+
+impl Job for Follower {
+    const NAME: &'static str = "follower";
+    type Report = ProbeReport;
+
+    async fn run(&self, context: JobContext) -> anyhow::Result<ProbeReport> {
+        self.0.send(context).unwrap();
+        Ok(ProbeReport { done: 1 })
+    }
+}
+
+/// A replica with the probe as its only job, or one that follows it.
 pub struct Worker {
     pub replica: Replica,
     pub driver: Driver,
     pub began: mpsc::UnboundedReceiver<JobContext>,
+    sender: mpsc::UnboundedSender<JobContext>,
 }
 
 /// How a worker is made.
@@ -77,6 +107,10 @@ pub struct Manner<'a> {
     pub schedule: &'a str,
     pub zone: &'a str,
     pub catch_up: &'a str,
+    /// Further lines of its file.
+    pub lines: &'a str,
+    /// The schedule of a job that comes after it; RUN_ALL.
+    pub follower: Option<&'a str>,
     pub act: Act,
 }
 
@@ -87,6 +121,8 @@ pub fn every_ten_seconds(act: Act) -> Manner<'static> {
         schedule: TEN_SECONDS,
         zone: "Asia/Shanghai",
         catch_up: "SKIP",
+        lines: "",
+        follower: None,
         act,
     }
 }
@@ -109,27 +145,29 @@ impl Worker {
     pub async fn start(database: &TestDatabase, manner: Manner<'_>) -> Self {
         let replica = Replica::start(database, manner.name, at(manner.now)).await;
         let (sender, began) = mpsc::unbounded_channel();
-        let probe = Probe {
-            act: manner.act,
-            began: sender,
-        };
-        let file = format!(
-            "schedule = {:?}\nzone = {:?}\ncatch_up = {:?}\non_time_s = 60\nlease_s = 60\n\
-             timeout_s = 600\nkeep_quiet_s = 86400\nwhy = \"a test\"\n",
-            manner.schedule, manner.zone, manner.catch_up
-        );
-        let table = JobTable::default().with(probe, &file).unwrap();
+        let table = table(&manner, &sender);
         let (tasks, stop) = (replica.tasks.clone(), replica.stop.clone());
         Self {
             driver: Driver::new(replica.engine.clone(), table, tasks, stop),
             replica,
             began,
+            sender,
         }
+    }
+
+    /// The table of another manner, whose runs tell this worker that they have begun.
+    pub fn table(&self, manner: &Manner<'_>) -> JobTable {
+        table(manner, &self.sender)
     }
 
     /// Ticks and gives the runs that ended.
     pub async fn tick(&self) -> Vec<JobRun> {
-        match self.driver.tick("probe").await.unwrap() {
+        self.tick_of("probe").await
+    }
+
+    /// Ticks a job and gives the runs that ended.
+    pub async fn tick_of(&self, job: &str) -> Vec<JobRun> {
+        match self.driver.tick(job).await.unwrap() {
             Ticked::Ran(runs) => runs,
             other => panic!("{other:?}"),
         }
@@ -165,11 +203,83 @@ impl Worker {
         rows
     }
 
+    /// Asks for a run of a job, as somebody would.
+    pub async fn ask(&self, job: &str, date: Option<&str>) -> JobRun {
+        let ask = RunAsk {
+            job: job.to_owned(),
+            business_date: date.map(date_of),
+        };
+        let engine = &self.replica.engine;
+        let asked = engine.ask_for_run(&self.driver, ask, &somebody()).await;
+        asked.unwrap()
+    }
+
+    /// Asks for the runs of a stretch of business dates.
+    pub async fn backfill(&self, job: &str, from: &str, to: &str) -> Vec<JobRun> {
+        let ask = Backfill {
+            job: job.to_owned(),
+            from: date_of(from),
+            to: date_of(to),
+            mode: BackfillMode::Do,
+        };
+        let engine = &self.replica.engine;
+        let asked = engine.backfill(&self.driver, ask, &somebody()).await;
+        asked.unwrap()
+    }
+
+    /// Waits until the work on the side of this replica has ended.
+    pub async fn rest(&self) {
+        self.replica.tasks.close();
+        patient(self.replica.tasks.wait()).await;
+        self.replica.tasks.reopen();
+    }
+
     /// The due times that have a run, as UTC.
     pub async fn due_times(&self) -> Vec<String> {
         let runs = self.runs().await;
         let shown = |run: &JobRun| run.scheduled_at.format("%m-%d %H:%M:%S").to_string();
         runs.iter().map(shown).collect()
+    }
+}
+
+/// The probe, and what follows it, in a manner.
+fn table(manner: &Manner<'_>, sender: &mpsc::UnboundedSender<JobContext>) -> JobTable {
+    let probe = Probe {
+        act: manner.act.clone(),
+        began: sender.clone(),
+    };
+    let file = format!(
+        "schedule = {:?}\nzone = {:?}\ncatch_up = {:?}\non_time_s = 60\nlease_s = 60\n\
+         timeout_s = 600\nkeep_quiet_s = 86400\nwhy = \"a test\"\n{}\n",
+        manner.schedule, manner.zone, manner.catch_up, manner.lines
+    );
+    let table = JobTable::default().with(probe, &file).unwrap();
+    let Some(schedule) = manner.follower else {
+        return table;
+    };
+    let file = format!(
+        "schedule = {schedule:?}\nzone = {:?}\ncatch_up = \"RUN_ALL\"\non_time_s = 60\n\
+         lease_s = 60\ntimeout_s = 600\nafter = [\"probe\"]\nwhy = \"a test\"\n",
+        manner.zone
+    );
+    table.with(Follower(sender.clone()), &file).unwrap()
+}
+
+pub fn date_of(text: &str) -> BusinessDate {
+    BusinessDate(text.parse().unwrap())
+}
+
+/// The business dates of runs, in this order.
+pub fn dates(runs: &[JobRun]) -> Vec<String> {
+    runs.iter()
+        .map(|run| run.business_date.to_string())
+        .collect()
+}
+
+pub fn somebody() -> Actor {
+    Actor {
+        who: "operator:olga".to_owned(),
+        request_id: None,
     }
 }
 

@@ -78,7 +78,9 @@ async fn exceptions_and_cases_are_listed_by_their_orders() {
             };
             let read = move |c: &mut _| cases::list(c, &filter, None, 10);
             let cases = store.read(read).await.unwrap().into_iter();
-            let cases: Vec<_> = cases.map(|one| one.order_no.to_string()).collect();
+            let cases: Vec<_> = cases
+                .map(|one| one.order_no.expect("it is about one").to_string())
+                .collect();
             assert_eq!(exceptions.collect::<Vec<_>>(), cases, "{}", database.kind);
             cases
         };

@@ -423,7 +423,9 @@ async fn a_lease_is_held_by_one_and_fences_the_one_before() {
 fn open_case(digits: u64) -> Case {
     Case {
         case_no: CaseNo::try_new(given::number(digits)).unwrap(),
-        order_no: given::order_no(digits),
+        order_no: Some(given::order_no(digits)),
+        flow_no: None,
+        owner: None,
         kind: CaseKind::Doubt,
         state: CaseState::Open,
         cause: "no answer".to_owned(),

@@ -29,14 +29,18 @@ use clock::TestClock;
 use far_side::FarSide;
 use inspect::{Declared, Facts};
 use payhall::cache::{Cache, CacheSettings, Snapshot};
+use payhall::domain::calendar::Calendar;
 use payhall::domain::exception::AlarmAges;
 use payhall::domain::ids::MerchantCode;
 use payhall::domain::refusal::{Refusal, RefusalCode};
 use payhall::domain::time::BusinessDay;
 use payhall::engine::samples;
 use payhall::engine::{Alarms, Clock, Engine};
-use payhall::engine::{EngineError, EngineOptions, EngineParts, Hub, NotifyOptions};
+use payhall::engine::{EngineError, EngineOptions, EngineParts, Hub, KeepTimes, NotifyOptions};
+use payhall::files::Profiles;
+use payhall::output::Shelf;
 use payhall::storage::{AnyConnection, Store, StoreError};
+use payhall::upstream::Partners;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -77,9 +81,21 @@ pub struct TestBank {
     houses: Vec<House>,
     callers: TaskTracker,
     requests: AtomicU32,
+    night: Night,
     runtime: Option<Runtime>,
     /// Last, so that it goes away after everything that uses it.
     pub database: TestDatabase,
+}
+
+/// What a bank needs for its nights: whose files it reconciles, and where it keeps them.
+#[derive(Clone, Default)]
+pub struct Night {
+    /// The partners.
+    pub partners: Partners,
+    /// The shelf.
+    pub shelf: Option<Shelf>,
+    /// Which days are business days.
+    pub calendar: Calendar,
 }
 
 /// One running program: an engine with what it is made of.
@@ -97,6 +113,11 @@ pub struct House {
 impl TestBank {
     /// A bank on a fresh database, at noon of a day in November, with one program running.
     pub fn new(database: TestDatabase) -> Self {
+        Self::with_night(database, Night::default())
+    }
+
+    /// The same with nights.
+    pub fn with_night(database: TestDatabase, night: Night) -> Self {
         alarms::listen();
         let clock = TestClock::new(given::at(0));
         let far = Arc::new(FarSide::new(clock.clone()));
@@ -108,6 +129,7 @@ impl TestBank {
             houses: Vec::new(),
             callers: TaskTracker::new(),
             requests: AtomicU32::new(1),
+            night,
             runtime: Some(runtime()),
             database,
         };
@@ -205,7 +227,7 @@ impl TestBank {
         let parts = EngineParts {
             store: store.clone(),
             cache: cache.clone(),
-            upstreams: catalogue::upstreams(&self.far),
+            upstreams: catalogue::upstreams(&self.far).with_partners(self.night.partners.clone()),
             notifier: super::replica::notifier(),
             clock: Arc::new(self.clock.ahead_by(ahead)),
             hub,
@@ -213,7 +235,7 @@ impl TestBank {
             tasks: tasks.clone(),
             stop: CancellationToken::new(),
             masters: Default::default(),
-            options: engine_options(instance),
+            options: engine_options(instance, &self.night),
             random: run,
         };
         let engine = self.wait(Engine::start(parts)).expect("the engine");
@@ -295,9 +317,12 @@ fn runtime() -> Runtime {
         .expect("a runtime")
 }
 
-fn engine_options(instance: String) -> EngineOptions {
+fn engine_options(instance: String, night: &Night) -> EngineOptions {
     EngineOptions {
         day: BusinessDay::SHANGHAI,
+        closing: Default::default(),
+        calendar: Arc::new(night.calendar.clone()),
+        statements: None,
         order_expiry: Duration::from_secs(2 * 3600),
         answer_within: ANSWER_WITHIN,
         orphan_after: ORPHAN_AFTER,
@@ -307,8 +332,11 @@ fn engine_options(instance: String) -> EngineOptions {
         poll_batch: 100,
         poll_parallel: 8,
         output: None,
+        profiles: Arc::new(Profiles::load([]).expect("the profiles that are compiled in")),
+        shelf: night.shelf.clone(),
         sandbox: false,
         notify: NotifyOptions::default(),
+        keep: KeepTimes::default(),
         instance,
     }
 }

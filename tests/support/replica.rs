@@ -6,7 +6,8 @@ use payhall::cache::{Cache, CacheSettings};
 use payhall::domain::exception::AlarmAges;
 use payhall::domain::time::{BusinessDay, Instant};
 use payhall::engine::{
-    Alarms, Engine, EngineOptions, EngineParts, Hub, ManualClock, NotifyOptions,
+    Alarms, Engine, EngineOptions, EngineParts, Hub, KeepTimes, ManualClock, NotifyOptions,
+    StatementRules,
 };
 use payhall::output::OutputFolder;
 use payhall::storage::{Committed, Store};
@@ -29,6 +30,21 @@ pub struct Manner {
     pub writers: u32,
     /// Where files are published.
     pub output: Option<OutputFolder>,
+    /// How statements are made.
+    pub statements: Option<Arc<StatementRules>>,
+}
+
+impl Manner {
+    /// A replica that keeps statements.
+    pub fn keeping(statements: Arc<StatementRules>) -> Self {
+        Self {
+            masters: Masters::read([MASTER]).unwrap(),
+            notifier: notifier(),
+            writers: 2,
+            output: None,
+            statements: Some(statements),
+        }
+    }
 }
 
 /// A replica without its jobs and its API.
@@ -68,6 +84,7 @@ impl Replica {
             notifier,
             writers: 2,
             output: None,
+            statements: None,
         };
         Self::start_as(database, instance, now, manner).await
     }
@@ -104,6 +121,7 @@ impl Replica {
             masters: manner.masters,
             options: EngineOptions {
                 output: manner.output,
+                statements: manner.statements,
                 ..engine_options(instance)
             },
             random: 7,
@@ -126,6 +144,9 @@ pub fn notifier() -> Arc<dyn Notifier> {
 fn engine_options(instance: &str) -> EngineOptions {
     EngineOptions {
         day: BusinessDay::SHANGHAI,
+        closing: Default::default(),
+        calendar: Default::default(),
+        statements: None,
         order_expiry: Duration::from_secs(7_200),
         answer_within: Duration::from_secs(8),
         orphan_after: Duration::from_secs(60),
@@ -138,8 +159,11 @@ fn engine_options(instance: &str) -> EngineOptions {
         poll_batch: 50,
         poll_parallel: 4,
         output: None,
+        profiles: Default::default(),
+        shelf: None,
         sandbox: false,
         notify: NotifyOptions::default(),
+        keep: KeepTimes::default(),
         instance: instance.to_owned(),
     }
 }

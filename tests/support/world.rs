@@ -6,6 +6,8 @@ use super::client::{CHECKER, Client, MAKER, MERCHANT, http_client};
 use super::database::TestDatabase;
 use super::process::{Process, free_address, run, wait_for};
 use super::redis::PrivateRedis;
+use payhall::config::{self, Config, Environment, Flags};
+use payhall::domain::time::Instant;
 use payhall::engine::samples;
 use payhall::storage::Store;
 use serde_json::{Value, json};
@@ -30,7 +32,8 @@ pub struct Setup {
     database: TestDatabase,
     settings: toml::Table,
     sim: Vec<String>,
-    poll: Option<String>,
+    /// Jobs that run by another schedule than in production.
+    jobs: Vec<(String, String)>,
 }
 
 impl Setup {
@@ -42,8 +45,9 @@ impl Setup {
             database,
             settings,
             sim: Vec::new(),
-            poll: Some("*/1 * * * * *".to_owned()),
-        };
+            jobs: Vec::new(),
+        }
+        .every_second("poll_exceptions");
         for adapter in ["bank", "legacy"] {
             let at = |key: &str| format!("adapters.{adapter}.{key}");
             setup = setup
@@ -90,9 +94,15 @@ impl Setup {
         self
     }
 
-    /// Polls as often as in production, not every second.
+    /// Has a job run every second.
+    pub fn every_second(mut self, job: &str) -> Self {
+        self.jobs.push((job.to_owned(), "* * * * * *".to_owned()));
+        self
+    }
+
+    /// All jobs run as often as in production.
     pub fn with_standard_jobs(mut self) -> Self {
-        self.poll = None;
+        self.jobs.clear();
         self
     }
 
@@ -135,8 +145,8 @@ impl Setup {
         // Two people come by tokens.
         set(&mut settings, "server.sandbox", true.into());
         settings.insert("callers".to_owned(), callers());
-        if let Some(schedule) = &self.poll {
-            let dir = write_jobs(folder.path(), schedule);
+        if !self.jobs.is_empty() {
+            let dir = write_jobs(folder.path(), &self.jobs);
             set(&mut settings, "jobs.dir", dir.display().to_string().into());
         }
         World {
@@ -176,16 +186,19 @@ fn callers() -> toml::Value {
     table.remove("callers").expect("the list")
 }
 
-/// The compiled-in jobs with another schedule for the poller, and a short lease on its runs.
-fn write_jobs(folder: &Path, schedule: &str) -> PathBuf {
+/// The compiled-in jobs, some with another schedule and a short lease on their runs.
+fn write_jobs(folder: &Path, jobs: &[(String, String)]) -> PathBuf {
     let dir = folder.join("jobs");
     std::fs::create_dir(&dir).expect("a folder");
-    let mut poll: toml::Table = include_str!("../../jobs/poll_exceptions.toml")
-        .parse()
-        .expect("TOML");
-    set(&mut poll, "schedule", schedule.into());
-    set(&mut poll, "lease_s", 3.into());
-    std::fs::write(dir.join("poll_exceptions.toml"), poll.to_string()).expect("a job file");
+    let compiled_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("jobs");
+    for (name, schedule) in jobs {
+        let file = format!("{name}.toml");
+        let text = std::fs::read_to_string(compiled_in.join(&file)).expect("a job");
+        let mut job: toml::Table = text.parse().expect("TOML");
+        set(&mut job, "schedule", schedule.clone().into());
+        set(&mut job, "lease_s", 3.into());
+        std::fs::write(dir.join(file), job.to_string()).expect("a job file");
+    }
     dir
 }
 
@@ -256,6 +269,17 @@ impl World {
         let address = free_address();
         let file = self.write_settings(&name, address);
         Daemon::launch(name, address, file, self.folder.path().to_owned())
+    }
+
+    /// The settings as they stand, as the program reads them.
+    pub fn config(&self) -> Config {
+        let file = self.write_settings("config", ([127, 0, 0, 1], 1).into());
+        let loaded = config::load(
+            Some(Path::new(&file)),
+            &Environment::default(),
+            &Flags::default(),
+        );
+        loaded.expect("the settings are good").config
     }
 
     /// Runs another command of the program with the settings as they stand, some of them exchanged.
@@ -458,6 +482,17 @@ impl Sim {
             .await;
     }
 
+    /// Sets the world's clock to an instant, at which it stands still.
+    pub async fn stand_at(&self, at: Instant) {
+        let clock = json!({ "now": at, "pace": "STANDS" });
+        self.call("POST", "clock", Some(&clock)).await;
+    }
+
+    /// Lets the world's clock show the real time again.
+    pub async fn clock_of_today(&self) {
+        self.call("DELETE", "clock", None).await;
+    }
+
     /// How many calls of a kind there were: `PAY`, `QUERY`, `REVERSE` or `LOOKUP`.
     pub async fn calls(&self, operation: &str) -> u64 {
         let stats = self.call("GET", "stats", None).await;
@@ -475,7 +510,7 @@ impl Sim {
             .collect()
     }
 
-    async fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
+    pub async fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
         let answer = self.try_call(method, path, body).await;
         answer.unwrap_or_else(|| panic!("the simulated world did not answer {method} {path}"))
     }

@@ -49,7 +49,7 @@ pub struct CaseApproveInput {
 pub struct CaseApprovePayload {
     /// The case, closed; none if it was refused.
     case: Option<Case>,
-    /// The order as the decision left it; none if it was refused.
+    /// The order as the decision left it; none if it was refused, or where the case is about no order.
     order: Option<Order>,
     /// Why it was refused; empty if it was not.
     user_errors: Vec<UserError>,
@@ -106,7 +106,7 @@ impl CaseMutation {
         let (case, order) = done.unzip();
         Ok(CaseApprovePayload {
             case: case.map(Case),
-            order: order.map(Order),
+            order: order.flatten().map(Order),
             user_errors,
         })
     }
@@ -141,7 +141,7 @@ async fn decide(ctx: &Context<'_>, input: CaseDecideInput) -> Result<case::Case,
 async fn approve(
     ctx: &Context<'_>,
     input: CaseApproveInput,
-) -> Result<(case::Case, order::Order), Problem> {
+) -> Result<(case::Case, Option<order::Order>), Problem> {
     let desk = Desk::open(ctx, Right::CaseApprove)?;
     let case_no = parse("caseNo", &input.case_no)?;
     let checker = desk.actor();

@@ -4,6 +4,9 @@
 mod bill;
 mod browse;
 mod case_decisions;
+mod case_notes;
+mod job_watch;
+mod jobs;
 mod keys;
 mod merchants;
 mod notifications;
@@ -12,11 +15,11 @@ mod operator_sessions;
 mod order_mutations;
 mod orders;
 mod overview;
+mod reconciliation;
+mod statements;
 mod subscription;
 
-pub use subscription::Subscription;
-
-use async_graphql::MergedObject;
+use async_graphql::{MergedObject, MergedSubscription};
 
 /// Reading. A merchant sees its own orders and flows only.
 #[derive(Default, MergedObject)]
@@ -29,6 +32,10 @@ pub struct Query(
     merchants::MerchantQuery,
     keys::KeyQuery,
     notifications::NotificationQuery,
+    jobs::JobQuery,
+    statements::StatementQuery,
+    reconciliation::ReconciliationQuery,
+    case_notes::CaseNotesQuery,
 );
 
 /// Doing. A document holds one of these at most. Expected refusals are in `userErrors`.
@@ -41,4 +48,12 @@ pub struct Mutation(
     merchants::MerchantMutation,
     keys::KeyMutation,
     notifications::NotificationMutation,
+    jobs::JobMutation,
+    statements::StatementMutation,
+    reconciliation::ReconciliationMutation,
+    case_notes::CaseNotesMutation,
 );
+
+/// Watching, through a WebSocket with the protocol `graphql-transport-ws`.
+#[derive(Default, MergedSubscription)]
+pub struct Subscription(subscription::OrderWatch, job_watch::JobWatch);

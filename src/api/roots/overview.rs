@@ -6,13 +6,15 @@ use crate::api::errors::Problem;
 use crate::api::paging::{
     CaseConnection, ExceptionConnection, JobRunConnection, Kind, PageArgs, cost,
 };
-use crate::api::types::case::{Case, CaseState};
+use crate::api::types::case::{Case, CaseKind, CaseState};
 use crate::api::types::exception::Phase;
 use crate::api::types::order::OrderFilter;
 use crate::api::types::{invalid, parse};
 use crate::domain::case;
 use crate::domain::exception;
 use crate::domain::ids::CaseNo;
+use crate::domain::refusal::Refusal;
+use crate::domain::time::Instant;
 use crate::storage::orders::{self, Page};
 use crate::storage::{cases, exceptions};
 use async_graphql::{Context, Object, Result};
@@ -68,6 +70,11 @@ impl OverviewQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Only cases in these states.")] states: Option<Vec<CaseState>>,
+        #[graphql(desc = "Only cases of these kinds.")] kinds: Option<Vec<CaseKind>>,
+        #[graphql(desc = "Only what this person looks after.")] owner: Option<String>,
+        #[graphql(desc = "Only what should have been decided by then.")] due_before: Option<
+            Instant,
+        >,
         #[graphql(desc = "Only those about such orders.")] orders: Option<OrderFilter>,
         #[graphql(desc = "So many: 1 to 100, 20 if not given.")] first: Option<i32>,
         #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
@@ -80,8 +87,14 @@ impl OverviewQuery {
         let mut states: Vec<_> = states.map(case::CaseState::from).collect();
         states.sort_unstable();
         states.dedup();
-        let orders = such(orders)?;
-        let filter = cases::Filter { states, orders };
+        let kinds = kinds.unwrap_or_default().into_iter();
+        let filter = cases::Filter {
+            states,
+            kinds: kinds.map(case::CaseKind::from).collect(),
+            owner,
+            due_before,
+            orders: such(orders)?,
+        };
         let listing = desk.engine.cases(filter, after, page.limit).await;
         Ok(CaseConnection::new(&page, listing.map_err(Problem::from)?))
     }
@@ -97,9 +110,8 @@ impl OverviewQuery {
     ) -> Result<JobRunConnection> {
         let desk = Desk::open(ctx, Right::Oversee)?;
         let page = forward(Kind::JobRun, first, after)?;
-        if job.as_deref().is_some_and(|name| !is_job_name(name)) {
-            let rule = "job has to be 1 to 64 small letters, digits or '_'";
-            return Err(Problem::from(invalid("job", rule)).into());
+        if let Some(name) = &job {
+            job_name(name).map_err(Problem::from)?;
         }
         let listing = desk
             .engine
@@ -114,9 +126,13 @@ impl OverviewQuery {
 
 /// The form of a job's name, which is a Rust module's. Which jobs there were is for the record to say:
 /// it may hold runs of one that there is no more.
-fn is_job_name(text: &str) -> bool {
+pub(super) fn job_name(text: &str) -> Result<(), Refusal> {
     let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
-    (1..=64).contains(&text.len()) && text.bytes().all(fits)
+    if (1..=64).contains(&text.len()) && text.bytes().all(fits) {
+        return Ok(());
+    }
+    let rule = "job has to be 1 to 64 small letters, digits or '_'";
+    Err(invalid("job", rule))
 }
 
 /// The orders that a listing is narrowed to; all where nothing is said of them.

@@ -13,7 +13,7 @@ use crate::domain::ids::OrderNo;
 use crate::domain::order;
 use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::engine::{Engine, Scope};
-use async_graphql::{Context, Description, Result, Subscription};
+use async_graphql::{Context, Result, Subscription};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, Stream};
 use std::time::Duration;
@@ -23,12 +23,11 @@ use tokio::sync::broadcast::error::RecvError;
 /// How often the database is asked for what other replicas did.
 const REREAD: Duration = Duration::from_secs(2);
 
-/// Watching, through a WebSocket with the protocol `graphql-transport-ws`.
-#[derive(Default, Description)]
-pub struct Subscription;
+#[derive(Default)]
+pub struct OrderWatch;
 
-#[Subscription(use_type_description)]
-impl Subscription {
+#[Subscription]
+impl OrderWatch {
     /// The order as it stands, then each newer version, until it is at rest; then the stream ends.
     async fn order_changed(
         &self,

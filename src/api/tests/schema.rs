@@ -4,7 +4,8 @@ use super::support::World;
 use crate::api::sdl;
 use crate::domain::refusal::{RefusalCode, Retry};
 use crate::domain::{
-    case, exception, flow, item, job, key, merchant, notification, operator, order, region,
+    case, exception, flow, item, job, key, merchant, notification, operator, order, partner,
+    reconciliation, region, statement,
 };
 use crate::engine;
 use serde_json::{Value, json};
@@ -97,6 +98,10 @@ async fn enums_are_spelled_like_the_database() {
         case::CaseKind as "CaseKind",
         case::CaseState as "CaseState",
         case::Decision as "Decision",
+        case::BatchState as "CaseBatchState",
+        partner::PartnerSide as "PartnerSide",
+        partner::PartnerFileState as "PartnerFileState",
+        reconciliation::Class as "ReconciliationClass",
         key::Algorithm as "Algorithm",
         key::KeyOrigin as "KeyOrigin",
         key::KeyState as "KeyState",
@@ -108,12 +113,21 @@ async fn enums_are_spelled_like_the_database() {
         merchant::Stage as "MerchantStage",
         merchant::CheckItem as "MerchantCheckItem",
         job::JobRunState as "JobRunState",
+        statement::PartyKind as "PartyKind",
+        job::CatchUp as "CatchUp",
         operator::Role as "Role",
         operator::OperatorState as "OperatorState",
         engine::TimelineKind as "TimelineKind",
         RefusalCode as "RefusalCode",
         Retry as "Retry",
     ];
+    // What is asked for and never stored.
+    expected.push((
+        "ReconciliationCounted",
+        vec!["OURS", "BANK", "BILLER", "FLOWS"],
+    ));
+    expected.push(("ReconciliationMode", vec!["PUBLISH", "DRY_RUN"]));
+    expected.push(("CaseBatchMode", vec!["PREVIEW", "PROPOSE"]));
     let mut found = Vec::new();
     for one in types().await {
         if one["kind"] == "ENUM" {

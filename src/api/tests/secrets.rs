@@ -213,6 +213,7 @@ async fn a_panic_is_one_request_s_fault() {
     let mut world = World::new().await;
     let parts = crate::api::ApiParts {
         engine: world.engine.clone(),
+        jobs: Arc::new(Book),
         operators: world.operators.clone(),
         #[cfg(feature = "oidc")]
         provider: None,

@@ -57,6 +57,34 @@ impl Hand {
         sign_request(&request, &signer).unwrap()
     }
 
+    /// Gets a path with a signature.
+    pub async fn get(&self, world: &World, nonce: &str, path: &str) -> Answer {
+        let headers = [("host", b"center.example".as_slice())];
+        let request = trust::Request {
+            method: "GET",
+            scheme: "http",
+            authority: "center.example",
+            path,
+            query: None,
+            headers: &headers,
+            body: b"",
+        };
+        let signer = Signer {
+            key: &self.private,
+            key_id: &self.key_id,
+            nonce,
+            created: crate::engine::Clock::now(&world.clock),
+        };
+        let mut get = Request::builder()
+            .method(Method::GET)
+            .uri_str(path)
+            .header("host", "center.example");
+        for (name, value) in sign_request(&request, &signer).unwrap() {
+            get = get.header(name, value);
+        }
+        world.send(get.finish()).await
+    }
+
     pub async fn ask(
         &self,
         world: &World,

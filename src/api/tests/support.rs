@@ -9,16 +9,17 @@ use crate::domain::ids::{AdapterName, BillNo, BillerCode, ItemCode, MerchantCode
 use crate::domain::item::{
     AmountRule, AmountRuleKind, BillNoRule, Biller, Category, Item, ItemMode,
 };
+use crate::domain::job::{CatchUp, JobInfo};
 use crate::domain::merchant::{MerchantKind, MerchantVerb};
 use crate::domain::money::{Currency, Money};
 use crate::domain::operator::Role;
 use crate::domain::outcome::{Cause, Receipt, Reply};
 use crate::domain::region::{Place, Region, RegionCode, RegionLevel};
 use crate::domain::retry::{Ladder, Rung};
-use crate::domain::time::BusinessDay;
+use crate::domain::time::{BusinessDay, Instant};
 use crate::engine::{
-    Actor, Alarms, Clock, Engine, EngineOptions, EngineParts, Hub, ManualClock, Onboarding,
-    Operators, OperatorsParts, PasswordCost, Passwords, samples,
+    Actor, Alarms, Clock, Engine, EngineOptions, EngineParts, Hub, JobBook, KeepTimes, ManualClock,
+    Onboarding, Operators, OperatorsParts, PasswordCost, Passwords, samples,
 };
 use crate::storage::{Committed, StorageOptions, Store};
 use crate::trust::Masters;
@@ -32,6 +33,7 @@ use poem::{Endpoint, Request};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -141,6 +143,39 @@ impl BillerLink for Bank {
     }
 }
 
+/// Two jobs, five minutes after midnight in Shanghai, one after the other.
+pub struct Book;
+
+impl JobBook for Book {
+    fn jobs(&self, now: Instant) -> Vec<JobInfo> {
+        let job = |name, after: &[&str]| JobInfo {
+            name,
+            schedule: "0 5 0 * * *".to_owned(),
+            zone: chrono_tz::Tz::Asia__Shanghai,
+            catch_up: CatchUp::RunAll,
+            after: after.iter().map(|name| (*name).to_owned()).collect(),
+            alarm_at: chrono::NaiveTime::from_hms_opt(9, 0, 0),
+            lease: Duration::from_secs(60),
+            timeout: Duration::from_secs(600),
+            why: "a test".to_owned(),
+            next_due: self.next_due(name, now),
+        };
+        vec![
+            job("poll_exceptions", &[]),
+            job("watch_runs", &["poll_exceptions"]),
+        ]
+    }
+
+    fn next_due(&self, _: &str, after: Instant) -> Option<Instant> {
+        let day = BusinessDay::SHANGHAI;
+        let due = |date| day.begin_of(date) + chrono::TimeDelta::minutes(5);
+        let today = day.date_of(after);
+        [due(today), due(today.next())]
+            .into_iter()
+            .find(|due| *due > after)
+    }
+}
+
 /// What a call brought.
 #[derive(Debug)]
 pub struct Answer {
@@ -223,7 +258,7 @@ impl World {
             tasks,
             stop: stop.clone(),
             masters: Masters::read(["AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="]).unwrap(),
-            options: engine_options(),
+            options: engine_options(dir.path()),
             random: 7,
         })
         .await
@@ -244,6 +279,7 @@ impl World {
         change(&mut api_options);
         let api = Api::new(ApiParts {
             engine: engine.clone(),
+            jobs: Arc::new(Book),
             operators: operators.clone(),
             #[cfg(feature = "oidc")]
             provider: None,
@@ -383,9 +419,12 @@ fn storage_options(path: &str) -> StorageOptions {
     }
 }
 
-fn engine_options() -> EngineOptions {
+fn engine_options(dir: &Path) -> EngineOptions {
     EngineOptions {
         day: BusinessDay::SHANGHAI,
+        closing: Default::default(),
+        calendar: Default::default(),
+        statements: Some(Arc::new(super::night::statement_rules(dir))),
         order_expiry: Duration::from_secs(7_200),
         answer_within: Duration::from_secs(8),
         orphan_after: Duration::from_secs(60),
@@ -398,8 +437,11 @@ fn engine_options() -> EngineOptions {
         poll_batch: 10,
         poll_parallel: 2,
         output: None,
+        profiles: Default::default(),
+        shelf: None,
         sandbox: false,
         notify: Default::default(),
+        keep: KeepTimes::default(),
         instance: "test".into(),
     }
 }
@@ -474,6 +516,7 @@ fn catalogue() -> CatalogueParts {
     let shenzhen = Some(("22.5431", "114.0579"));
     let shanghai = Some(("31.2304", "121.4737"));
     CatalogueParts {
+        contracts: Vec::new(),
         regions: vec![
             region("440000", RegionLevel::Province, "Guangdong", None),
             region("440300", RegionLevel::Prefecture, "Shenzhen", shenzhen),

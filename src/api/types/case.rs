@@ -2,7 +2,9 @@
 
 use crate::domain::case;
 use crate::domain::time::Instant;
-use async_graphql::{Description, Enum, Object};
+use crate::engine;
+use crate::storage::case_batches;
+use async_graphql::{Description, Enum, Object, SimpleObject};
 
 /// Why a case was opened.
 #[derive(Clone, Copy, Debug, Enum, Eq, PartialEq)]
@@ -12,6 +14,8 @@ pub enum CaseKind {
     Doubt,
     /// The bank reports success of an order that is at rest without being paid.
     LateSuccess,
+    /// Our record and a partner's file do not say the same of a flow.
+    Discrepancy,
 }
 
 /// Where a case stands.
@@ -81,9 +85,19 @@ impl Case {
         self.0.case_no.as_str()
     }
 
-    /// The order it is about.
-    async fn order_no(&self) -> &str {
-        self.0.order_no.as_str()
+    /// The order it is about; none for a flow in a partner's file that is no order's.
+    async fn order_no(&self) -> Option<&str> {
+        self.0.order_no.as_ref().map(|number| number.as_str())
+    }
+
+    /// Of a difference: the flow's number as it stands in the files.
+    async fn flow_no(&self) -> Option<&str> {
+        self.0.flow_no.as_deref()
+    }
+
+    /// Who looks after it, where somebody does.
+    async fn owner(&self) -> Option<&str> {
+        self.0.owner.as_deref()
     }
 
     /// Why it was opened.
@@ -134,5 +148,123 @@ impl Case {
     /// Counts its changes. Who approves or rejects says which version was read.
     async fn version(&self) -> i32 {
         self.0.version
+    }
+}
+
+/// Where a file of decisions stands.
+#[derive(Clone, Copy, Debug, Enum, Eq, PartialEq)]
+#[graphql(remote = "case::BatchState", name = "CaseBatchState")]
+pub enum BatchState {
+    /// Waits for the second person.
+    Proposed,
+    /// Every decision in it took effect, but for those whose cases had changed.
+    Applied,
+    /// The second person did not want it.
+    Rejected,
+}
+
+/// What somebody wrote about a case.
+#[derive(Description)]
+pub struct CaseComment(pub case::Comment);
+
+#[Object(use_type_description)]
+impl CaseComment {
+    /// Its id, a UUID.
+    async fn comment_id(&self) -> String {
+        self.0.comment_id.to_string()
+    }
+
+    /// The case.
+    async fn case_no(&self) -> &str {
+        self.0.case_no.as_str()
+    }
+
+    /// Who wrote it.
+    async fn author(&self) -> &str {
+        &self.0.author
+    }
+
+    /// What.
+    async fn body(&self) -> &str {
+        &self.0.body
+    }
+
+    /// When.
+    async fn written_at(&self) -> Instant {
+        self.0.written_at
+    }
+}
+
+/// A line of a file of decisions.
+#[derive(SimpleObject)]
+pub struct CaseBatchLine {
+    /// Which line, counted from 1; the first case is in line 2.
+    line: i32,
+    /// The case, as it is written there.
+    case_no: String,
+    /// The decision, as it is written there.
+    decision: String,
+    /// What it does, in words; none where it cannot be done.
+    does: Option<String>,
+    /// Why it cannot be done; none where it can.
+    problem: Option<String>,
+}
+
+impl From<engine::BatchLine> for CaseBatchLine {
+    fn from(line: engine::BatchLine) -> Self {
+        Self {
+            line: i32::try_from(line.line).unwrap_or(i32::MAX),
+            case_no: line.case_no,
+            decision: line.decision,
+            does: line.does,
+            problem: line.problem,
+        }
+    }
+}
+
+/// A file of decisions: proposed by one person, applied or rejected by another.
+#[derive(Description)]
+pub struct CaseBatch(pub case_batches::CaseBatch);
+
+#[Object(use_type_description)]
+impl CaseBatch {
+    /// Its id, a UUID.
+    async fn batch_id(&self) -> String {
+        self.0.batch_id.to_string()
+    }
+
+    /// SHA-256 of the file, hexadecimal: what is approved.
+    async fn content_hash(&self) -> &str {
+        &self.0.content_hash
+    }
+
+    /// The file.
+    async fn csv(&self) -> &str {
+        &self.0.content
+    }
+
+    /// Where it stands.
+    async fn state(&self) -> BatchState {
+        self.0.state.into()
+    }
+
+    /// Who proposed it (经办).
+    async fn maker(&self) -> &str {
+        &self.0.maker
+    }
+
+    /// When it was proposed.
+    async fn proposed_at(&self) -> Instant {
+        self.0.proposed_at
+    }
+
+    /// Who applied or rejected it (复核).
+    async fn checker(&self) -> Option<&str> {
+        self.0.checker.as_deref()
+    }
+
+    /// When it was applied or rejected.
+    async fn decided_at(&self) -> Option<Instant> {
+        self.0.decided_at
     }
 }

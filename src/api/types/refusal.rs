@@ -46,6 +46,14 @@ pub enum RefusalCode {
     MerchantAlreadyDecided,
     /// Items of the checklist are not ticked for this content; `message` names them.
     ChecklistIncomplete,
+    /// The day cannot be reconciled yet; `message` says what is lacking.
+    ReconciliationWaits,
+    /// Lines of the file of decisions are wrong; `lines` has all of them.
+    BatchInvalid,
+    /// There is no such file of decisions.
+    BatchNotFound,
+    /// The file of decisions was decided already, or is another than the checker read.
+    BatchChanged,
     /// An argument is not what it should be; `field` names it and `message` tells the rule.
     InvalidArgument,
     /// The bill number breaks the item's rule; nobody was called.
@@ -80,6 +88,12 @@ pub enum RefusalCode {
     NotificationNotFound,
     /// The caller is having notifications sent again already; one such call goes on at a time.
     ResendInProgress,
+    /// There is no job of this name; `message` names those that there are.
+    JobNotFound,
+    /// There is no run of this id.
+    JobRunNotFound,
+    /// Many ask for runs of the job at this instant; ask again.
+    JobBusy,
     /// There is no such key, or it is not the caller's.
     KeyNotFound,
     /// It is no key that can be used here.
@@ -136,6 +150,10 @@ pub enum RefusalCode {
     OwnAccount,
     /// No administrator would be left.
     LastAdministrator,
+    /// There is no such statement, or not yet.
+    StatementNotFound,
+    /// Statements are kept nowhere (`statements.url`).
+    StatementsOff,
 }
 
 /// Whether trying again makes sense.

@@ -13,6 +13,7 @@
 //! by writing a part of the records.
 
 mod cells;
+mod contracts;
 mod items;
 mod records;
 mod regions;
@@ -102,6 +103,8 @@ pub struct ImportReport {
     pub billers: usize,
     /// Items in the files.
     pub items: usize,
+    /// Contracts in the files.
+    pub contracts: usize,
 }
 
 impl fmt::Display for ImportReport {
@@ -111,11 +114,16 @@ impl fmt::Display for ImportReport {
             regions,
             billers,
             items,
+            contracts,
         } = self;
         write!(
             f,
             "catalogue version {version}: {regions} regions, {billers} billers, {items} items"
-        )
+        )?;
+        match contracts {
+            0 => Ok(()),
+            contracts => write!(f, ", {contracts} contracts"),
+        }
     }
 }
 
@@ -165,6 +173,7 @@ pub async fn import(
             regions: parts.regions.len(),
             billers: parts.billers.len(),
             items: parts.items.len(),
+            contracts: parts.contracts.len(),
         };
         tx.audit(AuditEntry {
             at: now,

@@ -1,6 +1,7 @@
 //! Rows as records, and whether records fit together.
 
 use super::cells::{Cells, Named, Reference, Spot};
+use super::contracts::{Terms, read_contract};
 use super::items::read_item;
 use super::regions::read_region;
 use super::sheet::{Kind, Problems, Sheet};
@@ -20,6 +21,7 @@ pub(super) struct Reader<'a> {
     regions: HashMap<RegionCode, Spot>,
     billers: HashMap<BillerCode, Spot>,
     items: HashMap<ItemCode, Spot>,
+    contracts: HashMap<Terms, Spot>,
     references: Vec<Reference>,
 }
 
@@ -37,6 +39,7 @@ impl<'a> Reader<'a> {
             regions: HashMap::new(),
             billers: HashMap::new(),
             items: HashMap::new(),
+            contracts: HashMap::new(),
             references: Vec::new(),
         }
     }
@@ -63,6 +66,11 @@ impl<'a> Reader<'a> {
                 Kind::Biller => {
                     let biller = read_biller(&mut cells, &mut self.billers);
                     self.parts.billers.extend(biller);
+                }
+                Kind::Contract => {
+                    let (seen, named) = (&mut self.contracts, &mut self.references);
+                    let contract = read_contract(&mut cells, seen, named);
+                    self.parts.contracts.extend(contract);
                 }
                 Kind::Item => {
                     let (seen, named) = (&mut self.items, &mut self.references);

@@ -18,10 +18,11 @@ pub(super) enum Kind {
     Region,
     Biller,
     Item,
+    Contract,
 }
 
 impl Kind {
-    const ALL: [Kind; 3] = [Kind::Region, Kind::Biller, Kind::Item];
+    const ALL: [Kind; 4] = [Kind::Region, Kind::Biller, Kind::Item, Kind::Contract];
 
     /// The word in the column `kind`.
     pub fn as_str(self) -> &'static str {
@@ -29,6 +30,7 @@ impl Kind {
             Kind::Region => "region",
             Kind::Biller => "biller",
             Kind::Item => "item",
+            Kind::Contract => "contract",
         }
     }
 
@@ -46,6 +48,15 @@ impl Kind {
                 "longitude",
             ],
             Kind::Biller => &["kind", "code", "name_zh", "name_en"],
+            Kind::Contract => &[
+                "kind",
+                "merchant",
+                "biller",
+                "currency",
+                "valid_from",
+                "basis_points",
+                "fixed_minor",
+            ],
             Kind::Item => &[
                 "kind",
                 "code",
@@ -243,7 +254,7 @@ fn kind_of(file: &str, header: &Row, rows: &[Row], problems: &mut Problems) -> O
             "merchant" => "merchants are not imported: two people register and approve them \
                            (docs/MERCHANTS.md)"
                 .to_owned(),
-            _ => format!("{word:?} is not region, biller or item"),
+            _ => format!("{word:?} is not region, biller, item or contract"),
         };
         problems.add(file, first.line, Some("kind"), reason);
     }

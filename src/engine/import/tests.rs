@@ -135,7 +135,7 @@ fn a_bad_file_is_refused_with_line_and_reason() {
         ),
         (
             b"kind,code\nbillers,b\n",
-            "2: kind: \"billers\" is not region, biller or item",
+            "2: kind: \"billers\" is not region, biller, item or contract",
         ),
         (
             b"kind,code,name_zh,name_en\nmerchant,c,x,y\n",
@@ -144,7 +144,7 @@ fn a_bad_file_is_refused_with_line_and_reason() {
         ),
         (
             b"kind,code,name_zh,name_en\n\n\n,b,x,y\n",
-            "4: kind: \"\" is not region, biller or item",
+            "4: kind: \"\" is not region, biller, item or contract",
         ),
         (
             b"kind,code,name_zh\nbiller,b,x\n",

@@ -2,10 +2,13 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
+use super::hours::Hours;
+use super::part::Part;
 use super::{BankName, Called, Entry, Event, Fact, LedgerError, line};
 
 /// Far more than this program writes in one line; it keeps a wrong file from filling the memory.
@@ -17,6 +20,7 @@ pub(in crate::sim) struct Ledger {
     file: File,
     next_seq: u64,
     buffer: Vec<u8>,
+    hours: Hours,
 }
 
 impl Ledger {
@@ -42,10 +46,11 @@ impl Ledger {
         let mut pairs = Pairs::default();
         let mut whole_bytes = 0;
         let mut whole_seq = 0;
+        let mut hours = Hours::default();
         loop {
             match reader.next_entry() {
                 Ok(Some(entry)) => {
-                    let (seq, bank) = (entry.seq, entry.bank);
+                    let (seq, at, bank) = (entry.seq, entry.at, entry.bank);
                     let fact = pairs
                         .take(entry)
                         .map_err(|reason| reader.bad_line(reason))?;
@@ -53,6 +58,7 @@ impl Ledger {
                         each(bank, fact);
                     }
                     if pairs.whole() {
+                        hours.add(at, reader.offset - whole_bytes);
                         (whole_bytes, whole_seq) = (reader.offset, seq);
                     }
                 }
@@ -71,6 +77,7 @@ impl Ledger {
             file,
             next_seq: whole_seq + 1,
             buffer: Vec::new(),
+            hours,
         })
     }
 
@@ -94,12 +101,23 @@ impl Ledger {
         match written {
             Ok(count) => {
                 self.next_seq += count;
+                self.hours.add(at, self.buffer.len() as u64);
                 Ok(())
             }
             Err(source) => Err(LedgerError::Io {
                 path: self.path.clone(),
                 source,
             }),
+        }
+    }
+}
+
+impl Ledger {
+    /// Where the lines of these times are; some lines of other times are there as well.
+    pub fn part(&self, times: &Range<DateTime<Utc>>) -> Part {
+        Part {
+            path: self.path.clone(),
+            places: self.hours.touching(times),
         }
     }
 }

@@ -17,8 +17,11 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 pub(super) mod file;
+mod hours;
 mod line;
+mod part;
 pub(super) use line::Called;
+pub(super) use part::Part;
 
 /// What a caller asks the simulated world to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,6 +16,8 @@ use super::{Sim, SimOptions, start};
 mod admin;
 mod books;
 mod endings;
+mod files;
+mod layouts;
 mod restart;
 mod wire;
 
@@ -126,6 +128,30 @@ impl TestWorld {
         let (code, body) = self.send(Method::GET, path, None).await;
         assert_eq!(code, 200, "{path}: {body}");
         body
+    }
+
+    /// A file as it is sent: the HTTP status and the bytes.
+    async fn fetch(&self, path: &str) -> (u16, Vec<u8>) {
+        let url = format!("{}{path}", self.sim.url());
+        let response = self.client.get(url).send().await.expect("a response");
+        let code = response.status().as_u16();
+        (code, response.bytes().await.expect("a body").to_vec())
+    }
+
+    /// The lines of a file of text.
+    async fn lines(&self, path: &str) -> Vec<String> {
+        let (code, bytes) = self.fetch(path).await;
+        assert_eq!(code, 200, "{path}: {}", String::from_utf8_lossy(&bytes));
+        let text = String::from_utf8(bytes).expect("UTF-8");
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// Sets the world's clock, and lets it stand.
+    async fn clock(&self, now: &str) {
+        let (code, body) = self
+            .post("/admin/clock", json!({"now": now, "pace": "STANDS"}))
+            .await;
+        assert_eq!(code, 200, "{body}");
     }
 
     /// Puts a fault in force.

@@ -105,6 +105,7 @@ pub fn parts() -> CatalogueParts {
     };
     let free = any(AmountRuleKind::Any);
     CatalogueParts {
+        contracts: Vec::new(),
         regions: vec![Region {
             code: region(),
             level: RegionLevel::Province,

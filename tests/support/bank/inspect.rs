@@ -95,9 +95,9 @@ impl Facts {
     }
 
     fn has_open_case(&self, order: &Order) -> bool {
-        self.cases
-            .iter()
-            .any(|case| case.order_no == order.order_no && case.state != CaseState::Closed)
+        self.cases.iter().any(|case| {
+            case.order_no.as_ref() == Some(&order.order_no) && case.state != CaseState::Closed
+        })
     }
 
     fn has_late_case(&self, order: &Order) -> bool {
@@ -106,7 +106,7 @@ impl Facts {
         self.cases
             .iter()
             .filter(late)
-            .any(|case| case.order_no == order.order_no)
+            .any(|case| case.order_no.as_ref() == Some(&order.order_no))
     }
 
     /// I3 and I14: nothing is lost in the dark, and nothing is left in the middle.

@@ -189,7 +189,7 @@ impl TestBank {
         let step = self
             .engine()
             .case_approve(&case.case_no, case.version, &checker);
-        refused(self.wait(step)).map(|(_, order)| order)
+        refused(self.wait(step)).map(|(_, order)| order.expect("it is about an order"))
     }
 
     /// Somebody reads the latest case of an order and rejects what stands there.

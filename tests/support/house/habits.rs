@@ -57,7 +57,7 @@ const MAY_BE_LONG: &[(&str, usize)] = &[
     // What a number in the settings may be.
     ("src/config/check.rs", 77),
     // Everything that a center is made of, in the sequence in which it starts.
-    ("src/daemon.rs", 73),
+    ("src/daemon.rs", 75),
 ];
 
 /// A function that is too long; tables of tests may be as long as they are.

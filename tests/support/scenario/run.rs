@@ -265,7 +265,9 @@ impl Play {
         let case_no = CaseNo::try_new(format!("2000{}", &order_no.as_str()[4..]));
         let case = Case {
             case_no: case_no.map_err(|error| error.to_string())?,
-            order_no,
+            order_no: Some(order_no),
+            flow_no: None,
+            owner: None,
             kind: CaseKind::Doubt,
             state: CaseState::Open,
             cause: "the auditors ask".to_owned(),

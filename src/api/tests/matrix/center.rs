@@ -9,7 +9,7 @@ use super::rules::{Object, Rule, Rules, Way};
 use super::shape::Shape;
 use crate::api::Introspection;
 use crate::domain::ids::OrderNo;
-use crate::domain::job::{JobRun, JobRunState};
+use crate::domain::job::{JobRun, JobRunState, RunProgress};
 use crate::domain::key::Algorithm;
 use crate::domain::operator::Role;
 use crate::domain::outcome::{Cause, Reply};
@@ -55,17 +55,22 @@ impl Center {
             reached: Mutex::default(),
         };
         add(&center.world, "ann", Role::Viewer).await;
-        center.run_a_job().await;
+        let run = center.run_a_job().await;
         for (letter, code) in [('a', "alpha"), ('b', "beta")] {
-            let things = center.furnish(letter, code).await;
+            let mut things = center.furnish(letter, code).await;
+            things.insert("run", run.clone());
             center.things.insert(letter, things);
         }
+        center.world.end_the_day().await;
+        super::night::furnish(&mut center).await;
         let number = "202001010000000000000000".to_owned();
         let mut nobody: Things = ["order", "flow", "case"]
             .map(|name| (name, number.clone()))
             .into();
+        nobody.insert("batch", uuid::Uuid::now_v7().to_string());
         nobody.insert("request", "R-NOBODY".to_owned());
         nobody.insert("merchant", "nobody-there".to_owned());
+        nobody.insert("run", run);
         nobody.insert("notification", uuid::Uuid::now_v7().to_string());
         nobody.insert("key", "01a00000000070008000000000000000".to_owned());
         nobody.insert("center", center.things[&'a']["center"].clone());
@@ -149,7 +154,7 @@ impl Center {
     /// Texts by which a merchant's things would be known in somebody else's answer.
     pub fn marks(&self, letter: char) -> Vec<&str> {
         let things = self.things[&letter].iter();
-        let own = things.filter(|(name, _)| **name != "merchant" && **name != "center");
+        let own = things.filter(|(name, _)| !["merchant", "center", "run"].contains(*name));
         own.map(|(_, value)| value.as_str()).collect()
     }
 
@@ -310,23 +315,33 @@ impl Center {
         things.insert("phone", phone.to_owned());
     }
 
-    async fn run_a_job(&self) {
+    async fn run_a_job(&self) -> String {
         let now = self.world.clock.now();
         let run = JobRun {
             run_id: uuid::Uuid::now_v7(),
             job: "poll_exceptions".to_owned(),
             scheduled_at: now,
+            business_date: self.world.engine.business_day().last_ended(now),
+            asked_by: Some("operator:ann".to_owned()),
             state: JobRunState::Failed,
             owner: "test".to_owned(),
             fence: 1,
             lease_until: now,
             started_at: now,
             finished_at: Some(now),
+            progress: Some(RunProgress {
+                done: 500,
+                total: Some(1_000),
+                since: now - chrono::TimeDelta::seconds(10),
+                at: now,
+            }),
             report: Some("{}".to_owned()),
             error: Some("it took too long".to_owned()),
         };
+        let run_id = run.run_id.to_string();
         let claimed = self.world.store.solo(move |tx| tx.claim_run(&run)).await;
         assert!(claimed.unwrap().is_some());
+        run_id
     }
 }
 

@@ -6,6 +6,7 @@
 mod callers;
 mod center;
 mod judge;
+mod night;
 mod rules;
 mod shape;
 

@@ -1,0 +1,110 @@
+//! What the night needs of the settings: the calendar, the profiles of files, and where statements are kept.
+
+use crate::config::Config;
+use crate::domain::calendar::Calendar;
+use crate::engine::StatementRules;
+use crate::files::{ProfileProblem, Profiles};
+use crate::output::Objects;
+use anyhow::{Context, bail};
+use secrecy::ExposeSecret;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The calendar of holidays that the settings name.
+///
+/// # Errors
+/// The file cannot be read, or a line of it cannot be used.
+pub fn calendar(config: &Config) -> anyhow::Result<Calendar> {
+    let Some(file) = config.center.calendar_file() else {
+        return Ok(Calendar::china());
+    };
+    let named = || format!("center.calendar: {}", file.display());
+    let text = std::fs::read_to_string(file).with_context(named)?;
+    Calendar::read(&text).with_context(named)
+}
+
+/// The profiles of files: those compiled in, and those of the settings' folder.
+///
+/// # Errors
+/// The folder cannot be read, or a profile has mistakes: all of them, a line each.
+pub fn profiles(config: &Config) -> anyhow::Result<Profiles> {
+    let mut own = Vec::new();
+    if let Some(folder) = config.files.folder() {
+        let named = || format!("files.profiles_dir: {}", folder.display());
+        for entry in std::fs::read_dir(folder).with_context(named)? {
+            let path = entry.with_context(named)?.path();
+            if path.extension().is_none_or(|ending| ending != "toml") {
+                continue;
+            }
+            let text =
+                std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+            let name = path.file_stem().unwrap_or_default();
+            own.push((name.to_string_lossy().into_owned(), text));
+        }
+    }
+    let own = own
+        .iter()
+        .map(|(name, text)| (name.as_str(), text.as_str()));
+    match Profiles::load(own) {
+        Ok(profiles) => Ok(profiles),
+        Err(problems) => {
+            let lines: Vec<String> = problems.iter().map(ProfileProblem::to_string).collect();
+            bail!(
+                "the profiles of files cannot be used:\n{}",
+                lines.join("\n")
+            )
+        }
+    }
+}
+
+/// How statements are made; none where they are kept nowhere.
+///
+/// # Errors
+/// The place cannot be used, or a profile is not there.
+pub fn statement_rules(config: &Config) -> anyhow::Result<Option<StatementRules>> {
+    let settings = &config.statements;
+    let profiles = profiles(config)?;
+    let named = settings.profiles.iter().map(|(party, name)| {
+        let is_party = matches!(party.split_once(':'), Some(("merchant" | "biller", _)));
+        (format!("statements.profiles.{party:?}"), name, is_party)
+    });
+    let default = [("statements.profile".to_owned(), &settings.profile, true)];
+    for (path, name, is_party) in default.into_iter().chain(named) {
+        if !is_party {
+            bail!("{path}: a party is named as merchant:CODE or biller:CODE");
+        }
+        profiles.get(name).with_context(|| path)?;
+    }
+    let Some(url) = place(config) else {
+        tracing::warn!("no statements are made: name a place for them (statements.url)");
+        return Ok(None);
+    };
+    Ok(Some(StatementRules {
+        objects: Objects::open(&url).context("statements.url")?,
+        profiles,
+        profile: settings.profile.clone(),
+        profile_of: settings.profiles.clone(),
+        xlsx_rows_max: settings.xlsx_rows_max,
+        keep_months: settings.keep_months,
+        ready_at: config.statements_ready_at(),
+        link_lasts: Duration::from_secs(settings.link_lasts_s),
+    }))
+}
+
+/// Where statements are kept: where the settings say, or beside a database that is a file.
+fn place(config: &Config) -> Option<String> {
+    if !config.statements.url.is_empty() {
+        return Some(config.statements.url.clone());
+    }
+    let file = config.storage.url.expose_secret().strip_prefix("sqlite:")?;
+    let beside = Path::new(file).with_extension("files");
+    Some(beside.display().to_string())
+}
+
+/// The folder of statements, where they lie in one: a bucket cannot be looked into from here.
+pub fn statements_folder(config: &Config) -> Option<PathBuf> {
+    let place = place(config)?;
+    let path = place.strip_prefix("file://").unwrap_or(&place);
+    let path = path.strip_prefix("file:").unwrap_or(path);
+    (!path.contains("://")).then(|| PathBuf::from(path))
+}

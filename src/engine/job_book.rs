@@ -1,0 +1,29 @@
+//! What the engine and the API know of the jobs. The room of the jobs stands above the engine, so what
+//! there is to know is handed in.
+
+use crate::domain::job::JobInfo;
+use crate::domain::time::{BusinessDate, BusinessDay, Instant};
+use chrono::TimeDelta;
+
+/// The jobs that there are.
+pub trait JobBook: Send + Sync {
+    /// Every job and when it is due next, by name.
+    fn jobs(&self, now: Instant) -> Vec<JobInfo>;
+
+    /// The first due time of a job after an instant; none where there is no such job, or it is never due
+    /// again.
+    fn next_due(&self, job: &str, after: Instant) -> Option<Instant>;
+}
+
+/// The first due time at which a job works on a business date: the first between the end of the date and
+/// the end of the next one. None where it does not work on that date.
+pub(super) fn due_of(
+    book: &dyn JobBook,
+    day: BusinessDay,
+    job: &str,
+    date: BusinessDate,
+) -> Option<Instant> {
+    let (begin, end) = (day.end_of(date), day.end_of(date.next()));
+    let due = book.next_due(job, begin - TimeDelta::microseconds(1));
+    due.filter(|due| *due < end)
+}

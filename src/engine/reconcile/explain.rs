@@ -1,0 +1,188 @@
+//! Answers for one flow: which class, by which rule, what each side says in which line of which file, and on
+//! which days it was looked at.
+
+use super::plan::{Plan, date_in};
+use crate::domain::case::Case;
+use crate::domain::partner::{PartnerFile, PartnerSide};
+use crate::domain::reconciled::{Discrepancy, ReconciliationRun};
+use crate::domain::reconciliation::{Row, RowState, Sides, Verdict, Waited, classify};
+use crate::domain::time::BusinessDate;
+use crate::engine::Engine;
+use crate::engine::partner_files::{FileFault, blocking, check_file, digest_text, expect};
+use crate::files::Lines;
+use crate::storage::reconciliations::OurFlow;
+use crate::storage::{AnyConnection, cases, discrepancies, partner_files, reconciliations};
+use std::io::BufReader;
+
+/// What a partner's file says of the flow.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    /// The file.
+    pub file: PartnerFile,
+    /// The row, with its line.
+    pub row: Row,
+}
+
+/// The whole answer.
+#[derive(Clone, Debug)]
+pub struct Explained {
+    /// The number.
+    pub flow_no: String,
+    /// Our flow; none where we have none.
+    pub ours: Option<OurFlow>,
+    /// Our row.
+    pub our_row: Option<Row>,
+    /// Every line that names it, of the files that went into the results of its days.
+    pub heard: Vec<Heard>,
+    /// What the sides together come to, judged anew.
+    pub verdict: Verdict,
+    /// The results that it was looked at in, by date.
+    pub runs: Vec<ReconciliationRun>,
+    /// What those results found of it, where it was not matched; by date.
+    pub found: Vec<Discrepancy>,
+    /// The cases about it.
+    pub cases: Vec<Case>,
+}
+
+impl Engine {
+    /// Explains a flow; none where no side knows it.
+    ///
+    /// # Errors
+    /// Storage, the shelf or a file failed.
+    pub async fn reconciliation_explain(
+        &self,
+        flow_no: &str,
+    ) -> Result<Option<Explained>, FileFault> {
+        let number = flow_no.to_owned();
+        let read = move |c: &mut AnyConnection| {
+            let numbers = [number];
+            let ours = reconciliations::flows_by_number(c, &numbers)?.pop();
+            let found = discrepancies::of_numbers(c, &numbers)?;
+            let cases = cases::of_flow(c, &numbers[0])?;
+            Ok((ours, found, cases))
+        };
+        let (ours, found, cases) = self.0.store.read(read).await?;
+        let own = date_in(flow_no);
+        let mut dates: Vec<BusinessDate> = found.iter().map(|one| one.business_date).collect();
+        let ended = found.iter().filter_map(|one| one.ended.as_ref());
+        dates.extend(ended.map(|ended| ended.on));
+        dates.extend(own);
+        dates.sort_unstable();
+        dates.dedup();
+        let (mut runs, mut heard) = (Vec::new(), Vec::new());
+        let mut plan = None;
+        for date in dates {
+            let Some(run) = self.reconciliation(date, None).await.map_err(store)? else {
+                continue;
+            };
+            let of_day = self.plan_day(date).await?;
+            heard.extend(self.heard_in(&of_day, &run, flow_no).await?);
+            if plan.is_none() || Some(date) == own {
+                plan = Some(of_day);
+            }
+            runs.push(run);
+        }
+        let Some(plan) = plan else {
+            return Ok(None);
+        };
+        if ours.is_none() && heard.is_empty() {
+            return Ok(None);
+        }
+        let mut our_rows = match &ours {
+            Some(flow) => vec![plan.our_row(flow, 0).map_err(FileFault::from)?],
+            None => Vec::new(),
+        };
+        let buried = self.buried(&plan, &[flow_no.to_owned()]).await;
+        if buried.map_err(FileFault::from)?.contains(flow_no) {
+            our_rows
+                .iter_mut()
+                .for_each(|row| row.state = RowState::Failed);
+        }
+        let of_side = |side: PartnerSide| -> Vec<Row> {
+            let its = heard.iter().filter(|one: &&Heard| one.file.side == side);
+            its.map(|one| one.row).collect()
+        };
+        let (bank, biller) = (of_side(PartnerSide::Bank), of_side(PartnerSide::Biller));
+        let sides = Sides {
+            ours: &our_rows,
+            bank: &bank,
+            biller: &biller,
+        };
+        let last = runs.last().map_or(plan.date, |run| run.business_date);
+        let waited = match found.is_empty() {
+            true => Waited(0),
+            false => self.waited(plan.date, last),
+        };
+        Ok(Some(Explained {
+            flow_no: flow_no.to_owned(),
+            verdict: classify(sides, &plan.rules(), waited),
+            our_row: our_rows.first().copied(),
+            ours,
+            heard,
+            runs,
+            found,
+            cases,
+        }))
+    }
+
+    /// The lines of a result's files that name a flow.
+    async fn heard_in(
+        &self,
+        plan: &Plan,
+        run: &ReconciliationRun,
+        flow_no: &str,
+    ) -> Result<Vec<Heard>, FileFault> {
+        let zone = self.0.options.day.zone;
+        let mut heard = Vec::new();
+        for input in &run.inputs.files {
+            let (name, date, version) = (input.partner.clone(), run.business_date, input.version);
+            let read = move |c: &mut AnyConnection| partner_files::version(c, &name, date, version);
+            let Some(file) = self.0.store.read(read).await? else {
+                continue;
+            };
+            let Some((place, party)) = plan
+                .parties
+                .iter()
+                .enumerate()
+                .find(|(_, party)| party.partner.name == input.partner)
+            else {
+                continue;
+            };
+            let profile = self.0.options.profiles.get(&file.profile)?;
+            let place = u8::try_from(place).unwrap_or(0);
+            let shelf = self.0.options.shelf.clone().ok_or(FileFault::NoShelf)?;
+            let (plan, party) = (plan.clone(), party.clone());
+            let number = flow_no.to_owned();
+            let search = move || {
+                let digest = digest_text(&file.sha256);
+                let expect = expect(&party.partner, date, zone, Some(&digest));
+                let silent = crate::domain::progress::Silent;
+                let checked = check_file(&profile, &expect, shelf.open(&file.path)?, &silent)?;
+                let mut found = Vec::new();
+                if let Ok(checked) = checked {
+                    let reader = BufReader::new(shelf.open(&file.path)?);
+                    let mut lines = Lines::open(&profile, &expect, &checked, reader)?;
+                    while let Some(line) = lines.next()? {
+                        if line.row.flow_no == number {
+                            let row = super::gather::row_of(&plan, (place, &party), &line);
+                            found.push(Heard {
+                                file: file.clone(),
+                                row,
+                            });
+                        }
+                    }
+                }
+                Ok(found)
+            };
+            heard.extend(blocking(search).await?);
+        }
+        Ok(heard)
+    }
+}
+
+fn store(error: crate::engine::EngineError) -> FileFault {
+    match error {
+        crate::engine::EngineError::Store(error) => FileFault::Store(error),
+        other => FileFault::Store(crate::storage::StoreError::Refused(other.to_string())),
+    }
+}

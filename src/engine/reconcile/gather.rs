@@ -1,0 +1,351 @@
+//! Brings the rows together: ours from the database, the partners' from their files, and what earlier days
+//! left in the pool.
+
+use super::plan::{Party, Plan, date_in};
+use super::weigh::{Weighed, weigh};
+use super::{CompareFault, FileFault};
+use crate::domain::flow::FlowKind;
+use crate::domain::money::Money;
+use crate::domain::partner::PartnerSide;
+use crate::domain::progress::Progress;
+use crate::domain::reconciled::{Discrepancy, PartnerRow};
+use crate::domain::reconciliation::{Asked, Edge, Lot, Matching, Row, RowState, Side};
+use crate::domain::time::BusinessDate;
+use crate::engine::Engine;
+use crate::engine::partner_files::{blocking, check_file, digest_text, expect};
+use crate::files::{Line, LineStatus, Lines};
+use crate::output::Shelf;
+use crate::storage::{AnyConnection, StoreError, discrepancies, reconciliations};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::BufReader;
+use std::num::NonZeroUsize;
+
+/// Our flows are read so many at a time.
+const PAGE: i64 = 10_000;
+/// A file that lists more flows of other days is the file of another day.
+const ELSEWHERE_MAX: usize = 200_000;
+/// Numbers are looked up so many at a time.
+const LOOK_UP: usize = 500;
+
+/// What was carried over from an earlier day, by number.
+pub(super) type CarriedOver = BTreeMap<String, Carried>;
+
+/// A flow of an earlier day that is looked at once more.
+#[derive(Clone, Debug)]
+pub(super) struct Carried {
+    /// What an earlier day found; none where it had matched.
+    pub origin: Option<Discrepancy>,
+    /// The day that it is from.
+    pub since: BusinessDate,
+}
+
+impl Engine {
+    /// Compares a day.
+    pub(super) async fn compare_day(
+        &self,
+        plan: &Plan,
+        progress: &dyn Progress,
+    ) -> Result<Weighed, CompareFault> {
+        let shelf = self.0.options.shelf.clone().ok_or(FileFault::NoShelf)?;
+        let mut matching = Matching::new(plan.rules());
+        let pool: Vec<String> = plan.pool.iter().map(|one| one.flow_no.clone()).collect();
+        let buried = self.buried(plan, &pool).await?;
+        let lot = matching.lot(Side::Ours)?;
+        let ours = self.our_lot(plan, buried.clone(), lot).await?;
+        progress.at(ours.rows(), None);
+        let mut done = ours.rows();
+        matching.add(ours)?;
+        let mut elsewhere = BTreeSet::new();
+        for (place, party) in (0_u8..).zip(&plan.parties) {
+            let side = match party.partner.covers.side() {
+                PartnerSide::Bank => Side::Bank,
+                PartnerSide::Biller => Side::Biller,
+            };
+            let lot = matching.lot(side)?;
+            let read = self.partner_lot(plan, (place, party), &shelf, lot).await?;
+            done += read.0.rows();
+            progress.at(done, None);
+            matching.add(read.0)?;
+            elsewhere.extend(read.1);
+        }
+        let carry = self.carry_over(plan, (elsewhere, &buried), &mut matching);
+        let carried = carry.await?;
+        let waits = carried
+            .iter()
+            .map(|(number, one)| (number.clone(), self.waited(one.since, plan.date)))
+            .collect();
+        let plan = plan.clone();
+        let weighed = tokio::task::spawn_blocking(move || {
+            let compared = matching.compare(NonZeroUsize::MIN, &crate::domain::progress::Silent)?;
+            weigh(&plan, &compared, &carried, &waits)
+        });
+        weighed
+            .await
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?
+    }
+
+    /// Our flows of the day, page by page.
+    async fn our_lot(
+        &self,
+        plan: &Plan,
+        buried: BTreeSet<String>,
+        mut lot: Lot,
+    ) -> Result<Lot, CompareFault> {
+        let plan = plan.clone();
+        let read = move |c: &mut AnyConnection| {
+            let (mut line, mut after) = (0, None::<String>);
+            loop {
+                let page = reconciliations::flows_of(c, plan.date, after.as_deref(), PAGE)?;
+                let Some(last) = page.last() else {
+                    return Ok(Ok(lot));
+                };
+                after = Some(last.flow_no.clone());
+                for flow in &page {
+                    line += 1;
+                    let mut row = match plan.our_row(flow, line) {
+                        Ok(row) => row,
+                        Err(fault) => return Ok(Err(fault)),
+                    };
+                    if buried.contains(&flow.flow_no) {
+                        row.state = RowState::Failed;
+                    }
+                    if let Err(overflow) = lot.push(&flow.flow_no, row) {
+                        return Ok(Err(CompareFault::Matching(overflow.into())));
+                    }
+                }
+            }
+        };
+        self.0.store.scan(read).await?
+    }
+
+    /// The rows of a partner's file, and the numbers among them that are of earlier days of ours.
+    async fn partner_lot(
+        &self,
+        plan: &Plan,
+        (place, party): (u8, &Party),
+        shelf: &Shelf,
+        lot: Lot,
+    ) -> Result<(Lot, BTreeSet<String>), CompareFault> {
+        let profile = self.0.options.profiles.get(&party.file.profile);
+        let profile = profile.map_err(FileFault::from)?;
+        let zone = self.0.options.day.zone;
+        let (plan, party, shelf) = (plan.clone(), party.clone(), shelf.clone());
+        let read = move || {
+            let digest = digest_text(&party.file.sha256);
+            let expect = expect(&party.partner, plan.date, zone, Some(&digest));
+            let open = || shelf.open(&party.file.path);
+            let silent = crate::domain::progress::Silent;
+            let checked = check_file(&profile, &expect, open()?, &silent)?;
+            let checked = match checked {
+                Ok(checked) if crate::domain::audit::hex(&checked.sha256) == party.file.sha256 => {
+                    checked
+                }
+                _ => return Ok(Err(changed(&party))),
+            };
+            let file = BufReader::new(open()?);
+            let lines = Lines::open(&profile, &expect, &checked, file)?;
+            Ok(fill(&plan, (place, &party), lines, lot))
+        };
+        blocking(read).await?
+    }
+
+    /// Puts what earlier days left, and earlier flows that a file of today lists, beside today's rows.
+    async fn carry_over(
+        &self,
+        plan: &Plan,
+        (elsewhere, buried): (BTreeSet<String>, &BTreeSet<String>),
+        matching: &mut Matching,
+    ) -> Result<CarriedOver, CompareFault> {
+        let mut carried: CarriedOver = BTreeMap::new();
+        for one in &plan.pool {
+            let origin = Some(one.clone());
+            let since = since(one);
+            carried.insert(one.flow_no.clone(), Carried { origin, since });
+        }
+        let unknown: Vec<String> = elsewhere
+            .into_iter()
+            .filter(|number| !carried.contains_key(number))
+            .collect();
+        for numbers in unknown.chunks(LOOK_UP) {
+            let numbers = numbers.to_vec();
+            let read = move |c: &mut AnyConnection| discrepancies::of_numbers(c, &numbers);
+            for one in self.0.store.read(read).await? {
+                // The latest of a number comes last.
+                if one.business_date < plan.date {
+                    let since = since(&one);
+                    let origin = Some(one.clone());
+                    carried.insert(one.flow_no, Carried { origin, since });
+                }
+            }
+        }
+        for number in unknown {
+            if let Some(since) = date_in(&number) {
+                let matched = Carried {
+                    origin: None,
+                    since,
+                };
+                carried.entry(number).or_insert(matched);
+            }
+        }
+        let rows = self.carried_rows(plan, (&mut carried, buried), matching);
+        rows.await?;
+        Ok(carried)
+    }
+
+    async fn carried_rows(
+        &self,
+        plan: &Plan,
+        (carried, buried): (&mut CarriedOver, &BTreeSet<String>),
+        matching: &mut Matching,
+    ) -> Result<(), CompareFault> {
+        let mut ours = matching.lot(Side::Ours)?;
+        let mut bank = matching.lot(Side::Bank)?;
+        let mut biller = matching.lot(Side::Biller)?;
+        let numbers: Vec<String> = carried.keys().cloned().collect();
+        let mut known = BTreeSet::new();
+        for numbers in numbers.chunks(LOOK_UP) {
+            let numbers = numbers.to_vec();
+            let read = move |c: &mut AnyConnection| reconciliations::flows_by_number(c, &numbers);
+            for flow in self.0.store.read(read).await? {
+                let is_today = date_in(&flow.flow_no) == Some(plan.date);
+                if is_today {
+                    continue;
+                }
+                let mut row = plan.our_row(&flow, 0)?;
+                row.rules = plan.carried(row.rules);
+                if buried.contains(&flow.flow_no) {
+                    row.state = RowState::Failed;
+                }
+                // What lay near to an edge of its own day does so no more on this one.
+                let origin = carried
+                    .get(&flow.flow_no)
+                    .and_then(|one| one.origin.as_ref());
+                row.edge = edge_of(origin);
+                known.insert(flow.flow_no.clone());
+                if origin.is_none() {
+                    // It had matched: the bank's row of then is what ours says.
+                    let before = Row {
+                        asked: Asked::Both,
+                        ..row
+                    };
+                    row.asked = Asked::Bank;
+                    bank.push(&flow.flow_no, before).map_err(overflow)?;
+                }
+                ours.push(&flow.flow_no, row).map_err(overflow)?;
+            }
+        }
+        carried.retain(|number, one| one.origin.is_some() || known.contains(number));
+        for (number, one) in carried.iter() {
+            let Some(origin) = &one.origin else { continue };
+            for (lot, row) in [(&mut bank, &origin.bank), (&mut biller, &origin.biller_row)] {
+                if let Some(row) = row {
+                    let row = stored_row(plan, origin, row)?;
+                    lot.push(number, row).map_err(overflow)?;
+                }
+            }
+        }
+        for lot in [ours, bank, biller] {
+            matching.add(lot)?;
+        }
+        Ok(())
+    }
+}
+
+fn overflow(error: crate::domain::reconciliation::Overflow) -> CompareFault {
+    CompareFault::Matching(error.into())
+}
+
+/// From which day on something waits.
+fn since(one: &Discrepancy) -> BusinessDate {
+    date_in(&one.flow_no)
+        .filter(|date| *date <= one.business_date)
+        .unwrap_or(one.business_date)
+}
+
+/// What waits because it lay near to an edge goes on waiting for that reason.
+fn edge_of(origin: Option<&Discrepancy>) -> Edge {
+    let is_waiting = origin.is_some_and(|one| one.due_on.is_some());
+    if is_waiting { Edge::Near } else { Edge::Far }
+}
+
+/// A partner's row of an earlier day, as it was kept.
+fn stored_row(plan: &Plan, origin: &Discrepancy, row: &PartnerRow) -> Result<Row, CompareFault> {
+    let named = row.file.split('/').nth(1).unwrap_or_default();
+    let place = plan
+        .parties
+        .iter()
+        .position(|party| party.partner.name.as_str() == named);
+    let place = u8::try_from(place.unwrap_or(0)).unwrap_or(0);
+    Ok(Row {
+        kind: origin.kind.parse::<FlowKind>().ok(),
+        state: row.status,
+        amount: Money::new(row.amount_minor, origin.currency),
+        edge: edge_of(Some(origin)),
+        asked: Asked::Both,
+        rules: plan.carried(place),
+        line: u32::try_from(row.line).unwrap_or(0),
+    })
+}
+
+pub(super) fn changed(party: &Party) -> CompareFault {
+    CompareFault::Odd(format!(
+        "{} on the shelf is not the file that was accepted: find out who changed it, and bring the partner's \
+         own file again (payhall partner-files add)",
+        party.file.path
+    ))
+}
+
+/// Fills a lot with the lines of a file.
+fn fill<F: std::io::Read + std::io::Seek>(
+    plan: &Plan,
+    (place, party): (u8, &Party),
+    mut lines: Lines<'_, F>,
+    mut lot: Lot,
+) -> Result<(Lot, BTreeSet<String>), CompareFault> {
+    let digits = plan.date.digits();
+    let mut elsewhere = BTreeSet::new();
+    while let Some(line) = lines.next().map_err(FileFault::from)? {
+        let flow_no = line.row.flow_no;
+        if !flow_no.starts_with(&digits) && date_in(flow_no).is_some_and(|date| date < plan.date) {
+            elsewhere.insert(flow_no.to_owned());
+            if elsewhere.len() > ELSEWHERE_MAX {
+                return Err(CompareFault::Odd(format!(
+                    "{} lists more than {ELSEWHERE_MAX} flows of other days: it looks like the file of \
+                     another day",
+                    party.file.path
+                )));
+            }
+        }
+        let row = row_of(plan, (place, party), &line);
+        lot.push(flow_no, row).map_err(overflow)?;
+    }
+    Ok((lot, elsewhere))
+}
+
+/// A partner's line as a row.
+pub(super) fn row_of(plan: &Plan, (place, party): (u8, &Party), line: &Line<'_>) -> Row {
+    let row = &line.row;
+    let times = (row.started_at, row.concluded_at);
+    let (from, until) = match times {
+        (Some(from), Some(until)) => (Some(from), Some(until.max(from))),
+        (Some(at), None) | (None, Some(at)) => (Some(at), Some(at)),
+        (None, None) => (plan.time_in(row.flow_no), plan.time_in(row.flow_no)),
+    };
+    let edge = match (from, until) {
+        (Some(from), Some(until)) => party.partner.edge_of(&plan.day, from, until),
+        _ => Edge::Far,
+    };
+    Row {
+        kind: Some(row.kind),
+        state: match row.status {
+            LineStatus::Succeeded => RowState::Succeeded,
+            LineStatus::Failed => RowState::Failed,
+            LineStatus::Pending => RowState::Pending,
+        },
+        amount: Money::new(row.amount_minor, row.currency),
+        edge,
+        asked: Asked::Both,
+        rules: place,
+        line: u32::try_from(line.line).unwrap_or(u32::MAX),
+    }
+}

@@ -1,0 +1,316 @@
+//! Whether a day can be reconciled, and by what.
+
+use super::CompareFault;
+use crate::domain::flow::{FlowKind, FlowState};
+use crate::domain::money::{Currency, Money};
+use crate::domain::partner::{Covers, Partner, PartnerFile};
+use crate::domain::reconciled::{Discrepancy, InputFile, InputPool, Inputs, ReconciliationRun};
+use crate::domain::reconciliation::{Asked, Day, Edge, Row, RowState, Rules, Waited};
+use crate::domain::time::{BusinessDate, Instant};
+use crate::engine::Engine;
+use crate::engine::partner_files::FileFault;
+use crate::storage::reconciliations::OurFlow;
+use crate::storage::{StoreError, business_days, discrepancies, partner_files, reconciliations};
+use chrono::{Days, TimeDelta};
+use std::collections::BTreeMap;
+
+/// More partners than this cannot be told apart by a row.
+const PARTNERS_MAX: usize = 100;
+
+/// A partner whose file takes part.
+#[derive(Clone, Debug)]
+pub(super) struct Party {
+    pub partner: Partner,
+    pub file: PartnerFile,
+}
+
+/// Everything that a run is made of.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub date: BusinessDate,
+    pub day: Day,
+    /// By name. A row's rules are a place in this list; those of what was carried over from an earlier
+    /// day are that far behind its end.
+    pub parties: Vec<Party>,
+    /// What earlier days found EXPECTED and nobody before this date has ended.
+    pub pool: Vec<Discrepancy>,
+    pub inputs: Inputs,
+    pub current: Option<ReconciliationRun>,
+    /// What the date still waits for, in words.
+    pub lacking: Vec<String>,
+    bank_of: BTreeMap<String, u8>,
+    biller_of: BTreeMap<String, u8>,
+}
+
+impl Engine {
+    /// Looks at what is there.
+    pub(super) async fn plan_day(&self, date: BusinessDate) -> Result<Plan, FileFault> {
+        let partners: Vec<Partner> = {
+            let links = self.0.upstreams.partners().iter();
+            links.map(|link| link.partner.clone()).collect()
+        };
+        if partners.len() > PARTNERS_MAX {
+            let what = format!("there are more than {PARTNERS_MAX} partners");
+            return Err(StoreError::Refused(what).into());
+        }
+        let reach = partners.iter().map(|one| one.rules.pool_days).max();
+        let back = Days::new(u64::from(reach.unwrap_or(0)) * 2 + 14);
+        let from = BusinessDate(date.0.checked_sub_days(back).unwrap_or(date.0));
+        let to = BusinessDate(date.0.pred_opt().unwrap_or(date.0));
+        let read = move |c: &mut _| {
+            Ok((
+                business_days::find(c, date)?,
+                partner_files::that_count(c, date)?,
+                discrepancies::pool(c, from, to)?,
+                reconciliations::current_between(c, from, to)?,
+                reconciliations::current(c, date)?,
+            ))
+        };
+        let (closed, files, pool, earlier, current) = self.0.store.read(read).await?;
+        let used = move |c: &mut _| {
+            let adapters = reconciliations::adapters_of(c, date)?;
+            Ok((adapters, reconciliations::billers_of(c, date)?))
+        };
+        let (adapters, billers) = self.0.store.scan(used).await?;
+        let day = Day {
+            date,
+            begins_at: self.0.options.day.end_of(to),
+            ends_at: self.0.options.day.end_of(date),
+        };
+        let mut lacking = Vec::new();
+        let Some(closed) = closed else {
+            lacking.push(format!("{date} is not closed yet"));
+            return Ok(Plan::empty(date, day, lacking));
+        };
+        lacking.extend(self.lacking(date, &partners, &files, (&adapters, &billers)));
+        let parties = parties_of(&partners, files);
+        let runs = earlier.iter().filter(|run| {
+            let is_its = |one: &Discrepancy| one.run_id == run.run_id;
+            pool.iter().any(is_its)
+        });
+        let inputs = Inputs {
+            flows: closed.flows,
+            files: parties.iter().map(input_of).collect(),
+            pool: runs
+                .map(|run| InputPool {
+                    date: run.business_date,
+                    version: run.version,
+                })
+                .collect(),
+            rules: parties.iter().map(rules_text).collect(),
+        };
+        Ok(Plan {
+            inputs,
+            current,
+            lacking,
+            pool,
+            ..Plan::empty(date, day, Vec::new())
+        }
+        .with(parties))
+    }
+
+    /// What a date waits for: the file of every partner that had something to do on it, and until people
+    /// are called those of the others too.
+    fn lacking(
+        &self,
+        date: BusinessDate,
+        partners: &[Partner],
+        files: &[PartnerFile],
+        (adapters, billers): (&[String], &[String]),
+    ) -> Vec<String> {
+        let mut lacking = Vec::new();
+        for partner in partners {
+            let had_flows = match &partner.covers {
+                Covers::Adapter(adapter) => adapters.iter().any(|one| one == adapter.as_str()),
+                Covers::Billers(codes) => codes
+                    .iter()
+                    .any(|code| billers.iter().any(|one| one == code.as_str())),
+            };
+            let is_there = files.iter().any(|file| file.partner == partner.name);
+            let is_early = self.now() < self.on_next_day(date, partner.critical_at_s);
+            if !is_there && (had_flows || is_early) {
+                lacking.push(format!("the file of {} is not there", partner.name));
+            }
+        }
+        for adapter in adapters {
+            let is_its =
+                |one: &Partner| matches!(&one.covers, Covers::Adapter(a) if a.as_str() == adapter);
+            if !partners.iter().any(is_its) {
+                lacking.push(format!(
+                    "no partner lists the flows of adapter {adapter}: add a [partners.NAME] with it"
+                ));
+            }
+        }
+        lacking
+    }
+
+    /// How many business days have passed since a date.
+    pub(super) fn waited(&self, since: BusinessDate, until: BusinessDate) -> Waited {
+        let days = since.0.iter_days().skip(1);
+        let days = days.take_while(|day| *day <= until.0);
+        let calendar = self.calendar();
+        let passed = days.filter(|day| calendar.is_business_day(BusinessDate(*day)));
+        Waited(u32::try_from(passed.count()).unwrap_or(u32::MAX))
+    }
+}
+
+pub(super) fn parties_of(partners: &[Partner], files: Vec<PartnerFile>) -> Vec<Party> {
+    let find = |file: PartnerFile| {
+        let partner = partners.iter().find(|one| one.name == file.partner)?;
+        Some(Party {
+            partner: partner.clone(),
+            file,
+        })
+    };
+    files.into_iter().filter_map(find).collect()
+}
+
+fn input_of(party: &Party) -> InputFile {
+    InputFile {
+        partner: party.file.partner.clone(),
+        version: party.file.version,
+        sha256: party.file.sha256.clone(),
+        rows: party.file.row_count,
+    }
+}
+
+fn rules_text(party: &Party) -> String {
+    let Party { partner, .. } = party;
+    // A struct of numbers and texts always has a JSON form.
+    let rules = serde_json::to_string(&partner.rules).unwrap_or_default();
+    let day = partner.day;
+    format!("{} {} {} {rules}", partner.name, day.zone, day.cutoff)
+}
+
+impl Plan {
+    fn empty(date: BusinessDate, day: Day, lacking: Vec<String>) -> Self {
+        Self {
+            date,
+            day,
+            parties: Vec::new(),
+            pool: Vec::new(),
+            inputs: Inputs::default(),
+            current: None,
+            lacking,
+            bank_of: BTreeMap::new(),
+            biller_of: BTreeMap::new(),
+        }
+    }
+
+    fn with(mut self, parties: Vec<Party>) -> Self {
+        for (place, party) in (0_u8..).zip(&parties) {
+            match &party.partner.covers {
+                Covers::Adapter(adapter) => {
+                    self.bank_of.insert(adapter.to_string(), place);
+                }
+                Covers::Billers(billers) => {
+                    let named = billers.iter().map(|code| (code.to_string(), place));
+                    self.biller_of.extend(named);
+                }
+            }
+        }
+        self.parties = parties;
+        self
+    }
+
+    /// The rules that rows point into: of each partner, and once more for what is carried over.
+    pub fn rules(&self) -> Vec<Rules> {
+        let own = self.parties.iter().map(|party| party.partner.rules.clone());
+        let own: Vec<Rules> = own.collect();
+        own.iter().chain(&own).cloned().collect()
+    }
+
+    /// The place of what was carried over from an earlier day.
+    pub fn carried(&self, place: u8) -> u8 {
+        place.saturating_add(u8::try_from(self.parties.len()).unwrap_or(0))
+    }
+
+    /// Whether a row was carried over.
+    pub fn is_carried(&self, row: &Row) -> bool {
+        usize::from(row.rules) >= self.parties.len()
+    }
+
+    /// The partner whose row it is; of ours, the bank's that carried it.
+    pub fn party_of(&self, row: &Row) -> Option<&Party> {
+        let place = usize::from(row.rules);
+        let count = self.parties.len();
+        self.parties
+            .get(if place >= count { place - count } else { place })
+    }
+
+    /// The place of the bank that an adapter belongs to.
+    pub fn bank_of(&self, adapter: &str) -> Option<u8> {
+        self.bank_of.get(adapter).copied()
+    }
+
+    /// The place of the partner that speaks for a biller.
+    pub fn biller_of(&self, biller: &str) -> Option<u8> {
+        self.biller_of.get(biller).copied()
+    }
+
+    /// Our row of a flow.
+    pub fn our_row(&self, flow: &OurFlow, line: u32) -> Result<Row, CompareFault> {
+        let (kind, state, amount) = facts_of(flow)?;
+        let (bank, biller) = (self.bank_of(&flow.adapter), self.biller_of(&flow.biller));
+        let from = instant(flow.started_at)?;
+        let until = flow.concluded_at.map_or(Ok(from), instant)?;
+        let sides = [bank, biller];
+        let sides = sides.iter().flatten();
+        let is_near = sides
+            .map(|place| &self.parties[usize::from(*place)].partner)
+            .any(|partner| partner.edge_of(&self.day, from, until) == Edge::Near);
+        Ok(Row {
+            kind: Some(kind),
+            state: RowState::from(state),
+            amount,
+            edge: if is_near { Edge::Near } else { Edge::Far },
+            asked: Asked::of(bank.is_some(), biller.is_some()),
+            rules: bank.unwrap_or(0),
+            line,
+        })
+    }
+
+    /// When a number that is formed like ours says that it was made; none of other numbers.
+    pub fn time_in(&self, flow_no: &str) -> Option<Instant> {
+        let date = date_in(flow_no)?;
+        let micros: i64 = flow_no.get(8..19)?.parse().ok()?;
+        let days = date.0.signed_duration_since(self.date.0).num_days();
+        Some(self.day.begins_at + TimeDelta::days(days) + TimeDelta::microseconds(micros))
+    }
+}
+
+/// The date that a number formed like ours begins with.
+pub(super) fn date_in(flow_no: &str) -> Option<BusinessDate> {
+    let is_ours = flow_no.len() == 24 && flow_no.bytes().all(|b| b.is_ascii_digit());
+    if !is_ours {
+        return None;
+    }
+    let date = chrono::NaiveDate::parse_from_str(&flow_no[..8], "%Y%m%d");
+    date.ok().map(BusinessDate)
+}
+
+fn facts_of(flow: &OurFlow) -> Result<(FlowKind, FlowState, Money), CompareFault> {
+    let odd = |why: String| {
+        CompareFault::from(StoreError::Corrupt {
+            table: "flows",
+            key: flow.flow_no.clone(),
+            why,
+        })
+    };
+    let kind = flow.kind.parse();
+    let state = flow.state.parse();
+    let currency = Currency::try_new(&flow.currency);
+    Ok((
+        kind.map_err(|error: crate::domain::UnknownName| odd(error.to_string()))?,
+        state.map_err(|error: crate::domain::UnknownName| odd(error.to_string()))?,
+        Money::new(
+            flow.amount_minor,
+            currency.map_err(|error| odd(error.to_string()))?,
+        ),
+    ))
+}
+
+fn instant(micros: i64) -> Result<Instant, CompareFault> {
+    let at = Instant::from_timestamp_micros(micros);
+    at.ok_or_else(|| CompareFault::Odd(format!("{micros} is outside the calendar")))
+}

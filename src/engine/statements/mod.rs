@@ -1,0 +1,208 @@
+//! 对账单: makes the statements of closed days, each once, and again where what they tell has changed.
+//!
+//! A day is worked on when it was closed, and again when its count has changed (`close_day.rs`). First it is
+//! asked what the flows of the day come to between each merchant and biller, in one pass; the digest of that
+//! is the statement's *content*. Where the last version of a statement has the same content, nothing is to be
+//! done. Where it has another, the file is written once more into nothing: if its bytes are the same, only
+//! the content is written down; if not, there is a further version. A version is never changed.
+//!
+//! Crash here: the files are durable before the row that publishes them, and their names hold their digests.
+//! What was written without its row is written again, to the same bytes and names. Two replicas that make the
+//! same statement meet at its row; whoever comes second finds it there.
+//!
+//! How one could break it: by anything in the bytes that is not in the database, such as the time of making;
+//! by a row before its files.
+
+mod content;
+mod download;
+mod issue;
+mod kept;
+mod links;
+mod parties;
+mod render;
+
+pub use download::{Document, FoundDocument};
+pub use kept::Reissued;
+pub use links::{DocumentName, LinkError, Part};
+pub use render::RenderError;
+
+use super::{Actor, Engine, EngineError};
+use crate::domain::business_day::ClosedDay;
+use crate::domain::progress::Progress;
+use crate::domain::statement::{Party, PartyKind};
+use crate::domain::time::BusinessDate;
+use crate::files::{NoSuchProfile, Profile, Profiles};
+use crate::output::{Objects, ObjectsError};
+use crate::storage::{StoreError, business_days};
+use chrono::NaiveTime;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How many closed days are looked at in one run.
+const DAYS_MAX: i64 = 1_000;
+
+/// How statements are made; the section `[statements]` of the settings.
+#[derive(Clone, Debug)]
+pub struct StatementRules {
+    /// Where they are kept.
+    pub objects: Objects,
+    /// The profiles that there are.
+    pub profiles: Profiles,
+    /// The profile of whoever has none of its own.
+    pub profile: String,
+    /// The profile of a party, by its name as in `merchant:portal`.
+    pub profile_of: BTreeMap<String, String>,
+    /// Up to how many flows a workbook is made beside the file; 0 for never.
+    pub xlsx_rows_max: u64,
+    /// For how many months statements are kept.
+    pub keep_months: u32,
+    /// When the statements of the day before should be there, as the clock of the center's zone shows.
+    pub ready_at: NaiveTime,
+    /// How long a link lives.
+    pub link_lasts: Duration,
+}
+
+impl StatementRules {
+    /// The profile of a party.
+    ///
+    /// # Errors
+    /// There is none of the name that the settings say.
+    pub fn profile_for(&self, party: &Party) -> Result<Arc<Profile>, NoSuchProfile> {
+        let own = self.profile_of.get(&party.to_string());
+        self.profiles.get(own.unwrap_or(&self.profile))
+    }
+}
+
+/// What a run did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct StatementsReport {
+    /// The days that were worked on, in order.
+    pub days: Vec<BusinessDate>,
+    /// First versions that were made.
+    pub made: u64,
+    /// Further versions, because what they tell has changed.
+    pub reissued: u64,
+    /// Statements that stood as they were.
+    pub stood: u64,
+    /// Flows on what was made.
+    pub flows: u64,
+    /// Statements whose time was over and that are gone.
+    pub forgotten: u64,
+}
+
+/// Why statements cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum StatementError {
+    /// The settings name no place to keep them.
+    #[error("statements are not kept anywhere: name a place (statements.url)")]
+    NoStore,
+    /// A party's profile is not there.
+    #[error("the profile of {0} cannot be used")]
+    Profile(Party, #[source] NoSuchProfile),
+    /// A file cannot be written.
+    #[error("the statement of {0} for {1} cannot be written")]
+    Render(Party, BusinessDate, #[source] Box<RenderError>),
+    /// What is settled cannot be summed up.
+    #[error("the settlement of {0} cannot be summed up")]
+    Settlement(BusinessDate, #[source] Box<RenderError>),
+    /// The store of statements failed.
+    #[error("the store of statements failed (statements.url)")]
+    Objects(#[from] ObjectsError),
+    /// Storage failed.
+    #[error("storage failed")]
+    Store(#[from] StoreError),
+    /// A verb of the engine failed.
+    #[error("the center's key cannot be used")]
+    Engine(#[from] EngineError),
+    /// A sidecar cannot be signed.
+    #[error("a sidecar cannot be signed: {0}")]
+    NotSigned(String),
+    /// Others issue the same statement all the time.
+    #[error("the statement of {0} for {1} is issued by others whenever it is looked at")]
+    Busy(Party, BusinessDate),
+}
+
+/// The work of the night that makes the statements of one kind of party.
+pub(super) fn work_of(kind: PartyKind) -> &'static str {
+    match kind {
+        PartyKind::Merchant => "MERCHANT_STATEMENTS",
+        PartyKind::Biller => "BILLER_STATEMENTS",
+    }
+}
+
+impl Engine {
+    /// Makes what is missing of the statements of one kind of party, of all closed days in order.
+    ///
+    /// # Errors
+    /// Whatever stops it; what is made stays made, and the next run goes on from there.
+    pub async fn make_statements(
+        &self,
+        kind: PartyKind,
+        actor: &Actor,
+        (progress, stop): (&dyn Progress, &CancellationToken),
+    ) -> Result<StatementsReport, StatementError> {
+        let rules = self.statement_rules()?;
+        self.refresh_center_key().await?;
+        let mut report = StatementsReport::default();
+        let due = move |c: &mut _| business_days::to_work_on(c, work_of(kind), DAYS_MAX);
+        for day in self.0.store.read(due).await? {
+            if stop.is_cancelled() {
+                return Ok(report);
+            }
+            if !self
+                .work_on(&day, kind, actor, &mut (progress, stop, &mut report))
+                .await?
+            {
+                return Ok(report);
+            }
+            report.days.push(day.date);
+        }
+        rules.objects.sweep(Duration::from_secs(86_400)).await;
+        report.forgotten = self.forget_statements(&rules).await?;
+        Ok(report)
+    }
+
+    /// Makes the statements of one day; false where it was stopped.
+    async fn work_on(
+        &self,
+        day: &ClosedDay,
+        kind: PartyKind,
+        actor: &Actor,
+        (progress, stop, report): &mut (&dyn Progress, &CancellationToken, &mut StatementsReport),
+    ) -> Result<bool, StatementError> {
+        let due = self.parties_of(day, kind).await?;
+        // Days of the same run count on.
+        let before = report.made + report.reissued + report.stood;
+        let total = u64::try_from(due.len()).ok().map(|due| before + due);
+        for (done, told) in (before..).zip(&due) {
+            progress.at(done, total);
+            if stop.is_cancelled() {
+                return Ok(false);
+            }
+            match self.issue(day, told, issue::Order::Changed, actor).await? {
+                issue::Issued::Stood(_) => report.stood += 1,
+                issue::Issued::New(statement) => {
+                    match statement.version {
+                        1 => report.made += 1,
+                        _ => report.reissued += 1,
+                    }
+                    report.flows += u64::try_from(statement.flows).unwrap_or(0);
+                }
+            }
+        }
+        progress.at(total.unwrap_or(before), total);
+        let (worked, now) = (day.clone(), self.now());
+        let write =
+            move |tx: &mut crate::storage::Tx<'_>| tx.day_worked(&worked, work_of(kind), now);
+        self.0.store.solo(write).await?;
+        Ok(true)
+    }
+
+    pub(super) fn statement_rules(&self) -> Result<Arc<StatementRules>, StatementError> {
+        let rules = self.0.options.statements.clone();
+        rules.ok_or(StatementError::NoStore)
+    }
+}

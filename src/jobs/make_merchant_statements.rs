@@ -1,0 +1,34 @@
+//! Makes the statements of merchants for the days that are closed.
+
+use super::{Job, JobContext};
+use crate::domain::statement::PartyKind;
+use crate::engine::{StatementError, StatementsReport};
+use anyhow::Context;
+
+/// Makes what is missing of the statements of merchants, and again what has changed.
+pub struct MakeMerchantStatements;
+
+impl Job for MakeMerchantStatements {
+    const NAME: &'static str = "make_merchant_statements";
+    type Report = StatementsReport;
+
+    async fn run(&self, context: JobContext) -> anyhow::Result<StatementsReport> {
+        let kind = PartyKind::Merchant;
+        let JobContext {
+            engine,
+            actor,
+            stop,
+            progress,
+            ..
+        } = &context;
+        match engine
+            .make_statements(kind, actor, (&**progress, stop))
+            .await
+        {
+            Ok(report) => Ok(report),
+            // A center that keeps no statements has none to make.
+            Err(StatementError::NoStore) => Ok(StatementsReport::default()),
+            Err(error) => Err(error).context("the statements of merchants could not be made"),
+        }
+    }
+}

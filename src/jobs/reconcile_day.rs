@@ -1,0 +1,20 @@
+//! 对账: reconciles the closed days whose files are there.
+
+use super::{Job, JobContext};
+use crate::domain::progress::Silent;
+use crate::engine::ReconcileReport;
+use anyhow::Context;
+
+/// Reconciles what has no result yet, or one that was made of something else.
+pub struct ReconcileDay;
+
+impl Job for ReconcileDay {
+    const NAME: &'static str = "reconcile_day";
+    type Report = ReconcileReport;
+
+    async fn run(&self, context: JobContext) -> anyhow::Result<ReconcileReport> {
+        let engine = &context.engine;
+        let done = engine.reconcile_days(&context.actor, &Silent).await;
+        done.context("the days could not be reconciled")
+    }
+}

@@ -1,0 +1,27 @@
+//! 结算汇总: sums up what is settled for the days that are closed.
+
+use super::{Job, JobContext};
+use crate::engine::SettlementReport;
+use anyhow::Context;
+
+/// Sums up what is settled between merchants and billers.
+pub struct SummariseSettlement;
+
+impl Job for SummariseSettlement {
+    const NAME: &'static str = "summarise_settlement";
+    type Report = SettlementReport;
+
+    async fn run(&self, context: JobContext) -> anyhow::Result<SettlementReport> {
+        let JobContext {
+            engine,
+            actor,
+            stop,
+            progress,
+            ..
+        } = &context;
+        let done = engine
+            .summarise_settlement(actor, (&**progress, stop))
+            .await;
+        done.context("the settlement could not be summed up")
+    }
+}

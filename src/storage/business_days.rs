@@ -1,0 +1,390 @@
+//! The days that are closed, as rows, and what the flows of a day come to.
+//!
+//! A day's flows are those whose number begins with its digits: a stretch of the primary key.
+
+use super::connection::AnyConnection;
+use super::error::StoreError;
+use super::row::{RowOf, micros};
+use super::schema::{business_day_sums, business_day_works, business_days, cases, flows};
+use super::{Tx, either};
+use crate::domain::audit::{AuditEntry, ChainHead};
+use crate::domain::business_day::{ClosedDay, FlowSum};
+use crate::domain::money::Currency;
+use crate::domain::time::{BusinessDate, Instant};
+use chrono::NaiveDate;
+use diesel::dsl::{count_star, max, min, sql};
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+
+#[derive(Queryable, Insertable)]
+#[diesel(table_name = business_days)]
+struct DayRow {
+    business_date: NaiveDate,
+    closed_at: i64,
+    closed_by: String,
+    counted_at: i64,
+    flows: i64,
+    undecided: i64,
+    late: i64,
+    audit_stream: String,
+    audit_seq: i64,
+    audit_hash: Vec<u8>,
+}
+
+impl From<&ClosedDay> for DayRow {
+    fn from(day: &ClosedDay) -> Self {
+        Self {
+            business_date: day.date.0,
+            closed_at: micros(day.closed_at),
+            closed_by: day.closed_by.clone(),
+            counted_at: micros(day.counted_at),
+            flows: day.flows,
+            undecided: day.undecided,
+            late: day.late,
+            audit_stream: day.told_by.stream.clone(),
+            audit_seq: day.told_by.seq,
+            audit_hash: day.told_by.hash.clone(),
+        }
+    }
+}
+
+impl TryFrom<DayRow> for ClosedDay {
+    type Error = StoreError;
+
+    fn try_from(row: DayRow) -> Result<Self, StoreError> {
+        let date = BusinessDate(row.business_date);
+        let key = date.to_string();
+        let of = RowOf {
+            table: "business_days",
+            key: &key,
+        };
+        Ok(Self {
+            date,
+            closed_at: of.instant(row.closed_at)?,
+            counted_at: of.instant(row.counted_at)?,
+            closed_by: row.closed_by,
+            flows: row.flows,
+            undecided: row.undecided,
+            late: row.late,
+            told_by: ChainHead {
+                stream: row.audit_stream,
+                seq: row.audit_seq,
+                hash: row.audit_hash,
+            },
+        })
+    }
+}
+
+#[derive(Queryable, Insertable)]
+#[diesel(table_name = business_day_sums)]
+struct SumRow {
+    business_date: NaiveDate,
+    kind: String,
+    state: String,
+    currency: String,
+    flows: i64,
+    amount_minor: i64,
+    versions: i64,
+}
+
+/// Two texts between which the numbers of all flows of a date lie, the second excluded. They are digits
+/// alone, which every collation sorts alike.
+pub fn stretch_of(date: BusinessDate) -> (String, String) {
+    let next = date.0.succ_opt().unwrap_or(date.0);
+    (date.digits(), BusinessDate(next).digits())
+}
+
+/// The day that was closed last.
+pub fn last_closed(c: &mut AnyConnection) -> Result<Option<BusinessDate>, StoreError> {
+    let last: Option<NaiveDate> = business_days::table
+        .select(max(business_days::business_date))
+        .first(c)?;
+    Ok(last.map(BusinessDate))
+}
+
+/// The first day that was closed.
+pub fn first_closed(c: &mut AnyConnection) -> Result<Option<BusinessDate>, StoreError> {
+    let first: Option<NaiveDate> = business_days::table
+        .select(min(business_days::business_date))
+        .first(c)?;
+    Ok(first.map(BusinessDate))
+}
+
+/// A closed day; none where it is not closed.
+pub fn find(c: &mut AnyConnection, date: BusinessDate) -> Result<Option<ClosedDay>, StoreError> {
+    let row: Option<DayRow> = business_days::table.find(date.0).first(c).optional()?;
+    row.map(ClosedDay::try_from).transpose()
+}
+
+/// The closed days after one, or all of them, in order.
+pub fn closed_after(
+    c: &mut AnyConnection,
+    after: Option<BusinessDate>,
+    limit: i64,
+) -> Result<Vec<ClosedDay>, StoreError> {
+    let mut query = business_days::table.into_boxed();
+    if let Some(after) = after {
+        query = query.filter(business_days::business_date.gt(after.0));
+    }
+    let query = query.order(business_days::business_date).limit(limit);
+    let rows: Vec<DayRow> = query.load(c)?;
+    rows.into_iter().map(ClosedDay::try_from).collect()
+}
+
+/// The days that have to be counted again: those from a date on, those on which something was undecided,
+/// and those of which a case was decided since they were counted. Nothing else can change what a closed
+/// day comes to: a flow that has an outcome is moved by a case alone.
+pub fn to_count_again(
+    c: &mut AnyConnection,
+    from: BusinessDate,
+) -> Result<Vec<ClosedDay>, StoreError> {
+    let oldest: Option<i64> = business_days::table
+        .select(min(business_days::counted_at))
+        .first(c)?;
+    let touched = cases::table
+        .inner_join(flows::table.on(flows::order_no.nullable().eq(cases::order_no)))
+        .filter(cases::closed_at.ge(oldest.unwrap_or(0)))
+        .group_by(flows::business_date)
+        .select((flows::business_date, max(cases::closed_at)));
+    let touched: Vec<(NaiveDate, Option<i64>)> = touched.load(c)?;
+    let dates: Vec<NaiveDate> = touched.iter().map(|(date, _)| *date).collect();
+    let query = business_days::table
+        .filter(
+            business_days::business_date
+                .ge(from.0)
+                .or(business_days::undecided.gt(0))
+                .or(business_days::business_date.eq_any(dates)),
+        )
+        .order(business_days::business_date);
+    let rows: Vec<DayRow> = query.load(c)?;
+    let is_due = |row: &DayRow| {
+        let of_day = touched.iter().find(|(date, _)| *date == row.business_date);
+        let decided_at = of_day.and_then(|(_, at)| *at).unwrap_or(0);
+        row.business_date >= from.0 || row.undecided > 0 || decided_at >= row.counted_at
+    };
+    let due = rows.into_iter().filter(is_due);
+    due.map(ClosedDay::try_from).collect()
+}
+
+/// The closed days about which a work of the night was not done yet, or at an older count, in order.
+pub fn to_work_on(
+    c: &mut AnyConnection,
+    work: &str,
+    limit: i64,
+) -> Result<Vec<ClosedDay>, StoreError> {
+    let done = business_day_works::table
+        .filter(business_day_works::work.eq(work))
+        .filter(business_day_works::business_date.eq(business_days::business_date))
+        .filter(business_day_works::audit_stream.eq(business_days::audit_stream))
+        .filter(business_day_works::audit_seq.eq(business_days::audit_seq));
+    let rows: Vec<DayRow> = business_days::table
+        .filter(diesel::dsl::not(diesel::dsl::exists(done)))
+        .order(business_days::business_date)
+        .limit(limit)
+        .load(c)?;
+    rows.into_iter().map(ClosedDay::try_from).collect()
+}
+
+/// Whether a work of the night was done about a day, at whatever count.
+pub fn is_worked(
+    c: &mut AnyConnection,
+    date: BusinessDate,
+    work: &str,
+) -> Result<bool, StoreError> {
+    let of_day = business_day_works::table.find((date.0, work));
+    Ok(diesel::select(diesel::dsl::exists(of_day)).get_result(c)?)
+}
+
+/// Whether a work of the night was done about a day, at the count that it has now.
+pub fn is_worked_at(
+    c: &mut AnyConnection,
+    day: &ClosedDay,
+    work: &str,
+) -> Result<bool, StoreError> {
+    let of_day = business_day_works::table
+        .find((day.date.0, work))
+        .filter(business_day_works::audit_stream.eq(&day.told_by.stream))
+        .filter(business_day_works::audit_seq.eq(day.told_by.seq));
+    Ok(diesel::select(diesel::dsl::exists(of_day)).get_result(c)?)
+}
+
+/// The first date on which a flow started; none where none did.
+pub fn first_flow(c: &mut AnyConnection) -> Result<Option<BusinessDate>, StoreError> {
+    let first: Option<NaiveDate> = flows::table
+        .order(flows::flow_no)
+        .select(flows::business_date)
+        .first(c)
+        .optional()?;
+    Ok(first.map(BusinessDate))
+}
+
+/// Counts the flows of a date, by kind, state and currency, sorted.
+pub fn count(c: &mut AnyConnection, date: BusinessDate) -> Result<Vec<FlowSum>, StoreError> {
+    let (from, to) = stretch_of(date);
+    let rows: Vec<(String, String, String, i64, i64, i64)> = flows::table
+        .filter(flows::flow_no.ge(from))
+        .filter(flows::flow_no.lt(to))
+        .group_by((flows::kind, flows::state, flows::currency))
+        .select((
+            flows::kind,
+            flows::state,
+            flows::currency,
+            count_star(),
+            sql::<BigInt>("CAST(SUM(amount_minor) AS BIGINT)"),
+            sql::<BigInt>("CAST(SUM(version) AS BIGINT)"),
+        ))
+        .order((flows::kind, flows::state, flows::currency))
+        .load(c)?;
+    let rows = rows.into_iter().map(|row| SumRow {
+        business_date: date.0,
+        kind: row.0,
+        state: row.1,
+        currency: row.2,
+        flows: row.3,
+        amount_minor: row.4,
+        versions: row.5,
+    });
+    rows.map(|row| sum_of(&row, "flows")).collect()
+}
+
+/// What a closed day's flows came to when they were last counted.
+pub fn sums_of(c: &mut AnyConnection, date: BusinessDate) -> Result<Vec<FlowSum>, StoreError> {
+    let rows: Vec<SumRow> = business_day_sums::table
+        .filter(business_day_sums::business_date.eq(date.0))
+        .order((
+            business_day_sums::kind,
+            business_day_sums::state,
+            business_day_sums::currency,
+        ))
+        .load(c)?;
+    rows.iter()
+        .map(|row| sum_of(row, "business_day_sums"))
+        .collect()
+}
+
+fn sum_of(row: &SumRow, table: &'static str) -> Result<FlowSum, StoreError> {
+    let key = row.business_date.to_string();
+    let of = RowOf { table, key: &key };
+    Ok(FlowSum {
+        kind: of.word(&row.kind)?,
+        state: of.word(&row.state)?,
+        currency: Currency::try_new(&row.currency).map_err(|error| of.corrupt(error))?,
+        flows: row.flows,
+        amount_minor: row.amount_minor,
+        versions: row.versions,
+    })
+}
+
+impl Tx<'_> {
+    /// Closes a day and tells of it; false where it is closed already, and then nothing was written.
+    pub fn close_day(
+        &mut self,
+        day: &ClosedDay,
+        sums: &[FlowSum],
+        told: AuditEntry,
+    ) -> Result<bool, StoreError> {
+        let row = DayRow::from(day);
+        let closed = either!(self.c, |c| {
+            diesel::insert_into(business_days::table)
+                .values(&row)
+                .on_conflict(business_days::business_date)
+                .do_nothing()
+                .execute(c)
+        })?;
+        if closed == 1 {
+            self.keep_sums(day.date, sums, told)?;
+        }
+        Ok(closed == 1)
+    }
+
+    /// Writes what a closed day was counted to, unless somebody else counted it since `before`. Where the
+    /// sums are others than before, `told` tells of it.
+    pub fn recount_day(
+        &mut self,
+        before: Instant,
+        day: &ClosedDay,
+        sums: &[FlowSum],
+        told: Option<AuditEntry>,
+    ) -> Result<bool, StoreError> {
+        let of_day = business_days::table
+            .find(day.date.0)
+            .filter(business_days::counted_at.eq(micros(before)));
+        let counted = diesel::update(of_day)
+            .set((
+                business_days::counted_at.eq(micros(day.counted_at)),
+                business_days::flows.eq(day.flows),
+                business_days::undecided.eq(day.undecided),
+                business_days::late.eq(day.late),
+            ))
+            .execute(self.c)?;
+        if let (1, Some(told)) = (counted, told) {
+            self.keep_sums(day.date, sums, told)?;
+        }
+        Ok(counted == 1)
+    }
+
+    /// Writes down that a work of the night is done about a closed day, at the count that it was done at.
+    pub fn day_worked(
+        &mut self,
+        day: &ClosedDay,
+        work: &str,
+        now: Instant,
+    ) -> Result<(), StoreError> {
+        let row = (
+            business_day_works::business_date.eq(day.date.0),
+            business_day_works::work.eq(work),
+            business_day_works::audit_stream.eq(&day.told_by.stream),
+            business_day_works::audit_seq.eq(day.told_by.seq),
+            business_day_works::done_at.eq(micros(now)),
+        );
+        let again = (
+            business_day_works::audit_stream.eq(&day.told_by.stream),
+            business_day_works::audit_seq.eq(day.told_by.seq),
+            business_day_works::done_at.eq(micros(now)),
+        );
+        // Two replicas may have done the same about the same day.
+        either!(self.c, |c| {
+            diesel::insert_into(business_day_works::table)
+                .values(row)
+                .on_conflict((business_day_works::business_date, business_day_works::work))
+                .do_update()
+                .set(again)
+                .execute(c)
+        })?;
+        Ok(())
+    }
+
+    fn keep_sums(
+        &mut self,
+        date: BusinessDate,
+        sums: &[FlowSum],
+        told: AuditEntry,
+    ) -> Result<(), StoreError> {
+        self.audit(told)?;
+        let head = &*self.chain;
+        diesel::update(business_days::table.find(date.0))
+            .set((
+                business_days::audit_stream.eq(&head.stream),
+                business_days::audit_seq.eq(head.seq),
+                business_days::audit_hash.eq(&head.hash),
+            ))
+            .execute(self.c)?;
+        let of_day = business_day_sums::business_date.eq(date.0);
+        diesel::delete(business_day_sums::table.filter(of_day)).execute(self.c)?;
+        for sum in sums {
+            let row = SumRow {
+                business_date: date.0,
+                kind: sum.kind.as_str().to_owned(),
+                state: sum.state.as_str().to_owned(),
+                currency: sum.currency.code().to_owned(),
+                flows: sum.flows,
+                amount_minor: sum.amount_minor,
+                versions: sum.versions,
+            };
+            diesel::insert_into(business_day_sums::table)
+                .values(row)
+                .execute(self.c)?;
+        }
+        Ok(())
+    }
+}

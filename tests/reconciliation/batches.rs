@@ -1,0 +1,147 @@
+//! Decisions of many cases from a file: looked at, proposed by one person, applied by another.
+
+use super::town::{Town, today};
+use crate::support::bank::{code, operator, refused};
+use crate::support::database::TestDatabase;
+use payhall::domain::case::{BatchState, Case, CaseKind, CaseState};
+use payhall::domain::refusal::RefusalCode;
+use payhall::storage::cases;
+
+/// A town in which people have three differences to look at.
+fn with_cases(database: TestDatabase) -> (Town, Vec<Case>) {
+    let town = Town::new(database);
+    town.paid(1, 3);
+    town.send(today(), |bank| bank.clear(), |_| {});
+    town.night(today());
+    let found = open(&town);
+    assert_eq!(found.len(), 3);
+    (town, found)
+}
+
+fn open(town: &Town) -> Vec<Case> {
+    let filter = cases::Filter {
+        kinds: vec![CaseKind::Discrepancy],
+        states: vec![CaseState::Open, CaseState::Proposed],
+        ..cases::Filter::default()
+    };
+    town.bank.read(move |c| cases::list(c, &filter, None, 100))
+}
+
+fn file(cases: &[Case]) -> String {
+    let mut text = "case_no,decision,evidence\n".to_owned();
+    for case in cases {
+        text.push_str(&format!(
+            "{},KEEP,\"the bank lists it on Monday, they say\"\n",
+            case.case_no
+        ));
+    }
+    text
+}
+
+#[test]
+fn a_file_is_looked_at_and_nothing_happens() {
+    let (town, cases) = with_cases(TestDatabase::sqlite());
+    let engine = town.bank.engine();
+    let mut text = file(&cases);
+    text.push_str(&format!("{},KEEP,once more\n", cases[0].case_no));
+    text.push_str("202611220000000000000000,KEEP,nobody's\n");
+    text.push_str(&format!("{},FAILED,\n", cases[1].case_no));
+    let preview = refused(town.bank.wait(engine.batch_preview(&text))).unwrap();
+    assert!(!preview.is_right());
+    let wrong: Vec<(u64, &str)> = preview
+        .lines
+        .iter()
+        .filter_map(|line| Some((line.line, line.problem.as_deref()?)))
+        .collect();
+    assert_eq!(wrong.len(), 3, "{wrong:?}");
+    assert_eq!((wrong[0].0, wrong[1].0, wrong[2].0), (5, 6, 7));
+    assert_eq!(
+        preview
+            .lines
+            .iter()
+            .filter(|line| line.does.is_some())
+            .count(),
+        3
+    );
+    let ann = operator("ann");
+    let proposed = engine.batch_propose(&text, &ann);
+    assert_eq!(
+        code(refused(town.bank.wait(proposed))),
+        RefusalCode::BatchInvalid
+    );
+    assert!(open(&town).iter().all(|case| case.state == CaseState::Open));
+}
+
+#[test]
+fn one_person_proposes_a_file_and_another_applies_it() {
+    for database in TestDatabase::all() {
+        let (town, cases) = with_cases(database);
+        let engine = town.bank.engine();
+        let (ann, bob) = (operator("ann"), operator("bob"));
+        let text = file(&cases);
+        let proposed = refused(town.bank.wait(engine.batch_propose(&text, &ann))).unwrap();
+        let batch = proposed.batch.unwrap();
+        assert!(open(&town).iter().all(|case| case.state == CaseState::Open));
+        let apply = |who, hash: &str| {
+            let applied = engine.batch_apply(batch.batch_id, hash, who);
+            refused(town.bank.wait(applied))
+        };
+        assert_eq!(
+            code(apply(&ann, &batch.content_hash)),
+            RefusalCode::MakerIsChecker
+        );
+        assert_eq!(code(apply(&bob, "another")), RefusalCode::BatchChanged);
+        // One of them is decided meanwhile: its line says so, and the others are done.
+        let decision = payhall::domain::case::Decision::Keep;
+        let first = &cases[0].case_no;
+        let other = engine.case_propose(first, decision, "a letter", &ann);
+        let other = refused(town.bank.wait(other)).unwrap();
+        let approved = engine.case_approve(first, other.version, &bob);
+        refused(town.bank.wait(approved)).unwrap();
+        let applied = apply(&bob, &batch.content_hash).unwrap();
+        let problems = applied.lines.iter().filter(|line| line.problem.is_some());
+        assert_eq!(problems.count(), 1);
+        assert_eq!(applied.batch.unwrap().state, BatchState::Applied);
+        assert!(open(&town).is_empty());
+        assert_eq!(
+            code(apply(&bob, &batch.content_hash)),
+            RefusalCode::BatchChanged
+        );
+    }
+}
+
+#[test]
+fn people_comment_on_a_case_and_hand_it_over() {
+    for database in TestDatabase::all() {
+        let (town, cases) = with_cases(database);
+        let engine = town.bank.engine();
+        let ann = operator("ann");
+        let number = &cases[0].case_no;
+        let comment = engine.case_comment(number, " they call back ", &ann);
+        refused(town.bank.wait(comment)).unwrap();
+        let empty = engine.case_comment(number, "  ", &ann);
+        assert_eq!(
+            code(refused(town.bank.wait(empty))),
+            RefusalCode::InvalidArgument
+        );
+        let written = town.bank.wait(engine.case_comments(number)).unwrap();
+        assert_eq!(written.len(), 1);
+        assert_eq!(
+            (written[0].body.as_str(), written[0].author.as_str()),
+            ("they call back", "operator:ann")
+        );
+        let hand = |version, owner: &str| {
+            let handed = engine.case_hand(number, version, Some(owner.to_owned()), &ann);
+            refused(town.bank.wait(handed))
+        };
+        let handed = hand(0, "vera").unwrap();
+        assert_eq!((handed.owner.as_deref(), handed.version), (Some("vera"), 1));
+        assert_eq!(code(hand(0, "olga")), RefusalCode::CaseChanged);
+        let filter = cases::Filter {
+            owner: Some("vera".to_owned()),
+            ..cases::Filter::default()
+        };
+        let hers = town.bank.read(move |c| cases::list(c, &filter, None, 10));
+        assert_eq!(hers.len(), 1);
+    }
+}

@@ -1,0 +1,14 @@
+//! The night, from the partners' files to the cases: on SQLite and on PostgreSQL.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod batches;
+mod check;
+mod classes;
+mod crash;
+mod evidence;
+mod partner_files;
+mod pool;
+mod runs;
+mod town;

@@ -1,0 +1,158 @@
+//! Closing days: each once, in order, whatever was missed, whoever races, and whatever slips in.
+
+use crate::given::{Given, PAID, at, day};
+use crate::support::database::TestDatabase;
+use crate::support::replica::Replica;
+use payhall::domain::flow::{FlowKind, FlowState};
+use payhall::domain::progress::Silent;
+use payhall::domain::time::BusinessDate;
+use payhall::engine::{Actor, CloseReport};
+use payhall::storage::business_days;
+use std::time::Duration;
+
+async fn close(replica: &Replica) -> CloseReport {
+    let actor = Actor::job("close_day");
+    replica.engine.close_days(&actor, &Silent).await.unwrap()
+}
+
+async fn closed(replica: &Replica) -> Vec<BusinessDate> {
+    let read = |c: &mut _| business_days::closed_after(c, None, 100);
+    let days = replica.engine.store().read(read).await.unwrap();
+    days.into_iter().map(|day| day.date).collect()
+}
+
+fn days(texts: &[&str]) -> Vec<BusinessDate> {
+    texts.iter().map(|text| day(text)).collect()
+}
+
+#[tokio::test]
+async fn a_day_is_closed_once_and_a_grace_after_its_cutoff() {
+    for database in TestDatabase::all() {
+        let replica = Replica::start(&database, "a", at("2026-11-22T16:04:59Z")).await;
+        PAID.write(&database);
+        assert_eq!(close(&replica).await, CloseReport::default());
+        replica.clock.advance(Duration::from_secs(1));
+        let report = close(&replica).await;
+        assert_eq!(report.closed, days(&["2026-11-22"]), "{}", database.kind);
+        assert_eq!(close(&replica).await, CloseReport::default());
+    }
+}
+
+#[tokio::test]
+async fn missed_days_are_closed_in_order_from_the_first_flow_on() {
+    for database in TestDatabase::all() {
+        let replica = Replica::start(&database, "a", at("2026-11-22T12:00:00Z")).await;
+        for (n, date) in (1..).zip(["2026-11-18", "2026-11-21"]) {
+            let flow = Given {
+                date,
+                order: n,
+                ..PAID
+            };
+            flow.write(&database);
+        }
+        let wanted = days(&["2026-11-18", "2026-11-19", "2026-11-20", "2026-11-21"]);
+        assert_eq!(close(&replica).await.closed, wanted);
+        assert_eq!(closed(&replica).await, wanted);
+        // Somebody brings flows from before in.
+        let before = Given {
+            date: "2026-11-16",
+            order: 9,
+            ..PAID
+        };
+        before.write(&database);
+        replica.clock.set(at("2026-11-23T12:00:00Z"));
+        let wanted = days(&["2026-11-16", "2026-11-17", "2026-11-22"]);
+        assert_eq!(close(&replica).await.closed, wanted);
+    }
+}
+
+#[tokio::test]
+async fn a_center_without_flows_begins_with_the_last_day_that_is_over() {
+    for database in TestDatabase::all() {
+        let replica = Replica::start(&database, "a", at("2026-11-22T12:00:00Z")).await;
+        assert_eq!(close(&replica).await.closed, days(&["2026-11-21"]));
+        replica.clock.set(at("2026-11-24T12:00:00Z"));
+        let wanted = days(&["2026-11-22", "2026-11-23"]);
+        assert_eq!(close(&replica).await.closed, wanted);
+    }
+}
+
+#[tokio::test]
+async fn two_replicas_that_race_close_each_day_once() {
+    for database in TestDatabase::all() {
+        let a = Replica::start(&database, "a", at("2026-11-29T12:00:00Z")).await;
+        let b = Replica::start(&database, "b", at("2026-11-29T12:00:00Z")).await;
+        PAID.write(&database);
+        let (by_a, by_b) = tokio::join!(close(&a), close(&b));
+        let mut all = [by_a.closed, by_b.closed].concat();
+        all.sort();
+        assert_eq!(all, closed(&a).await, "{}", database.kind);
+        assert_eq!(all.len(), 7);
+    }
+}
+
+#[tokio::test]
+async fn what_slips_in_or_is_decided_later_is_found() {
+    for database in TestDatabase::all() {
+        let replica = Replica::start(&database, "a", at("2026-11-22T17:00:00Z")).await;
+        PAID.write(&database);
+        let doubtful = Given {
+            n: 2,
+            order: 2,
+            state: "STARTED",
+            ..PAID
+        };
+        doubtful.write(&database);
+        assert_eq!(close(&replica).await.closed.len(), 1);
+        let read = |c: &mut _| {
+            let date = day("2026-11-22");
+            let sums = business_days::sums_of(c, date)?;
+            Ok((business_days::find(c, date)?.unwrap(), sums))
+        };
+        let (before, sums) = replica.engine.store().read(read).await.unwrap();
+        assert_eq!((before.flows, before.undecided, before.late), (2, 1, 0));
+        let kinds: Vec<_> = sums.iter().map(|sum| (sum.kind, sum.state)).collect();
+        let payment = FlowKind::Payment;
+        assert_eq!(
+            kinds,
+            [
+                (payment, FlowState::Started),
+                (payment, FlowState::Succeeded)
+            ]
+        );
+        let late = Given {
+            n: 3,
+            order: 3,
+            ..PAID
+        };
+        late.write(&database);
+        replica.clock.advance(Duration::from_secs(600));
+        assert_eq!(close(&replica).await.changed, days(&["2026-11-22"]));
+        let (after, _) = replica.engine.store().read(read).await.unwrap();
+        assert_eq!((after.flows, after.undecided, after.late), (3, 1, 1));
+        assert_ne!(after.told_by, before.told_by);
+        // Long afterwards, when days are not counted again for their age.
+        replica.clock.set(at("2026-12-20T12:00:00Z"));
+        assert_eq!(close(&replica).await.changed, []);
+        let decide = "UPDATE flows SET state = 'SUCCEEDED', concluded_at = 1766200000000000, \
+                      version = 2 WHERE state = 'STARTED'";
+        database.execute(decide).unwrap();
+        replica.clock.advance(Duration::from_secs(600));
+        let changed = close(&replica).await.changed;
+        assert_eq!(changed, days(&["2026-11-22"]), "{}", database.kind);
+        // A decided case moves a flow that had an outcome.
+        let reopen = format!(
+            "UPDATE flows SET state = 'FAILED', version = 3 WHERE flow_no = '{}'; \
+             INSERT INTO cases (case_no, order_no, kind, state, cause, opened_at, due_at, closed_at, \
+             version) VALUES ('202612200000000000000001', '20261101{:016}', 'DOUBT', 'CLOSED', 'x', \
+             0, 0, {}, 1)",
+            PAID.flow_no(),
+            PAID.order,
+            at("2026-12-20T12:11:00Z").timestamp_micros(),
+        );
+        database.execute(&reopen).unwrap();
+        replica.clock.advance(Duration::from_secs(600));
+        assert_eq!(close(&replica).await.changed, days(&["2026-11-22"]));
+        assert_eq!(close(&replica).await, CloseReport::default());
+    }
+}

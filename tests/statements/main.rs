@@ -1,0 +1,9 @@
+//! Days that are closed, and the statements of them, on both databases.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod checking;
+mod closing;
+mod given;
+mod making;
