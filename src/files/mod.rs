@@ -17,6 +17,8 @@ mod moment;
 mod named;
 mod pack;
 mod plain;
+mod plain_source;
+mod plain_times;
 pub mod profile;
 mod profile_rules;
 mod profile_text;

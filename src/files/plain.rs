@@ -10,6 +10,8 @@
 //! another way. When in doubt, give up.
 
 use super::moment::TimeForm;
+use super::plain_source::{Next, Source};
+use super::plain_times::Times;
 use super::profile::{
     Bom, Charset, DigestFile, Holds, Layout, LineEnd, Names, Packing, Profile, Reversals,
     TimeFormat, Unit, Words,
@@ -17,9 +19,8 @@ use super::profile::{
 use super::reader::{Expect, LINE_BYTES_MAX, Line};
 use super::row::{Field, LineStatus, Row};
 use crate::domain::flow::FlowKind;
+use crate::domain::ids::NUMBER_DIGITS;
 use crate::domain::progress::Progress;
-use crate::domain::time::Instant;
-use chrono::{NaiveDate, NaiveTime, TimeDelta, Timelike};
 use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -59,7 +60,7 @@ pub enum PlainError<E> {
 
 /// Reads a plain file, on as many threads as there are takers. Each taker is shown the rows of some
 /// pieces of the file, in the sequence in which they stand there; together they are shown every row once.
-/// Progress is told in bytes, out of `bytes`.
+/// Progress is told in bytes.
 ///
 /// # Errors
 /// The file cannot be read, or a taker does not take a row.
@@ -216,10 +217,9 @@ impl<'p> Form<'p> {
                 Next::Odd => return Err(End::GiveUp),
             };
             let text = plain_text(bytes).ok_or(End::GiveUp)?;
-            let mut ends = memchr::memchr2_iter(self.delimiter, b'\n', bytes);
             let mut begins = 0;
             while begins < text.len() {
-                let row = self.row(text, &mut begins, &mut ends, &mut times);
+                let row = self.row(text, &mut begins, &mut times);
                 let row = row.ok_or(End::GiveUp)?;
                 rows += 1;
                 minor += i128::from(row.amount_minor);
@@ -230,26 +230,49 @@ impl<'p> Form<'p> {
         Ok((rows, minor))
     }
 
+    /// The value of the next cell, which has to end with this separator. Most cells show their end while
+    /// they are looked at: searching for it costs more than anything else.
+    #[inline(always)]
+    fn value<'t>(
+        &self,
+        rest: &'t str,
+        cell: Cell,
+        separator: u8,
+        times: &Times,
+    ) -> Option<&'t str> {
+        let bytes = rest.as_bytes();
+        let end = match cell {
+            Cell::FlowNo => bytes
+                .get(..NUMBER_DIGITS)
+                .filter(|number| are_digits(number))
+                .map(|number| number.len()),
+            Cell::Amount => bytes.iter().position(|byte| !byte.is_ascii_digit()),
+            Cell::Status => end_of_word(bytes, self.states.all(), separator),
+            Cell::Kind => end_of_word(bytes, self.kinds.all(), separator),
+            Cell::StartedAt | Cell::ConcludedAt => bytes
+                .get(..times.latest.len())
+                .filter(|time| *time == times.latest)
+                .map(|time| time.len()),
+            _ => None,
+        };
+        if let Some(end) = end.filter(|end| ends_at(bytes, *end, separator)) {
+            return rest.get(..end);
+        }
+        let end = memchr::memchr2(self.delimiter, b'\n', bytes)?;
+        rest.get(..end).filter(|_| ends_at(bytes, end, separator))
+    }
+
     /// One row; none where something is not plain. `begins` is where it begins, and then where the next
     /// one does.
     #[inline(always)]
-    fn row<'t>(
-        &self,
-        text: &'t str,
-        begins: &mut usize,
-        ends: &mut memchr::Memchr2<'_>,
-        times: &mut Times,
-    ) -> Option<Row<'t>> {
+    fn row<'t>(&self, text: &'t str, begins: &mut usize, times: &mut Times) -> Option<Row<'t>> {
         let (mut row, line_begins) = (self.blank, *begins);
         let mut kind = None;
         for (place, cell) in self.cells.iter().enumerate() {
-            let end = ends.next()?;
             let is_last = place + 1 == self.cells.len();
-            if is_last != (text.as_bytes()[end] == b'\n') {
-                return None;
-            }
-            let value = &text[*begins..end];
-            *begins = end + 1;
+            let separator = if is_last { b'\n' } else { self.delimiter };
+            let value = self.value(text.get(*begins..)?, *cell, separator, times)?;
+            *begins += value.len() + 1;
             match cell {
                 Cell::FlowNo => row.flow_no = identifier(value).filter(|text| !text.is_empty())?,
                 Cell::Amount => row.amount_minor = amount(value)?,
@@ -286,6 +309,26 @@ impl<'p> Form<'p> {
         };
         Some(row)
     }
+}
+
+/// Whether a text begins with so many bytes and then a separator.
+fn ends_at(text: &[u8], end: usize, separator: u8) -> bool {
+    text.get(end) == Some(&separator)
+}
+
+/// Where the cell ends, if it is one of the words.
+fn end_of_word<T>(bytes: &[u8], words: &[(String, T)], separator: u8) -> Option<usize> {
+    let is_there = |word: &&(String, T)| {
+        bytes.starts_with(word.0.as_bytes()) && ends_at(bytes, word.0.len(), separator)
+    };
+    words.iter().find(is_there).map(|word| word.0.len())
+}
+
+/// Whether these are 24 digits.
+fn are_digits(text: &[u8]) -> bool {
+    let is_digit = |byte: &u8| byte.is_ascii_digit();
+    // Without a branch inside, so that they are looked at together.
+    text.len() == NUMBER_DIGITS && text.iter().fold(true, |all, byte| all & is_digit(byte))
 }
 
 fn cell_of(column: &super::profile::Column) -> Option<Cell> {
@@ -357,184 +400,6 @@ fn amount(value: &str) -> Option<i64> {
         (true, 0) => None,
         (true, minor) => Some(-minor),
         (false, minor) => Some(minor),
-    }
-}
-
-/// Times of a file: nearly all are of one date and one offset, and many follow each other within one
-/// second.
-struct Times {
-    form: TimeForm,
-    latest: [u8; 25],
-    latest_at: Instant,
-    /// `2026-11-22T` and `+08:00` of the latest time.
-    date: [u8; 11],
-    offset: [u8; 6],
-    /// When that date began: the date in UTC, the one after it, and the second of the former.
-    dates: [NaiveDate; 2],
-    second: u32,
-}
-
-const DAY_S: u32 = 86_400;
-
-impl Times {
-    fn new(form: TimeForm) -> Self {
-        // No time looks like this, so that the first one is read in full.
-        Self {
-            form,
-            latest: [0; 25],
-            latest_at: Instant::UNIX_EPOCH,
-            date: [0; 11],
-            offset: [0; 6],
-            dates: [NaiveDate::MIN; 2],
-            second: 0,
-        }
-    }
-
-    /// Reads a time; an empty cell is no time.
-    #[inline]
-    fn read(&mut self, value: &str) -> Option<Option<Instant>> {
-        if value.is_empty() {
-            return Some(None);
-        }
-        let at = match <&[u8; 25]>::try_from(value.as_bytes()) {
-            Ok(bytes) if *bytes == self.latest => self.latest_at,
-            Ok(bytes) => {
-                let at = self.of_the_same_date(bytes);
-                let at = at.or_else(|| self.in_full(value, bytes))?;
-                (self.latest, self.latest_at) = (*bytes, at);
-                at
-            }
-            Err(_) => self.form.read(value).ok()?,
-        };
-        Some(Some(at))
-    }
-
-    fn of_the_same_date(&self, value: &[u8; 25]) -> Option<Instant> {
-        if value[..11] != self.date || value[19..] != self.offset {
-            return None;
-        }
-        let second = self.second + second_of_day(&value[11..19])?;
-        let (date, second) = match second.checked_sub(DAY_S) {
-            None => (self.dates[0], second),
-            Some(second) => (self.dates[1], second),
-        };
-        let time = NaiveTime::from_num_seconds_from_midnight_opt(second, 0)?;
-        Some(date.and_time(time).and_utc())
-    }
-
-    #[cold]
-    fn in_full(&mut self, value: &str, bytes: &[u8; 25]) -> Option<Instant> {
-        let at = self.form.read(value).ok()?;
-        let second = second_of_day(&bytes[11..19])?;
-        let begins_at = at - TimeDelta::seconds(i64::from(second));
-        self.date.copy_from_slice(&bytes[..11]);
-        self.offset.copy_from_slice(&bytes[19..]);
-        self.dates = [begins_at.date_naive(), begins_at.date_naive().succ_opt()?];
-        self.second = begins_at.num_seconds_from_midnight();
-        Some(at)
-    }
-}
-
-/// `10:00:00` as seconds; none for anything that is no time of a day.
-fn second_of_day(value: &[u8]) -> Option<u32> {
-    let &[h1, h2, b':', m1, m2, b':', s1, s2] = value else {
-        return None;
-    };
-    let two = |one: u8, other: u8| {
-        let (one, other) = (one.wrapping_sub(b'0'), other.wrapping_sub(b'0'));
-        (one <= 9 && other <= 9).then(|| u32::from(one) * 10 + u32::from(other))
-    };
-    let (hour, minute, second) = (two(h1, h2)?, two(m1, m2)?, two(s1, s2)?);
-    (hour < 24 && minute < 60 && second < 60).then(|| hour * 3_600 + minute * 60 + second)
-}
-
-/// A file, handed out in pieces of whole lines.
-struct Source<F> {
-    file: F,
-    /// The line of names, with its end.
-    names: Vec<u8>,
-    /// What was read of the line that a piece ended in.
-    rest: Vec<u8>,
-    /// The next line.
-    line: u64,
-    /// How much was read.
-    bytes: u64,
-}
-
-/// What a file hands out next.
-enum Next {
-    /// So many bytes of lines, of which the first is this one.
-    Lines { bytes: usize, line: u64 },
-    /// Nothing more.
-    End,
-    /// Something that is not plain: other names, a line that is too long, a last one without its end.
-    Odd,
-}
-
-impl<F: Read> Source<F> {
-    fn new(file: F, profile: &Profile) -> Self {
-        let delimiter = match profile.layout {
-            Layout::Delimited { delimiter, .. } => delimiter,
-            Layout::Fixed => b',',
-        };
-        let names: Vec<_> = profile.columns.iter().map(|c| c.name.as_bytes()).collect();
-        let mut names = names.join(&delimiter);
-        names.push(b'\n');
-        Self {
-            file,
-            names,
-            rest: Vec::new(),
-            line: 1,
-            bytes: 0,
-        }
-    }
-
-    fn next(&mut self, piece: &mut [u8]) -> std::io::Result<Next> {
-        if self.line == 1 && !self.takes_names()? {
-            return Ok(Next::Odd);
-        }
-        let mut filled = self.rest.len();
-        piece[..filled].copy_from_slice(&self.rest);
-        self.rest.clear();
-        while filled < piece.len() {
-            match self.file.read(&mut piece[filled..]) {
-                Ok(0) => break,
-                Ok(more) => filled += more,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        self.bytes += filled as u64;
-        let piece = &piece[..filled];
-        if piece.is_empty() {
-            return Ok(Next::End);
-        }
-        let Some(last) = memchr::memrchr(b'\n', piece) else {
-            return Ok(Next::Odd);
-        };
-        let (lines, rest) = piece.split_at(last + 1);
-        if rest.len() > LINE_BYTES_MAX {
-            return Ok(Next::Odd);
-        }
-        self.rest.extend_from_slice(rest);
-        self.bytes -= rest.len() as u64;
-        let line = self.line;
-        self.line += memchr::memchr_iter(b'\n', lines).count() as u64;
-        let bytes = lines.len();
-        Ok(Next::Lines { bytes, line })
-    }
-
-    /// Reads the line of names, which has to be the one that is expected.
-    fn takes_names(&mut self) -> std::io::Result<bool> {
-        let mut names = vec![0; self.names.len()];
-        match self.file.read_exact(&mut names) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(false),
-            Err(error) => return Err(error),
-        }
-        self.line = 2;
-        self.bytes = names.len() as u64;
-        Ok(names == self.names)
     }
 }
 

@@ -20,9 +20,10 @@ impl Number {
     /// Reads 24 digits; none for everything else.
     pub(super) fn parse(text: &[u8]) -> Option<Self> {
         let digits: &[u8; NUMBER_DIGITS] = text.try_into().ok()?;
-        let [a, b, c] = [0, 8, 16].map(|at| eight_digits(digits, at));
-        let low = u128::from(b?) * 100_000_000 + u128::from(c?);
-        Some(Self(u128::from(a?) * 10_000_000_000_000_000 + low))
+        let eight = |at| eight_digits(digits, at).map(u64::from);
+        let low = eight(8)? * 100_000_000 + eight(16)?;
+        let number = u128::from(eight(0)?) * 10_000_000_000_000_000 + u128::from(low);
+        Some(Self(number))
     }
 
     /// Writes the 24 digits.

@@ -41,32 +41,31 @@ pub fn write_result(out: &mut Vec<u8>, flow_no: &str, sides: Sides<'_>, verdict:
     out.push(b'\n');
 }
 
+/// What a row says, in the sequence in which rows of one side stand.
+type Words = (i64, &'static str, &'static str, &'static str);
+
 fn write_side(out: &mut Vec<u8>, rows: &[Row]) {
-    if let [] = rows {
+    if rows.is_empty() {
         out.extend_from_slice(b",,,,");
         return;
     }
-    let words = |row: &Row| {
+    let words = |row: &Row| -> Words {
         let kind = row.kind.map_or("", |kind| kind.as_str());
-        (
-            row.amount.amount_minor,
-            kind,
-            row.state.as_str(),
-            row.amount.currency.code(),
-        )
+        let (state, code) = (row.state.as_str(), row.amount.currency.code());
+        (row.amount.amount_minor, kind, state, code)
     };
-    let mut rows: Vec<_> = rows.iter().map(words).collect();
+    let mut rows: Vec<Words> = rows.iter().map(words).collect();
     rows.sort_unstable();
-    let column = |out: &mut Vec<u8>, write: &dyn Fn(&mut Vec<u8>, &(i64, &str, &str, &str))| {
+    let mut column = |write: fn(&mut Vec<u8>, &Words)| {
         for (place, row) in rows.iter().enumerate() {
             out.push(if place == 0 { b',' } else { b'+' });
             write(out, row);
         }
     };
-    column(out, &|out, row| out.extend_from_slice(row.1.as_bytes()));
-    column(out, &|out, row| out.extend_from_slice(row.2.as_bytes()));
-    column(out, &|out, row| drop(write!(out, "{}", row.0)));
-    column(out, &|out, row| out.extend_from_slice(row.3.as_bytes()));
+    column(|out, row| out.extend_from_slice(row.1.as_bytes()));
+    column(|out, row| out.extend_from_slice(row.2.as_bytes()));
+    column(|out, row| drop(write!(out, "{}", row.0)));
+    column(|out, row| out.extend_from_slice(row.3.as_bytes()));
 }
 
 /// A number as a cell. Ours are digits; what a partner writes may be anything, and must neither break
