@@ -126,7 +126,7 @@ impl Desk {
     /// What is not plainly matched on a date: the number of each flow with its class.
     pub async fn discrepancies(&self, date: &str) -> BTreeMap<String, String> {
         let query = "query Q($date: Date!, $after: String) { \
-                     discrepancies(from: $date, to: $date, first: 100, after: $after) { \
+                     discrepancies(filter: {from: $date, to: $date}, first: 100, after: $after) { \
                      edges { node { flowNo class } } pageInfo { hasNextPage endCursor } } }";
         let mut found = BTreeMap::new();
         let mut after = Value::Null;
