@@ -50,26 +50,9 @@ impl Config {
                 what,
             });
         };
-        if parse_cutoff(&self.center.cutoff).is_none() {
-            add(
-                "center.cutoff",
-                format!("{:?} is not a time such as 23:30", self.center.cutoff),
-            );
-        }
-        if parse_cutoff(&self.statements.ready_at).is_none() {
-            let what = format!("{:?} is not a time such as 02:00", self.statements.ready_at);
-            add("statements.ready_at", what);
-        }
+        self.check_times(&mut add);
         if let Some(what) = self.public_url_problem() {
             add("api.public_url", what.to_owned());
-        }
-        for proxy in &self.api.trusted_proxies {
-            if parse_network(proxy).is_none() {
-                add(
-                    "api.trusted_proxies",
-                    format!("{proxy:?} is no address or network, such as 10.0.0.5 or 10.0.0.0/24"),
-                );
-            }
         }
         if let Some(what) = storage_url_problem(self.storage.url.expose_secret()) {
             add("storage.url", what.to_owned());
@@ -150,6 +133,25 @@ impl Config {
                     let what = format!("another partner speaks for {biller} already");
                     add(&format!("{path}.billers"), what);
                 }
+            }
+        }
+    }
+
+    /// What is wrong with times of the day and with networks.
+    fn check_times(&self, add: &mut impl FnMut(&str, String)) {
+        for (path, time) in [
+            ("center.cutoff", &self.center.cutoff),
+            ("statements.ready_at", &self.statements.ready_at),
+        ] {
+            if parse_cutoff(time).is_none() {
+                add(path, format!("{time:?} is not a time such as 23:30"));
+            }
+        }
+        for proxy in &self.api.trusted_proxies {
+            if parse_network(proxy).is_none() {
+                let what =
+                    format!("{proxy:?} is no address or network, such as 10.0.0.5 or 10.0.0.0/24");
+                add("api.trusted_proxies", what);
             }
         }
     }

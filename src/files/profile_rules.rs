@@ -3,7 +3,8 @@
 
 use super::charset::can_say;
 use super::profile::{
-    Bom, Charset, Column, DigestFile, Holds, Layout, Names, Packing, Profile, Reversals, Words,
+    Bom, Charset, Column, DigestFile, Holds, Layout, Names, Packing, Profile, Reversals,
+    TimeFormat, Words,
 };
 use super::profile_text::{Places, Problems};
 use super::row::{Field, LineStatus};
@@ -72,6 +73,10 @@ fn check_separators(profile: &Profile, places: &Places, problems: &mut Problems<
     };
     if quote == Some(delimiter) || guard == Some(delimiter) || (guard.is_some() && guard == quote) {
         let reason = "delimiter, quote and guard have to be different characters";
+        problems.add(places.layout.clone(), reason);
+    }
+    if delimiter == b' ' && profile.times == TimeFormat::Local {
+        let reason = "the times LOCAL hold a space, which is the delimiter";
         problems.add(places.layout.clone(), reason);
     }
     for (what, byte) in [

@@ -17,7 +17,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 /// What is known of a file before it is read.
 #[derive(Clone, Copy, Debug)]
 pub struct Expect<'a> {
-    /// The day that it is for; a line or a head that names another refuses it.
+    /// The day that it is for; a head or trailer that names another refuses it.
     pub business_date: BusinessDate,
     /// The currency of all its amounts.
     pub currency: Currency,
@@ -62,14 +62,24 @@ pub struct Checked {
 }
 
 /// Why a file is refused as a whole.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: {reason}")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The line, from 1; 0 where no line of the file is to blame, but its packing or its digest.
     pub line: u64,
     /// What is wrong there.
     pub reason: String,
 }
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.line {
+            0 => f.write_str(&self.reason),
+            line => write!(f, "line {line}: {}", self.reason),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
 
 /// What became of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]

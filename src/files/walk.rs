@@ -3,7 +3,7 @@
 
 use super::blocks::{Blocks, Raw};
 use super::cell::are_visible;
-use super::charset::{decode, push_encoded};
+use super::charset::decode;
 use super::claims::Claims;
 use super::line::{LineForm, split};
 use super::profile::{Bom, Charset, LastLineEnd, Layout, Names, Profile};
@@ -12,6 +12,7 @@ use super::row::Totals;
 use super::stop::Stop;
 use super::template::Template;
 use super::unpack::Unpacked;
+use super::writer::trailer_start;
 use sha2::Sha256;
 use std::io::{Read, Seek};
 use std::ops::Range;
@@ -62,11 +63,7 @@ impl<'p, F: Read + Seek> Walk<'p, F> {
             texts: Texts::default(),
             cells: Vec::with_capacity(profile.columns.len()),
             claims: Claims::default(),
-            trailer_start: profile.trailer.first().map(|first| {
-                let mut start = Vec::new();
-                push_encoded(profile.charset, first.start(), &mut start);
-                start
-            }),
+            trailer_start: trailer_start(profile),
             totals: Totals::default(),
             rows: 0,
             is_over: false,

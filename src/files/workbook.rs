@@ -265,3 +265,39 @@ fn holds_amount(column: &Column) -> bool {
         |holds: &Holds| matches!(holds, Holds::Field(Field::Amount | Field::Fee | Field::Net));
     is_amount(&column.payment) || is_amount(&column.reversal)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::BusinessDate;
+    use crate::files::Profiles;
+    use std::io::Cursor;
+    use zip::ZipArchive;
+
+    #[test]
+    fn rows_beyond_one_sheet_go_to_the_next() {
+        let profile = Profiles::load([]).unwrap().get("payhall-csv").unwrap();
+        let head = Head {
+            business_date: BusinessDate("2026-11-22".parse().unwrap()),
+            party: "shop-1",
+            party_name: "",
+            version: 1,
+            currency: Currency::CNY,
+            zone: chrono_tz::Tz::Asia__Shanghai,
+            totals: None,
+        };
+        for (rows, sheets) in [(0, 1), (2, 1), (3, 2), (5, 3)] {
+            let mut writer = WorkbookWriter::with_sheets_of(3, &profile, &head).unwrap();
+            for _ in 0..rows {
+                writer.row(&Row::payment("1", 2, Currency::CNY)).unwrap();
+            }
+            let (written, bytes) = writer.finish(Vec::new()).unwrap();
+            assert_eq!(written.totals.rows(), rows);
+            let archive = ZipArchive::new(Cursor::new(bytes)).unwrap();
+            let names = archive.file_names();
+            let is_sheet = |name: &str| name.starts_with("xl/worksheets/sheet");
+            let found = names.filter(|name| name.as_deref().is_ok_and(is_sheet));
+            assert_eq!(found.count(), sheets, "{rows} rows");
+        }
+    }
+}

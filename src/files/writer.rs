@@ -49,6 +49,8 @@ pub struct StatementWriter<'p, W: Write> {
     times: TimeForm,
     dates: DateFormat,
     steps: [Vec<Step>; 2],
+    /// The bytes that the trailer begins with; no row does.
+    trailer_start: Option<Vec<u8>>,
     buffer: Vec<u8>,
     /// One value, before it is put into its cell.
     value: Vec<u8>,
@@ -87,6 +89,7 @@ impl<'p, W: Write> StatementWriter<'p, W> {
             times: TimeForm::new(profile.times, zone, head.business_date),
             dates: profile.dates,
             steps: [steps(FlowKind::Payment)?, steps(FlowKind::Reversal)?],
+            trailer_start: trailer_start(profile),
             buffer: Vec::with_capacity(2 * BUFFER_BYTES),
             value: Vec::new(),
             packer: Packer::begin(profile.packing, &entry_name, out)?,
@@ -190,6 +193,13 @@ impl<'p, W: Write> StatementWriter<'p, W> {
         } else {
             steps.iter().try_for_each(|step| self.cell(row, step))
         };
+        let written = written.and_then(|()| match &self.trailer_start {
+            Some(trailer) if self.buffer[start..].starts_with(trailer) => {
+                let reason = "the row would begin as the trailer does";
+                Err((Field::FlowNo, reason.to_owned()))
+            }
+            _ => Ok(()),
+        });
         match (written, self.profile.layout) {
             (Ok(()), Layout::Delimited { .. }) => {
                 // The delimiter behind the last cell.
@@ -295,6 +305,15 @@ impl<'p, W: Write> StatementWriter<'p, W> {
         self.buffer.clear();
         Ok(())
     }
+}
+
+/// The bytes that a profile's trailer begins with, where it has one.
+pub(super) fn trailer_start(profile: &Profile) -> Option<Vec<u8>> {
+    profile.trailer.first().map(|first| {
+        let mut start = Vec::new();
+        super::charset::push_encoded(profile.charset, first.start(), &mut start);
+        start
+    })
 }
 
 /// An amount with the sign that the file gives it.

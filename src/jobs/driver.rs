@@ -15,6 +15,7 @@ use crate::domain::time::Instant;
 use crate::engine::{Engine, JobBook};
 use crate::storage::{StoreError, job_runs};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::broadcast::Receiver;
@@ -51,6 +52,8 @@ struct Desk {
     runner: Runner,
     busy: Arc<Mutex<()>>,
     forgot_at: Arc<StdMutex<Option<Instant>>>,
+    /// Whether another has taken its place: what it does it ends, and nothing more.
+    is_retired: AtomicBool,
 }
 
 /// What a tick came to.
@@ -172,8 +175,12 @@ impl Driver {
             self.0.tasks.clone(),
             self.0.stop.clone(),
         );
-        let crew = Arc::new(Crew::new(&parts, table, Some(&self.crew())));
+        let former = self.crew();
+        let crew = Arc::new(Crew::new(&parts, table, Some(&former)));
         *self.0.crew.write().unwrap_or_else(PoisonError::into_inner) = crew;
+        for desk in former.desks.values() {
+            desk.is_retired.store(true, Ordering::Relaxed);
+        }
         let before = std::mem::replace(metronome, Metronome(scheduler));
         before.stop().await;
         self.wake_all();
@@ -281,6 +288,7 @@ impl Crew {
                 runner,
                 busy: known.map(|desk| desk.busy.clone()).unwrap_or_default(),
                 forgot_at: known.map(|desk| desk.forgot_at.clone()).unwrap_or_default(),
+                is_retired: AtomicBool::new(false),
             };
             (entry.name, Arc::new(desk))
         };
@@ -315,7 +323,7 @@ impl Desk {
 
     /// Runs the next thing that is to be run; none when there is nothing or another replica has it.
     async fn run_next(&self) -> Result<Option<Ended>, StoreError> {
-        if self.runner.stop.is_cancelled() {
+        if self.runner.stop.is_cancelled() || self.is_retired.load(Ordering::Relaxed) {
             return Ok(None);
         }
         let Some(scheduled_at) = self.choose().await? else {

@@ -337,11 +337,20 @@ impl Tx<'_> {
             business_day_works::audit_seq.eq(day.told_by.seq),
             business_day_works::done_at.eq(micros(now)),
         );
-        let of_day = business_day_works::table.find((day.date.0, work));
-        diesel::delete(of_day).execute(self.c)?;
-        diesel::insert_into(business_day_works::table)
-            .values(row)
-            .execute(self.c)?;
+        let again = (
+            business_day_works::audit_stream.eq(&day.told_by.stream),
+            business_day_works::audit_seq.eq(day.told_by.seq),
+            business_day_works::done_at.eq(micros(now)),
+        );
+        // Two replicas may have done the same about the same day.
+        either!(self.c, |c| {
+            diesel::insert_into(business_day_works::table)
+                .values(row)
+                .on_conflict((business_day_works::business_date, business_day_works::work))
+                .do_update()
+                .set(again)
+                .execute(c)
+        })?;
         Ok(())
     }
 

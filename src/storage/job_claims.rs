@@ -8,7 +8,9 @@ use super::row::micros;
 use super::schema::job_runs;
 use crate::domain::job::{JobRun, JobRunState, RunProgress};
 use crate::domain::time::Instant;
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 
 /// A second, in microseconds.
 const SECOND: i64 = 1_000_000;
@@ -140,7 +142,9 @@ impl Tx<'_> {
 
     /// Deletes a job's runs that were scheduled before an instant, succeeded, and reported exactly
     /// this: of jobs that tick often, the runs that found nothing to do are only noise. Whatever
-    /// did something stays, because attempts name it as their evidence.
+    /// did something stays, because attempts name it as their evidence; and so does the last success
+    /// of a business date, by which jobs that come after know that they may begin, and whoever watches
+    /// that the date is not late.
     pub fn forget_runs(
         &mut self,
         job: &str,
@@ -152,7 +156,12 @@ impl Tx<'_> {
                 .filter(job_runs::job.eq(job))
                 .filter(job_runs::scheduled_at.lt(micros(before)))
                 .filter(job_runs::state.eq(JobRunState::Succeeded.as_str()))
-                .filter(job_runs::report.eq(report)),
+                .filter(job_runs::report.eq(report))
+                .filter(sql::<Bool>(
+                    "EXISTS (SELECT 1 FROM job_runs AS later WHERE later.job = job_runs.job \
+                     AND later.business_date = job_runs.business_date \
+                     AND later.state = 'SUCCEEDED' AND later.scheduled_at > job_runs.scheduled_at)",
+                )),
         )
         .execute(&mut *self.c)?)
     }

@@ -5,12 +5,14 @@ use super::error::StoreError;
 use super::row::{RowOf, micros};
 use super::schema::flows;
 use super::schema_night::{reconciliation_sums, reconciliations};
+use crate::domain::flow::{FlowKind, FlowState};
 use crate::domain::money::Currency;
 use crate::domain::reconciled::{Counted, ReconciliationRun, RunState, SideSum};
 use crate::domain::reconciliation::{Side, Sum, Tally};
 use crate::domain::time::BusinessDate;
 use chrono::NaiveDate;
 use diesel::prelude::*;
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// A row of `reconciliations`.
@@ -330,6 +332,39 @@ pub fn flows_by_number(
 ) -> Result<Vec<OurFlow>, StoreError> {
     Ok(flows::table
         .filter(flows::flow_no.eq_any(numbers))
+        .order(flows::flow_no)
+        .select(OUR_COLUMNS)
+        .load(c)?)
+}
+
+/// The orders of a date's payments that were reversed, and of its reversals that succeeded.
+pub fn undone_on(
+    c: &mut AnyConnection,
+    date: BusinessDate,
+) -> Result<BTreeSet<String>, StoreError> {
+    let digits = date.digits();
+    let reversed = flows::kind
+        .eq(FlowKind::Payment.as_str())
+        .and(flows::state.eq(FlowState::Reversed.as_str()));
+    let reversal = flows::kind
+        .eq(FlowKind::Reversal.as_str())
+        .and(flows::state.eq(FlowState::Succeeded.as_str()));
+    let orders: Vec<String> = flows::table
+        .filter(flows::flow_no.gt(digits.clone()))
+        .filter(flows::flow_no.lt(format!("{digits}~")))
+        .filter(reversed.or(reversal))
+        .select(flows::order_no)
+        .load(c)?;
+    Ok(orders.into_iter().collect())
+}
+
+/// All flows of some orders, by number.
+pub fn flows_of_orders(
+    c: &mut AnyConnection,
+    orders: &[String],
+) -> Result<Vec<OurFlow>, StoreError> {
+    Ok(flows::table
+        .filter(flows::order_no.eq_any(orders))
         .order(flows::flow_no)
         .select(OUR_COLUMNS)
         .load(c)?)

@@ -89,6 +89,7 @@ fn totals_that_turn_out_different_are_refused() {
 fn what_has_no_place_in_a_file_is_refused_with_its_row() {
     use payhall::files::{LineStatus, Row, StatementWriter};
     let first = rows()[0];
+    let trailer = profile("alipay").trailer[0].to_string();
     let usd = payhall::domain::money::Currency::try_new("USD").unwrap();
     for (name, bad, reason) in [
         (
@@ -138,6 +139,14 @@ fn what_has_no_place_in_a_file_is_refused_with_its_row() {
                 ..first
             },
             "no column that says so",
+        ),
+        (
+            "alipay",
+            Row {
+                upstream_ref: &trailer,
+                ..first
+            },
+            "as the trailer does",
         ),
         (
             "wechat",

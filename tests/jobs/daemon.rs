@@ -40,12 +40,8 @@ impl Center {
         let ear = UnixDatagram::bind(&socket).unwrap();
         ear.set_nonblocking(true).unwrap();
         let file = file.display().to_string();
-        let arguments = ["--config".to_owned(), file.clone(), "serve".to_owned()];
-        let mut command = command(&arguments);
-        command.env("NOTIFY_SOCKET", &socket);
-        let process = Process::spawn("center", folder.path(), command);
         let center = Self {
-            process,
+            process: serve(&folder, &file),
             client: Client::new(http_client(), &format!("http://{address}"), MAKER),
             file,
             jobs,
@@ -54,6 +50,13 @@ impl Center {
         };
         assert_eq!(center.told().await, "READY=1");
         center
+    }
+
+    /// `kill -9`, then another program of the same settings.
+    async fn kill_and_restart(&mut self) {
+        self.process.kill();
+        self.process = serve(&self.folder, &self.file);
+        assert_eq!(self.told().await, "READY=1");
     }
 
     /// What the system is told next.
@@ -99,6 +102,13 @@ impl Center {
         let said = [output.stdout, output.stderr].concat();
         (output.status.code(), String::from_utf8(said).unwrap())
     }
+}
+
+fn serve(folder: &TempDir, file: &str) -> Process {
+    let arguments = ["--config".to_owned(), file.to_owned(), "serve".to_owned()];
+    let mut command = command(&arguments);
+    command.env("NOTIFY_SOCKET", folder.path().join("notify"));
+    Process::spawn("center", folder.path(), command)
 }
 
 const GOOD: &str = include_str!("../../jobs/expire_orders.toml");
@@ -198,5 +208,52 @@ async fn what_the_command_line_and_the_api_ask_for_is_run_by_the_center() {
         let (code, said) = center.jobs(&["run", "expire_order"]);
         assert_eq!(code, Some(1));
         assert!(said.contains("there is no job \"expire_order\""), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_asked_for_is_run_once_each_and_in_order_through_kills() {
+    const RUNS: &str = "{ jobRuns(job: \"archive_records\", first: 100) { edges { node {
+        state businessDate askedBy startedAt } } } }";
+    for database in TestDatabase::all() {
+        let mut center = Center::start(&database).await;
+        let quick =
+            include_str!("../../jobs/archive_records.toml").replace("lease_s = 60", "lease_s = 3");
+        std::fs::write(center.jobs.join("archive_records.toml"), quick).unwrap();
+        center.hang_up().await;
+        let stretch = ["--from", "2025-01-01", "--to", "2025-02-28", "--no-wait"];
+        let (code, said) = center.jobs(&[&["backfill", "archive_records"][..], &stretch].concat());
+        assert_eq!((code, said.lines().count()), (Some(0), 59), "{said}");
+        let asked = async |center: &Center| -> Vec<Value> {
+            let runs = center.ask(RUNS, json!({})).await;
+            let edges = runs["jobRuns"]["edges"].as_array().unwrap().clone();
+            let nodes = edges.into_iter().map(|edge| edge["node"].clone());
+            nodes.filter(|run| !run["askedBy"].is_null()).collect()
+        };
+        let succeeded = |runs: &[Value]| {
+            let done = runs.iter().filter(|run| run["state"] == "SUCCEEDED");
+            done.count()
+        };
+        for few in [1, 10, 20, 30, 40] {
+            wait_for("some runs to end", PATIENCE, async || {
+                (succeeded(&asked(&center).await) >= few).then_some(())
+            })
+            .await;
+            center.kill_and_restart().await;
+        }
+        let mut runs = wait_for("all runs to end", PATIENCE, async || {
+            let runs = asked(&center).await;
+            (succeeded(&runs) == 59).then_some(runs)
+        })
+        .await;
+        runs.sort_by_key(|run| run["businessDate"].as_str().unwrap().to_owned());
+        let mut dates: Vec<&str> = runs
+            .iter()
+            .map(|run| run["businessDate"].as_str().unwrap())
+            .collect();
+        dates.dedup();
+        assert_eq!(dates.len(), 59, "{}", database.kind);
+        let began = |run: &Value| run["startedAt"].as_str().unwrap().to_owned();
+        assert!(runs.is_sorted_by_key(began), "{}", database.kind);
     }
 }

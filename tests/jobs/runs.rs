@@ -2,7 +2,9 @@
 
 use crate::support::database::TestDatabase;
 use crate::support::replica::Replica;
-use crate::worker::{Act, Manner, Worker, at, every_ten_seconds, patient, wait_on_its_clock};
+use crate::worker::{
+    Act, Manner, Worker, at, dates, every_night, every_ten_seconds, patient, wait_on_its_clock,
+};
 use payhall::domain::job::JobRunState;
 use payhall::jobs::{Driver, JobTable, Ticked};
 use payhall::storage::job_runs;
@@ -87,6 +89,57 @@ async fn in_one_process_a_job_runs_once_at_a_time() {
 }
 
 #[tokio::test]
+async fn a_new_table_takes_over_while_a_run_is_under_way() {
+    for database in TestDatabase::all() {
+        let gate = Arc::new(Semaphore::new(0));
+        let minutes = Manner {
+            schedule: "0 * * * * *",
+            act: Act::Gate(gate.clone(), 1),
+            ..every_night("a", "2026-11-18T18:00:01Z", "RUN_ALL")
+        };
+        let mut worker = Worker::start(&database, minutes).await;
+        let mut metronome = worker.driver.start().await.unwrap();
+        let first = worker.began().await.run;
+        // Five minutes pass while it runs, and from now on the file says the half of each minute.
+        worker.advance(300);
+        let later = Manner {
+            schedule: "30 * * * * *",
+            ..every_night("a", "2026-11-18T18:00:01Z", "RUN_ALL")
+        };
+        let table = worker.table(&later);
+        let reloaded = worker.driver.reload(&mut metronome, table);
+        reloaded.await.unwrap();
+        let jobs = worker.driver.table().list(first.scheduled_at);
+        assert_eq!(jobs[0].schedule, "30 * * * * *");
+        let busy = worker.driver.tick("probe").await.unwrap();
+        assert!(matches!(busy, Ticked::Busy), "the run under way is enough");
+        gate.add_permits(1);
+        patient(async { while worker.runs().await[0].state == JobRunState::Running {} }).await;
+        let next = patient(async {
+            loop {
+                worker.advance(10);
+                tokio::task::yield_now().await;
+                if let Ok(context) = worker.began.try_recv() {
+                    return context.run;
+                }
+            }
+        });
+        assert_eq!(
+            next.await.scheduled_at,
+            at("2026-11-18T18:00:30Z"),
+            "{}",
+            database.kind
+        );
+        metronome.stop().await;
+        worker.replica.stop.cancel();
+        worker.rest().await;
+        let runs = worker.runs().await;
+        assert_eq!(runs[0].run_id, first.run_id);
+        assert_eq!(runs[0].state, JobRunState::Succeeded);
+    }
+}
+
+#[tokio::test]
 async fn a_stopping_program_claims_nothing_and_waits_for_what_runs() {
     let database = TestDatabase::sqlite();
     let gate = Arc::new(Semaphore::new(0));
@@ -128,6 +181,32 @@ async fn runs_that_found_nothing_to_do_are_forgotten_and_no_others() {
             "{}",
             database.kind
         );
+    }
+}
+
+#[tokio::test]
+async fn the_last_success_of_a_date_is_never_forgotten() {
+    for database in TestDatabase::all() {
+        let quiet = Manner {
+            act: Act::Report(0),
+            follower: Some("0 0 2 * * *"),
+            ..every_night("a", "2026-11-18T18:00:01Z", "RUN_ALL")
+        };
+        let worker = Worker::start(&database, quiet).await;
+        for _ in 0..4 {
+            assert_eq!(worker.tick().await.len(), 1);
+            // Asked for by hand as well: of two that found nothing, the last is enough.
+            worker.ask("probe", None).await;
+            assert_eq!(worker.tick().await.len(), 1);
+            worker.advance(86_400);
+        }
+        // Each of them was quiet and is older than what is kept, and what comes after still sees them.
+        worker.advance(2 * 86_400);
+        worker.tick().await;
+        let ran = worker.tick_of("follower").await;
+        let nights = ["18", "19", "20", "21", "22", "23", "24"];
+        let nights: Vec<String> = nights.iter().map(|day| format!("2026-11-{day}")).collect();
+        assert_eq!(dates(&ran), nights, "{}", database.kind);
     }
 }
 

@@ -97,6 +97,7 @@ pub struct Worker {
     pub replica: Replica,
     pub driver: Driver,
     pub began: mpsc::UnboundedReceiver<JobContext>,
+    sender: mpsc::UnboundedSender<JobContext>,
 }
 
 /// How a worker is made.
@@ -144,30 +145,19 @@ impl Worker {
     pub async fn start(database: &TestDatabase, manner: Manner<'_>) -> Self {
         let replica = Replica::start(database, manner.name, at(manner.now)).await;
         let (sender, began) = mpsc::unbounded_channel();
-        let probe = Probe {
-            act: manner.act,
-            began: sender.clone(),
-        };
-        let file = format!(
-            "schedule = {:?}\nzone = {:?}\ncatch_up = {:?}\non_time_s = 60\nlease_s = 60\n\
-             timeout_s = 600\nkeep_quiet_s = 86400\nwhy = \"a test\"\n{}\n",
-            manner.schedule, manner.zone, manner.catch_up, manner.lines
-        );
-        let mut table = JobTable::default().with(probe, &file).unwrap();
-        if let Some(schedule) = manner.follower {
-            let file = format!(
-                "schedule = {schedule:?}\nzone = {:?}\ncatch_up = \"RUN_ALL\"\non_time_s = 60\n\
-                 lease_s = 60\ntimeout_s = 600\nafter = [\"probe\"]\nwhy = \"a test\"\n",
-                manner.zone
-            );
-            table = table.with(Follower(sender), &file).unwrap();
-        }
+        let table = table(&manner, &sender);
         let (tasks, stop) = (replica.tasks.clone(), replica.stop.clone());
         Self {
             driver: Driver::new(replica.engine.clone(), table, tasks, stop),
             replica,
             began,
+            sender,
         }
+    }
+
+    /// The table of another manner, whose runs tell this worker that they have begun.
+    pub fn table(&self, manner: &Manner<'_>) -> JobTable {
+        table(manner, &self.sender)
     }
 
     /// Ticks and gives the runs that ended.
@@ -250,6 +240,29 @@ impl Worker {
         let shown = |run: &JobRun| run.scheduled_at.format("%m-%d %H:%M:%S").to_string();
         runs.iter().map(shown).collect()
     }
+}
+
+/// The probe, and what follows it, in a manner.
+fn table(manner: &Manner<'_>, sender: &mpsc::UnboundedSender<JobContext>) -> JobTable {
+    let probe = Probe {
+        act: manner.act.clone(),
+        began: sender.clone(),
+    };
+    let file = format!(
+        "schedule = {:?}\nzone = {:?}\ncatch_up = {:?}\non_time_s = 60\nlease_s = 60\n\
+         timeout_s = 600\nkeep_quiet_s = 86400\nwhy = \"a test\"\n{}\n",
+        manner.schedule, manner.zone, manner.catch_up, manner.lines
+    );
+    let table = JobTable::default().with(probe, &file).unwrap();
+    let Some(schedule) = manner.follower else {
+        return table;
+    };
+    let file = format!(
+        "schedule = {schedule:?}\nzone = {:?}\ncatch_up = \"RUN_ALL\"\non_time_s = 60\n\
+         lease_s = 60\ntimeout_s = 600\nafter = [\"probe\"]\nwhy = \"a test\"\n",
+        manner.zone
+    );
+    table.with(Follower(sender.clone()), &file).unwrap()
 }
 
 pub fn date_of(text: &str) -> BusinessDate {

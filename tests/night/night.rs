@@ -123,11 +123,12 @@ impl Desk {
         .await
     }
 
-    /// What is not plainly matched on a date: the number of each flow with its class.
-    pub async fn discrepancies(&self, date: &str) -> BTreeMap<String, String> {
+    /// What was not plainly matched on a date: the number of each flow, with the class that it had then and
+    /// the one that it has now.
+    pub async fn discrepancies(&self, date: &str) -> BTreeMap<String, (String, String)> {
         let query = "query Q($date: Date!, $after: String) { \
                      discrepancies(filter: {from: $date, to: $date}, first: 100, after: $after) { \
-                     edges { node { flowNo class } } pageInfo { hasNextPage endCursor } } }";
+                     edges { node { flowNo class classAtFirst } } pageInfo { hasNextPage endCursor } } }";
         let mut found = BTreeMap::new();
         let mut after = Value::Null;
         loop {
@@ -136,7 +137,7 @@ impl Desk {
             let page = &answer["discrepancies"];
             for edge in page["edges"].as_array().expect("edges") {
                 let word = |key: &str| edge["node"][key].as_str().expect("a word").to_owned();
-                found.insert(word("flowNo"), word("class"));
+                found.insert(word("flowNo"), (word("classAtFirst"), word("class")));
             }
             if page["pageInfo"]["hasNextPage"] != json!(true) {
                 return found;

@@ -389,6 +389,11 @@ async fn a_copy_that_breaks_off_is_no_statement() {
                   AS amount_minor, currency, state, code, upstream_ref, message, business_date, \
                   started_at, concluded_at, version FROM kept_flows";
     database.execute(broken).unwrap();
+    // Row by row in the order of the numbers, and not sorted first.
+    let streamed = "DO $$ BEGIN EXECUTE 'ALTER DATABASE ' || current_database() || \
+                    ' SET enable_sort = off'; EXECUTE 'ALTER DATABASE ' || current_database() || \
+                    ' SET enable_seqscan = off'; END $$";
+    database.execute(streamed).unwrap();
     let flows = DayFlows::All(day("2026-11-22"));
     let read = move |c: &mut _| {
         let mut seen = 0;

@@ -9,6 +9,7 @@ mod jobs;
 mod limits;
 mod matrix;
 mod merchants;
+mod night;
 mod notifications;
 mod operators;
 mod orders;

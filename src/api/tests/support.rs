@@ -14,17 +14,13 @@ use crate::domain::merchant::{MerchantKind, MerchantVerb};
 use crate::domain::money::{Currency, Money};
 use crate::domain::operator::Role;
 use crate::domain::outcome::{Cause, Receipt, Reply};
-use crate::domain::progress::Silent;
 use crate::domain::region::{Place, Region, RegionCode, RegionLevel};
 use crate::domain::retry::{Ladder, Rung};
-use crate::domain::statement::PartyKind;
 use crate::domain::time::{BusinessDay, Instant};
 use crate::engine::{
     Actor, Alarms, Clock, Engine, EngineOptions, EngineParts, Hub, JobBook, KeepTimes, ManualClock,
-    Onboarding, Operators, OperatorsParts, PasswordCost, Passwords, StatementRules, samples,
+    Onboarding, Operators, OperatorsParts, PasswordCost, Passwords, samples,
 };
-use crate::files::Profiles;
-use crate::output::Objects;
 use crate::storage::{Committed, StorageOptions, Store};
 use crate::trust::Masters;
 use crate::upstream::{
@@ -369,25 +365,6 @@ impl World {
         self.field(token, CONFIRM, json!({ "input": input })).await
     }
 
-    /// Ends the business day, closes it and makes its statements.
-    pub async fn end_the_day(&self) {
-        let now = self.clock_now();
-        let end = BusinessDay::SHANGHAI.end_of(BusinessDay::SHANGHAI.date_of(now));
-        self.clock.set(end + chrono::TimeDelta::minutes(30));
-        let (actor, stop) = (Actor::job("night"), CancellationToken::new());
-        self.engine.close_days(&actor, &Silent).await.unwrap();
-        for kind in [PartyKind::Merchant, PartyKind::Biller] {
-            let made = self.engine.make_statements(kind, &actor, (&Silent, &stop));
-            made.await.unwrap();
-        }
-        let summed = self.engine.summarise_settlement(&actor, (&Silent, &stop));
-        summed.await.unwrap();
-    }
-
-    fn clock_now(&self) -> crate::domain::time::Instant {
-        self.clock.now()
-    }
-
     /// An order of alpha in doubt, which has become a case: the numbers of both.
     pub async fn case(&self) -> (String, String) {
         let order_no = self.order(ALPHA, "R-CASE", "13800000001").await;
@@ -442,25 +419,12 @@ fn storage_options(path: &str) -> StorageOptions {
     }
 }
 
-fn statement_rules(dir: &Path) -> StatementRules {
-    StatementRules {
-        objects: Objects::folder(&dir.join("files")).unwrap(),
-        profiles: Profiles::load([]).unwrap(),
-        profile: "payhall-csv".into(),
-        profile_of: Default::default(),
-        xlsx_rows_max: 1_000,
-        keep_months: 24,
-        ready_at: chrono::NaiveTime::from_hms_opt(2, 0, 0).unwrap(),
-        link_lasts: Duration::from_secs(300),
-    }
-}
-
 fn engine_options(dir: &Path) -> EngineOptions {
     EngineOptions {
         day: BusinessDay::SHANGHAI,
         closing: Default::default(),
         calendar: Default::default(),
-        statements: Some(Arc::new(statement_rules(dir))),
+        statements: Some(Arc::new(super::night::statement_rules(dir))),
         order_expiry: Duration::from_secs(7_200),
         answer_within: Duration::from_secs(8),
         orphan_after: Duration::from_secs(60),

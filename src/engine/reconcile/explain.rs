@@ -5,7 +5,7 @@ use super::plan::{Plan, date_in};
 use crate::domain::case::Case;
 use crate::domain::partner::{PartnerFile, PartnerSide};
 use crate::domain::reconciled::{Discrepancy, ReconciliationRun};
-use crate::domain::reconciliation::{Row, Sides, Verdict, Waited, classify};
+use crate::domain::reconciliation::{Row, RowState, Sides, Verdict, Waited, classify};
 use crate::domain::time::BusinessDate;
 use crate::engine::Engine;
 use crate::engine::partner_files::{FileFault, blocking, check_file, digest_text, expect};
@@ -88,10 +88,16 @@ impl Engine {
         if ours.is_none() && heard.is_empty() {
             return Ok(None);
         }
-        let our_rows = match &ours {
+        let mut our_rows = match &ours {
             Some(flow) => vec![plan.our_row(flow, 0).map_err(FileFault::from)?],
             None => Vec::new(),
         };
+        let buried = self.buried(&plan, &[flow_no.to_owned()]).await;
+        if buried.map_err(FileFault::from)?.contains(flow_no) {
+            our_rows
+                .iter_mut()
+                .for_each(|row| row.state = RowState::Failed);
+        }
         let of_side = |side: PartnerSide| -> Vec<Row> {
             let its = heard.iter().filter(|one: &&Heard| one.file.side == side);
             its.map(|one| one.row).collect()

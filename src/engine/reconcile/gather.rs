@@ -48,7 +48,10 @@ impl Engine {
     ) -> Result<Weighed, CompareFault> {
         let shelf = self.0.options.shelf.clone().ok_or(FileFault::NoShelf)?;
         let mut matching = Matching::new(plan.rules());
-        let ours = self.our_lot(plan, matching.lot(Side::Ours)?).await?;
+        let pool: Vec<String> = plan.pool.iter().map(|one| one.flow_no.clone()).collect();
+        let buried = self.buried(plan, &pool).await?;
+        let lot = matching.lot(Side::Ours)?;
+        let ours = self.our_lot(plan, buried.clone(), lot).await?;
         progress.at(ours.rows(), None);
         let mut done = ours.rows();
         matching.add(ours)?;
@@ -65,7 +68,8 @@ impl Engine {
             matching.add(read.0)?;
             elsewhere.extend(read.1);
         }
-        let carried = self.carry_over(plan, elsewhere, &mut matching).await?;
+        let carry = self.carry_over(plan, (elsewhere, &buried), &mut matching);
+        let carried = carry.await?;
         let waits = carried
             .iter()
             .map(|(number, one)| (number.clone(), self.waited(one.since, plan.date)))
@@ -81,7 +85,12 @@ impl Engine {
     }
 
     /// Our flows of the day, page by page.
-    async fn our_lot(&self, plan: &Plan, mut lot: Lot) -> Result<Lot, CompareFault> {
+    async fn our_lot(
+        &self,
+        plan: &Plan,
+        buried: BTreeSet<String>,
+        mut lot: Lot,
+    ) -> Result<Lot, CompareFault> {
         let plan = plan.clone();
         let read = move |c: &mut AnyConnection| {
             let (mut line, mut after) = (0, None::<String>);
@@ -93,10 +102,13 @@ impl Engine {
                 after = Some(last.flow_no.clone());
                 for flow in &page {
                     line += 1;
-                    let row = match plan.our_row(flow, line) {
+                    let mut row = match plan.our_row(flow, line) {
                         Ok(row) => row,
                         Err(fault) => return Ok(Err(fault)),
                     };
+                    if buried.contains(&flow.flow_no) {
+                        row.state = RowState::Failed;
+                    }
                     if let Err(overflow) = lot.push(&flow.flow_no, row) {
                         return Ok(Err(CompareFault::Matching(overflow.into())));
                     }
@@ -141,7 +153,7 @@ impl Engine {
     async fn carry_over(
         &self,
         plan: &Plan,
-        elsewhere: BTreeSet<String>,
+        (elsewhere, buried): (BTreeSet<String>, &BTreeSet<String>),
         matching: &mut Matching,
     ) -> Result<CarriedOver, CompareFault> {
         let mut carried: CarriedOver = BTreeMap::new();
@@ -175,14 +187,15 @@ impl Engine {
                 carried.entry(number).or_insert(matched);
             }
         }
-        self.carried_rows(plan, &mut carried, matching).await?;
+        let rows = self.carried_rows(plan, (&mut carried, buried), matching);
+        rows.await?;
         Ok(carried)
     }
 
     async fn carried_rows(
         &self,
         plan: &Plan,
-        carried: &mut CarriedOver,
+        (carried, buried): (&mut CarriedOver, &BTreeSet<String>),
         matching: &mut Matching,
     ) -> Result<(), CompareFault> {
         let mut ours = matching.lot(Side::Ours)?;
@@ -200,6 +213,9 @@ impl Engine {
                 }
                 let mut row = plan.our_row(&flow, 0)?;
                 row.rules = plan.carried(row.rules);
+                if buried.contains(&flow.flow_no) {
+                    row.state = RowState::Failed;
+                }
                 // What lay near to an edge of its own day does so no more on this one.
                 let origin = carried
                     .get(&flow.flow_no)
@@ -271,7 +287,7 @@ fn stored_row(plan: &Plan, origin: &Discrepancy, row: &PartnerRow) -> Result<Row
     })
 }
 
-fn changed(party: &Party) -> CompareFault {
+pub(super) fn changed(party: &Party) -> CompareFault {
     CompareFault::Odd(format!(
         "{} on the shelf is not the file that was accepted: find out who changed it, and bring the partner's \
          own file again (payhall partner-files add)",

@@ -15,6 +15,7 @@
 //! How one could break it: by a result that depends on when it was made; by settling by a line of a file that
 //! was not checked whole; by moving an order here instead of in `settle`.
 
+mod buried;
 mod explain;
 mod gather;
 mod plan;

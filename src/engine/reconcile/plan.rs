@@ -154,7 +154,7 @@ impl Engine {
     }
 }
 
-fn parties_of(partners: &[Partner], files: Vec<PartnerFile>) -> Vec<Party> {
+pub(super) fn parties_of(partners: &[Partner], files: Vec<PartnerFile>) -> Vec<Party> {
     let find = |file: PartnerFile| {
         let partner = partners.iter().find(|one| one.name == file.partner)?;
         Some(Party {

@@ -1,0 +1,191 @@
+//! Payments that were reversed and that the bank never made.
+//!
+//! A reversal of a payment that has not arrived is answered like any other: it is undone. Nobody can tell from
+//! the answer whether money went out and came back, or never moved. Our record then has a payment that is
+//! REVERSED and a reversal that SUCCEEDED, which come to nothing together; the bank's file may have both, or
+//! neither. So the two are compared as the bank's file of the payment's day has the payment: where it does not
+//! say that the payment moved money, both of ours count as flows that moved none. A bank that lists such a
+//! reversal all the same then says something else than we do, and is found.
+//!
+//! How one could break it: by taking the reversal for granted without looking at the payment's line. A bank
+//! that debited and never paid back would go unseen.
+
+use super::plan::{Party, Plan, date_in};
+use super::{CompareFault, FileFault};
+use crate::domain::flow::{FlowKind, FlowState};
+use crate::domain::partner::Covers;
+use crate::domain::progress::Silent;
+use crate::domain::time::BusinessDate;
+use crate::engine::Engine;
+use crate::engine::partner_files::{blocking, check_file, digest_text, expect};
+use crate::files::{LineStatus, Lines};
+use crate::storage::reconciliations::{self, OurFlow};
+use crate::storage::{AnyConnection, partner_files};
+use chrono::Days;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::BufReader;
+
+/// Flows are looked up so many at a time.
+const LOOK_UP: usize = 500;
+
+/// The payment and the reversals of one order that was undone.
+struct Undone {
+    payment: OurFlow,
+    reversals: Vec<String>,
+}
+
+impl Engine {
+    /// The numbers of the flows that count as such that moved no money: among those of the plan's date, and
+    /// among the given ones of earlier dates.
+    pub(super) async fn buried(
+        &self,
+        plan: &Plan,
+        earlier: &[String],
+    ) -> Result<BTreeSet<String>, CompareFault> {
+        let (date, earlier) = (plan.date, earlier.to_vec());
+        let orders = move |c: &mut AnyConnection| {
+            let mut orders: BTreeSet<String> = reconciliations::undone_on(c, date)?;
+            for numbers in earlier.chunks(LOOK_UP) {
+                let flows = reconciliations::flows_by_number(c, numbers)?;
+                orders.extend(flows.into_iter().map(|flow| flow.order_no));
+            }
+            let mut undone = Vec::new();
+            let orders: Vec<String> = orders.into_iter().collect();
+            for orders in orders.chunks(LOOK_UP) {
+                undone.extend(pairs(reconciliations::flows_of_orders(c, orders)?));
+            }
+            Ok(undone)
+        };
+        let undone: Vec<Undone> = self.0.store.scan(orders).await?;
+        let mut buried = BTreeSet::new();
+        for (date, undone) in by_date(undone) {
+            let moved = self.moved_on(date, plan, &undone).await?;
+            let Some(moved) = moved else { continue };
+            for one in undone {
+                if !moved.contains(&one.payment.flow_no) {
+                    buried.insert(one.payment.flow_no);
+                    buried.extend(one.reversals);
+                }
+            }
+        }
+        Ok(buried)
+    }
+
+    /// Those of the payments of a date that a bank's file of that date, or of the dates beside it, does not
+    /// list as failed; none where a bank's file of the date has not come.
+    async fn moved_on(
+        &self,
+        date: BusinessDate,
+        plan: &Plan,
+        undone: &[Undone],
+    ) -> Result<Option<BTreeSet<String>>, CompareFault> {
+        let adapters: BTreeSet<&str> = undone
+            .iter()
+            .map(|one| one.payment.adapter.as_str())
+            .collect();
+        let wanted: BTreeSet<String> = undone
+            .iter()
+            .map(|one| one.payment.flow_no.clone())
+            .collect();
+        let mut moved = BTreeSet::new();
+        let beside = [
+            date.0.checked_sub_days(Days::new(1)),
+            Some(date.0),
+            date.0.checked_add_days(Days::new(1)),
+        ];
+        for on in beside.into_iter().flatten().map(BusinessDate) {
+            let parties = match on == plan.date {
+                true => plan.parties.clone(),
+                false => self.parties_on(on).await?,
+            };
+            let banks: Vec<Party> = parties
+                .into_iter()
+                .filter(|party| carries(party, &adapters))
+                .collect();
+            if on == date && banks.len() < adapters.len() {
+                return Ok(None);
+            }
+            for party in banks {
+                moved.extend(self.listed_in(party, on, wanted.clone()).await?);
+            }
+        }
+        Ok(Some(moved))
+    }
+
+    /// Whose files count on a date.
+    async fn parties_on(&self, date: BusinessDate) -> Result<Vec<Party>, CompareFault> {
+        let read = move |c: &mut AnyConnection| partner_files::that_count(c, date);
+        let files = self.0.store.read(read).await?;
+        let links = self.0.upstreams.partners().iter();
+        let partners: Vec<_> = links.map(|link| link.partner.clone()).collect();
+        Ok(super::plan::parties_of(&partners, files))
+    }
+
+    /// The wanted numbers that a file lists as anything but failed.
+    async fn listed_in(
+        &self,
+        party: Party,
+        date: BusinessDate,
+        wanted: BTreeSet<String>,
+    ) -> Result<BTreeSet<String>, CompareFault> {
+        let profile = self.0.options.profiles.get(&party.file.profile);
+        let profile = profile.map_err(FileFault::from)?;
+        let shelf = self.0.options.shelf.clone().ok_or(FileFault::NoShelf)?;
+        let zone = self.0.options.day.zone;
+        let search = move || {
+            let digest = digest_text(&party.file.sha256);
+            let expect = expect(&party.partner, date, zone, Some(&digest));
+            let path = &party.file.path;
+            let mut listed = BTreeSet::new();
+            let Ok(checked) = check_file(&profile, &expect, shelf.open(path)?, &Silent)? else {
+                return Ok(Err(super::gather::changed(&party)));
+            };
+            let file = BufReader::new(shelf.open(path)?);
+            let mut lines = Lines::open(&profile, &expect, &checked, file)?;
+            while let Some(line) = lines.next()? {
+                if line.row.status != LineStatus::Failed && wanted.contains(line.row.flow_no) {
+                    listed.insert(line.row.flow_no.to_owned());
+                }
+            }
+            Ok(Ok(listed))
+        };
+        blocking(search).await?
+    }
+}
+
+/// Whether a partner is the bank of one of these adapters.
+fn carries(party: &Party, adapters: &BTreeSet<&str>) -> bool {
+    matches!(&party.partner.covers, Covers::Adapter(adapter) if adapters.contains(adapter.as_str()))
+}
+
+/// The payments that were reversed, each with what reversed it.
+fn pairs(flows: Vec<OurFlow>) -> Vec<Undone> {
+    let is = |flow: &OurFlow, kind: FlowKind, state: FlowState| {
+        flow.kind == kind.as_str() && flow.state == state.as_str()
+    };
+    let mut reversals: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut payments = Vec::new();
+    for flow in flows {
+        if is(&flow, FlowKind::Reversal, FlowState::Succeeded) {
+            let of_order = reversals.entry(flow.order_no).or_default();
+            of_order.push(flow.flow_no);
+        } else if is(&flow, FlowKind::Payment, FlowState::Reversed) {
+            payments.push(flow);
+        }
+    }
+    let undone = payments.into_iter().map(|payment| Undone {
+        reversals: reversals.remove(&payment.order_no).unwrap_or_default(),
+        payment,
+    });
+    undone.collect()
+}
+
+fn by_date(undone: Vec<Undone>) -> BTreeMap<BusinessDate, Vec<Undone>> {
+    let mut dates: BTreeMap<BusinessDate, Vec<Undone>> = BTreeMap::new();
+    for one in undone {
+        if let Some(date) = date_in(&one.payment.flow_no) {
+            dates.entry(date).or_default().push(one);
+        }
+    }
+    dates
+}
