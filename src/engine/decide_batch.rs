@@ -381,8 +381,11 @@ fn does(decision: Decision, case: &Case) -> String {
 /// Why a line cannot be read: the case and the decision as they are written, and the reason.
 type Unreadable = (String, String, String);
 
-/// The lines of a file, with their numbers.
-fn read_lines(content: &str) -> Result<Vec<(u64, Result<Wanted, Unreadable>)>, Refusal> {
+/// A line with its number, as far as it can be read.
+type ReadLine = (u64, Result<Wanted, Unreadable>);
+
+/// The lines of a file.
+fn read_lines(content: &str) -> Result<Vec<ReadLine>, Refusal> {
     let bad = |message: String| Refusal::new(RefusalCode::BatchInvalid, message).on("csv");
     let text = content.strip_prefix('\u{feff}').unwrap_or(content);
     let mut reader = csv::ReaderBuilder::new()

@@ -160,7 +160,7 @@ impl Desk {
     /// the one that it has now.
     pub async fn discrepancies(&self, date: NaiveDate) -> BTreeMap<String, (String, String)> {
         let query = "query Q($date: Date!, $after: String) { \
-                     discrepancies(from: $date, to: $date, first: 100, after: $after) { \
+                     discrepancies(filter: {from: $date, to: $date}, first: 100, after: $after) { \
                      edges { node { flowNo class classAtFirst } } pageInfo { hasNextPage endCursor } } }";
         let mut found = BTreeMap::new();
         let mut after = Value::Null;

@@ -17,8 +17,19 @@ use crate::domain::refusal::Refusal;
 use crate::domain::time::Instant;
 use crate::storage::orders::{self, Page};
 use crate::storage::{cases, exceptions};
-use async_graphql::{Context, Object, Result};
+use async_graphql::{Context, InputObject, Object, Result};
 use uuid::Uuid;
+
+/// Which cases.
+#[derive(Default, InputObject)]
+pub struct CaseFilter {
+    /// Only cases of these kinds.
+    kinds: Option<Vec<CaseKind>>,
+    /// Only what this person looks after.
+    owner: Option<String>,
+    /// Only what should have been decided by then.
+    due_before: Option<Instant>,
+}
 
 #[derive(Default)]
 pub struct OverviewQuery;
@@ -70,11 +81,7 @@ impl OverviewQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Only cases in these states.")] states: Option<Vec<CaseState>>,
-        #[graphql(desc = "Only cases of these kinds.")] kinds: Option<Vec<CaseKind>>,
-        #[graphql(desc = "Only what this person looks after.")] owner: Option<String>,
-        #[graphql(desc = "Only what should have been decided by then.")] due_before: Option<
-            Instant,
-        >,
+        #[graphql(desc = "Only such cases.")] filter: Option<CaseFilter>,
         #[graphql(desc = "Only those about such orders.")] orders: Option<OrderFilter>,
         #[graphql(desc = "So many: 1 to 100, 20 if not given.")] first: Option<i32>,
         #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
@@ -87,6 +94,11 @@ impl OverviewQuery {
         let mut states: Vec<_> = states.map(case::CaseState::from).collect();
         states.sort_unstable();
         states.dedup();
+        let CaseFilter {
+            kinds,
+            owner,
+            due_before,
+        } = filter.unwrap_or_default();
         let kinds = kinds.unwrap_or_default().into_iter();
         let filter = cases::Filter {
             states,

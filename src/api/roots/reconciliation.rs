@@ -27,6 +27,34 @@ use uuid::Uuid;
 /// How many differences a dry run shows.
 const SHOWN_MAX: usize = 100;
 
+/// Which files.
+#[derive(Default, InputObject)]
+pub struct PartnerFileFilter {
+    /// Only of this partner, by its name in the settings.
+    partner: Option<String>,
+    /// From this business date on.
+    from: Option<Date>,
+    /// Up to this business date, which is included.
+    to: Option<Date>,
+    /// Only in this state.
+    state: Option<PartnerFileState>,
+}
+
+/// Which flows.
+#[derive(Default, InputObject)]
+pub struct DiscrepancyFilter {
+    /// Only of these classes.
+    classes: Option<Vec<ReconciliationClass>>,
+    /// Only where this partner's file says something, by its name in the settings.
+    partner: Option<String>,
+    /// From this business date on.
+    from: Option<Date>,
+    /// Up to this business date, which is included.
+    to: Option<Date>,
+    /// Only what waits for its other side or for a person.
+    open_only: Option<bool>,
+}
+
 #[derive(Default)]
 pub struct ReconciliationQuery;
 
@@ -37,17 +65,18 @@ impl ReconciliationQuery {
     async fn partner_files(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Only of this partner, by its name in the settings.")] partner: Option<
-            String,
-        >,
-        #[graphql(desc = "From this business date on.")] from: Option<Date>,
-        #[graphql(desc = "Up to this business date, which is included.")] to: Option<Date>,
-        #[graphql(desc = "Only in this state.")] state: Option<PartnerFileState>,
+        #[graphql(desc = "Only such files.")] filter: Option<PartnerFileFilter>,
         #[graphql(desc = "So many: 1 to 100, 20 if not given.")] first: Option<i32>,
         #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
     ) -> Result<PartnerFileConnection> {
         let desk = Desk::open(ctx, Right::Oversee)?;
         let page = forward(Kind::PartnerFile, first, after)?;
+        let PartnerFileFilter {
+            partner,
+            from,
+            to,
+            state,
+        } = filter.unwrap_or_default();
         let filter = partner_files::Filter {
             partner: named(partner)?,
             from: from.map(|date| date.0),
@@ -127,27 +156,26 @@ impl ReconciliationQuery {
     async fn discrepancies(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Only of these classes.")] classes: Option<Vec<ReconciliationClass>>,
-        #[graphql(desc = "Only where this partner's file says something.")] partner: Option<String>,
-        #[graphql(desc = "From this business date on.")] from: Option<Date>,
-        #[graphql(desc = "Up to this business date, which is included.")] to: Option<Date>,
-        #[graphql(
-            default = false,
-            desc = "Only what waits for its other side or for a person."
-        )]
-        open_only: bool,
+        #[graphql(desc = "Only such flows.")] filter: Option<DiscrepancyFilter>,
         #[graphql(desc = "So many: 1 to 100, 20 if not given.")] first: Option<i32>,
         #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
     ) -> Result<DiscrepancyConnection> {
         let desk = Desk::open(ctx, Right::Oversee)?;
         let page = forward(Kind::Discrepancy, first, after)?;
+        let DiscrepancyFilter {
+            classes,
+            partner,
+            from,
+            to,
+            open_only,
+        } = filter.unwrap_or_default();
         let classes = classes.unwrap_or_default().into_iter();
         let filter = discrepancies::Filter {
             classes: classes.map(Class::from).collect(),
             partner: named(partner)?.map(|name| name.to_string()),
             from: from.map(|date| date.0),
             to: to.map(|date| date.0),
-            open_only,
+            open_only: open_only.unwrap_or(false),
         };
         let listing = desk
             .engine
