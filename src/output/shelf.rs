@@ -36,7 +36,8 @@ impl Shelf {
         let folder = to.parent().unwrap_or(&self.0).to_owned();
         std::fs::create_dir_all(&folder).map_err(at("cannot make the folder", &folder))?;
         let number = PARTS.fetch_add(1, Ordering::Relaxed);
-        let part = folder.join(format!(".{number}-{}.part", std::process::id()));
+        let name = to.file_name().unwrap_or_default().to_string_lossy();
+        let part = folder.join(format!(".{name}.{}-{number}.part", std::process::id()));
         let placed = copy(from, &part)
             .and_then(|()| match std::fs::hard_link(&part, &to) {
                 Err(error) if has_no_links(&error) => copy(from, &to),
@@ -44,6 +45,9 @@ impl Shelf {
             })
             .map_err(at("cannot write", &to));
         let _ = std::fs::remove_file(&part);
+        if placed.is_ok() || to.exists() {
+            sweep(&folder, &name);
+        }
         match placed {
             Ok(()) => {}
             Err(_) if to.exists() && same(from, &to).map_err(at("cannot read", &to))? => {}
@@ -89,6 +93,19 @@ impl Shelf {
         }
         let error = std::io::Error::new(ErrorKind::InvalidInput, "it is no path of the center");
         Err(at("cannot keep", Path::new(path))(error))
+    }
+}
+/// Takes the parts of a file away that is there: those of writers that died. Who still writes one finds the
+/// file in its place. What stays is in nobody's way.
+fn sweep(folder: &Path, name: &str) {
+    let start = format!(".{name}.");
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in entries {
+        let found = entry.file_name();
+        let found = found.to_string_lossy();
+        if found.starts_with(&start) && found.ends_with(".part") {
+            let _ = std::fs::remove_file(entry.path());
+        }
     }
 }
 

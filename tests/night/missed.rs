@@ -135,6 +135,9 @@ async fn fifty_deaths_in_the_night_change_no_byte_of_what_is_published() {
         assert!(other.is_empty(), "{kind}, seed {seed}: {other:?}");
         assert!(!wanted.is_empty(), "{kind}");
         let report = world.check();
-        assert!(report.contains("no findings"), "{kind}, seed {seed}: {report}");
+        assert!(
+            report.contains("no findings"),
+            "{kind}, seed {seed}: {report}"
+        );
     }
 }

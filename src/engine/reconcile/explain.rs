@@ -88,23 +88,14 @@ impl Engine {
         if ours.is_none() && heard.is_empty() {
             return Ok(None);
         }
-        let mut our_rows = match &ours {
-            Some(flow) => vec![plan.our_row(flow, 0).map_err(FileFault::from)?],
-            None => Vec::new(),
-        };
-        let buried = self.buried(&plan, &[flow_no.to_owned()]).await;
-        if buried.map_err(FileFault::from)?.contains(flow_no) {
-            our_rows
-                .iter_mut()
-                .for_each(|row| row.state = RowState::Failed);
-        }
+        let our_row = self.our_row_now(&plan, ours.as_ref()).await?;
         let of_side = |side: PartnerSide| -> Vec<Row> {
             let its = heard.iter().filter(|one: &&Heard| one.file.side == side);
             its.map(|one| one.row).collect()
         };
         let (bank, biller) = (of_side(PartnerSide::Bank), of_side(PartnerSide::Biller));
         let sides = Sides {
-            ours: &our_rows,
+            ours: our_row.as_slice(),
             bank: &bank,
             biller: &biller,
         };
@@ -116,13 +107,29 @@ impl Engine {
         Ok(Some(Explained {
             flow_no: flow_no.to_owned(),
             verdict: classify(sides, &plan.rules(), waited),
-            our_row: our_rows.first().copied(),
+            our_row,
             ours,
             heard,
             runs,
             found,
             cases,
         }))
+    }
+
+    /// Our row of a flow, as it is compared.
+    async fn our_row_now(
+        &self,
+        plan: &Plan,
+        ours: Option<&OurFlow>,
+    ) -> Result<Option<Row>, FileFault> {
+        let Some(flow) = ours else { return Ok(None) };
+        let mut row = plan.our_row(flow, 0).map_err(FileFault::from)?;
+        let numbers = [flow.flow_no.clone()];
+        let buried = self.buried(plan, &numbers).await;
+        if buried.map_err(FileFault::from)?.contains(&flow.flow_no) {
+            row.state = RowState::Failed;
+        }
+        Ok(Some(row))
     }
 
     /// The lines of a result's files that name a flow.

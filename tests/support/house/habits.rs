@@ -27,6 +27,11 @@ const MAY_SLEEP: &[(&str, usize, &str)] = &[
         "the manual clock, on which the engine sleeps",
     ),
     (
+        "tests/night/missed.rs",
+        1,
+        "how long a daemon lives before it is killed: the moment is the dice's",
+    ),
+    (
         "tests/support/bank/time.rs",
         1,
         "until the engine is at rest; 30 s",
