@@ -1,7 +1,6 @@
 //! Looks for the partners' files that should be there.
 
 use super::{Job, JobContext};
-use crate::domain::progress::Silent;
 use crate::engine::FetchReport;
 use anyhow::Context;
 
@@ -14,7 +13,9 @@ impl Job for FetchPartnerFiles {
 
     async fn run(&self, context: JobContext) -> anyhow::Result<FetchReport> {
         let engine = &context.engine;
-        let fetched = engine.fetch_partner_files(&context.actor, &Silent).await;
+        let fetched = engine
+            .fetch_partner_files(&context.actor, &*context.progress)
+            .await;
         fetched.context("the partners' files could not be looked for")
     }
 }

@@ -1,7 +1,6 @@
 //! 对账: reconciles the closed days whose files are there.
 
 use super::{Job, JobContext};
-use crate::domain::progress::Silent;
 use crate::engine::ReconcileReport;
 use anyhow::Context;
 
@@ -14,7 +13,9 @@ impl Job for ReconcileDay {
 
     async fn run(&self, context: JobContext) -> anyhow::Result<ReconcileReport> {
         let engine = &context.engine;
-        let done = engine.reconcile_days(&context.actor, &Silent).await;
+        let done = engine
+            .reconcile_days(&context.actor, &*context.progress)
+            .await;
         done.context("the days could not be reconciled")
     }
 }

@@ -124,6 +124,7 @@ async fn a_full_day_is_closed_stated_and_reconciled_to_the_last_unit() {
         let desk = Desk::at(&daemon);
         for date in [DAY, DAY - 1] {
             desk.reconciled(days_ago(date)).await;
+            desk.stated(days_ago(date)).await;
         }
 
         let found = desk.discrepancies(days_ago(DAY)).await;
@@ -131,6 +132,7 @@ async fn a_full_day_is_closed_stated_and_reconciled_to_the_last_unit() {
         let odd = unexplained(found, &planted, &undecided);
         assert!(odd.is_empty(), "{kind}:\n{}", odd.join("\n"));
         balance(&desk, kind).await;
+        agree(&desk, kind).await;
         let ended = daemon.terminate().await;
         assert!(ended.success(), "{kind}: {ended}");
         let report = world.check();
@@ -201,4 +203,54 @@ async fn balance(desk: &Desk, kind: &str) {
     let rows: u64 = inputs.iter().map(|input| rows_of(&input["rows"])).sum();
     assert_eq!(listed("BANK") + listed("BILLER"), rows, "{kind}: {answer}");
     assert!(listed("OURS") >= 20_000, "{kind}: {answer}");
+}
+
+/// What is settled for the two days is what reconciliation found to have moved: a payment that a reversal
+/// buried is in both of its sums or in neither of them, so the balance is the same to the last unit.
+async fn agree(desk: &Desk, kind: &str) {
+    let query = "query Q($date: Date!) { \
+                 settlements(first: 100, filter: { businessDate: $date }) { \
+                 edges { node { merchant biller gross { minor } reversed { minor } } } \
+                 pageInfo { hasNextPage } } \
+                 statements(first: 100, filter: { from: $date, to: $date }) { \
+                 edges { node { party } } } \
+                 reconciliationSums(date: $date) { counted paid { sum { minor } } \
+                 returned { sum { minor } } } }";
+    let minor = |value: &Value| -> i128 {
+        let digits = value["minor"].as_str().expect("digits");
+        digits.parse().expect("a number")
+    };
+    let (mut settled, mut moved) = (0, 0);
+    for date in [DAY, DAY - 1] {
+        let answer = desk.ask(query, json!({ "date": days_ago(date) })).await;
+        let edges = answer["settlements"]["edges"].as_array().expect("edges");
+        for edge in edges {
+            settled += minor(&edge["node"]["gross"]) - minor(&edge["node"]["reversed"]);
+        }
+        let sums = answer["reconciliationSums"].as_array().expect("sums");
+        for sum in sums.iter().filter(|sum| sum["counted"] == json!("OURS")) {
+            moved += minor(&sum["paid"]["sum"]) - minor(&sum["returned"]["sum"]);
+        }
+        let statements = answer["statements"]["edges"].as_array().expect("edges");
+        let has = |party: &str| {
+            let of_party = |edge: &Value| edge["node"]["party"] == json!(party);
+            statements.iter().any(of_party)
+        };
+        let parties = [
+            "portal",
+            "citylife",
+            "sh-telecom",
+            "sh-school",
+            "bj-power",
+            "sh-gas",
+        ];
+        for party in parties {
+            assert!(has(party), "{kind}: no statement of {party}: {answer}");
+        }
+    }
+    assert!(settled > 0, "{kind}");
+    assert_eq!(
+        settled, moved,
+        "{kind}: settled, and moved by what was compared"
+    );
 }

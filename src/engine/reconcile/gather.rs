@@ -52,8 +52,10 @@ impl Engine {
         let buried = self.buried(plan, &pool).await?;
         let lot = matching.lot(Side::Ours)?;
         let ours = self.our_lot(plan, buried.clone(), lot).await?;
-        progress.at(ours.rows(), None);
+        let listed: i64 = plan.parties.iter().map(|party| party.file.row_count).sum();
+        let total = u64::try_from(plan.inputs.flows + listed).ok();
         let mut done = ours.rows();
+        progress.at(done, total);
         matching.add(ours)?;
         let mut elsewhere = BTreeSet::new();
         for (place, party) in (0_u8..).zip(&plan.parties) {
@@ -64,7 +66,7 @@ impl Engine {
             let lot = matching.lot(side)?;
             let read = self.partner_lot(plan, (place, party), &shelf, lot).await?;
             done += read.0.rows();
-            progress.at(done, None);
+            progress.at(done, total);
             matching.add(read.0)?;
             elsewhere.extend(read.1);
         }
