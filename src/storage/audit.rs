@@ -9,7 +9,7 @@ use diesel::dsl::min;
 use diesel::prelude::*;
 
 /// The kinds of things that audit rows are about.
-pub const SUBJECT_KINDS: [&str; 15] = [
+pub const SUBJECT_KINDS: [&str; 16] = [
     "ORDER",
     "CASE",
     "CATALOGUE",
@@ -21,6 +21,7 @@ pub const SUBJECT_KINDS: [&str; 15] = [
     "SETTING",
     "AUDIT",
     "BUSINESS_DAY",
+    "STATEMENT",
     "PARTNER_FILE",
     "RECONCILIATION",
     "CASE_COMMENT",

@@ -15,6 +15,10 @@ use chrono::NaiveDate;
 use diesel::dsl::{count_star, max, min, sql};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
+use std::collections::BTreeMap;
+
+/// Orders are looked up so many at a time.
+const ORDERS_AT_ONCE: usize = 500;
 
 #[derive(Queryable, Insertable)]
 #[diesel(table_name = business_days)]
@@ -141,13 +145,30 @@ pub fn to_count_again(
     let oldest: Option<i64> = business_days::table
         .select(min(business_days::counted_at))
         .first(c)?;
-    let touched = cases::table
-        .inner_join(flows::table.on(flows::order_no.nullable().eq(cases::order_no)))
+    // A case may order a reversal, whose answer comes after the case was closed and moves the payment.
+    let decided: Vec<(String, Option<i64>)> = cases::table
         .filter(cases::closed_at.ge(oldest.unwrap_or(0)))
-        .group_by(flows::business_date)
-        .select((flows::business_date, max(cases::closed_at)));
-    let touched: Vec<(NaiveDate, Option<i64>)> = touched.load(c)?;
-    let dates: Vec<NaiveDate> = touched.iter().map(|(date, _)| *date).collect();
+        .filter(cases::order_no.is_not_null())
+        .select((cases::order_no.assume_not_null(), cases::closed_at))
+        .load(c)?;
+    let mut touched: BTreeMap<NaiveDate, i64> = BTreeMap::new();
+    for decided in decided.chunks(ORDERS_AT_ONCE) {
+        let numbers = decided.iter().map(|(order_no, _)| order_no.as_str());
+        let of_orders: Vec<(String, NaiveDate, Option<i64>)> = flows::table
+            .filter(flows::order_no.eq_any(numbers))
+            .select((flows::order_no, flows::business_date, flows::concluded_at))
+            .load(c)?;
+        for (order_no, date, _) in &of_orders {
+            let its = of_orders.iter().filter(|(of, ..)| of == order_no);
+            let concluded = its.filter_map(|(.., at)| *at).max();
+            let closed = decided.iter().filter(|(of, _)| of == order_no);
+            let closed = closed.filter_map(|(_, at)| *at).max();
+            let last = concluded.max(closed).unwrap_or(0);
+            let known = touched.entry(*date).or_default();
+            *known = last.max(*known);
+        }
+    }
+    let dates: Vec<NaiveDate> = touched.keys().copied().collect();
     let query = business_days::table
         .filter(
             business_days::business_date
@@ -158,8 +179,7 @@ pub fn to_count_again(
         .order(business_days::business_date);
     let rows: Vec<DayRow> = query.load(c)?;
     let is_due = |row: &DayRow| {
-        let of_day = touched.iter().find(|(date, _)| *date == row.business_date);
-        let decided_at = of_day.and_then(|(_, at)| *at).unwrap_or(0);
+        let decided_at = touched.get(&row.business_date).copied().unwrap_or(0);
         row.business_date >= from.0 || row.undecided > 0 || decided_at >= row.counted_at
     };
     let due = rows.into_iter().filter(is_due);

@@ -1,5 +1,6 @@
 //! Flows and the attempts about them, as rows.
 
+use super::business_days::stretch_of;
 use super::connection::AnyConnection;
 use super::error::StoreError;
 use super::orders::{Filter, Page};
@@ -152,7 +153,7 @@ pub fn list(c: &mut AnyConnection, filter: &Filter, page: &Page) -> Result<Vec<F
         query = query.filter(flows::flow_no.ge(from.digits()));
     }
     if let Some(to) = filter.to {
-        query = query.filter(flows::flow_no.lt(format!("{}~", to.digits())));
+        query = query.filter(flows::flow_no.lt(stretch_of(to).1));
     }
     if let Some(after) = &page.after {
         query = query.filter(flows::flow_no.lt(after.clone()));

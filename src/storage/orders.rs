@@ -244,7 +244,8 @@ macro_rules! narrow {
             $query = $query.filter(orders::order_no.ge(from.digits()));
         }
         if let Some(to) = filter.to {
-            $query = $query.filter(orders::order_no.lt(format!("{}~", to.digits())));
+            $query = $query
+                .filter(orders::order_no.lt($crate::storage::business_days::stretch_of(to).1));
         }
     }};
 }

@@ -104,7 +104,10 @@ impl Tx<'_> {
             }
         }
         let known = case_rows::of_flow(self.c, &one.flow_no)?;
-        let is_same = |one: &&Case| one.cause == case.cause || one.state != CaseState::Closed;
+        // What people decided stays decided; what the program closed comes up anew.
+        let is_same = |one: &&Case| {
+            one.state != CaseState::Closed || (one.cause == case.cause && one.checker.is_some())
+        };
         let (number, is_new) = match known.iter().rev().find(is_same) {
             Some(same) => (same.case_no.clone(), false),
             None => {

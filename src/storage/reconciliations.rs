@@ -1,5 +1,6 @@
 //! Results of reconciling as rows: runs, and their counts and sums. `discrepancies.rs` has the flows.
 
+use super::business_days::stretch_of;
 use super::connection::AnyConnection;
 use super::error::StoreError;
 use super::row::{RowOf, micros};
@@ -286,11 +287,11 @@ pub fn flows_of(
     after: Option<&str>,
     limit: i64,
 ) -> Result<Vec<OurFlow>, StoreError> {
-    let digits = date.digits();
-    let after = after.unwrap_or(&digits);
+    let (from, to) = stretch_of(date);
+    let after = after.unwrap_or(&from);
     Ok(flows::table
         .filter(flows::flow_no.gt(after))
-        .filter(flows::flow_no.lt(format!("{digits}~")))
+        .filter(flows::flow_no.lt(to))
         .order(flows::flow_no)
         .limit(limit)
         .select(OUR_COLUMNS)
@@ -342,7 +343,7 @@ pub fn undone_on(
     c: &mut AnyConnection,
     date: BusinessDate,
 ) -> Result<BTreeSet<String>, StoreError> {
-    let digits = date.digits();
+    let (from, to) = stretch_of(date);
     let reversed = flows::kind
         .eq(FlowKind::Payment.as_str())
         .and(flows::state.eq(FlowState::Reversed.as_str()));
@@ -350,8 +351,8 @@ pub fn undone_on(
         .eq(FlowKind::Reversal.as_str())
         .and(flows::state.eq(FlowState::Succeeded.as_str()));
     let orders: Vec<String> = flows::table
-        .filter(flows::flow_no.gt(digits.clone()))
-        .filter(flows::flow_no.lt(format!("{digits}~")))
+        .filter(flows::flow_no.gt(from))
+        .filter(flows::flow_no.lt(to))
         .filter(reversed.or(reversal))
         .select(flows::order_no)
         .load(c)?;
@@ -372,10 +373,10 @@ pub fn flows_of_orders(
 
 /// The adapters of a date's flows, each once.
 pub fn adapters_of(c: &mut AnyConnection, date: BusinessDate) -> Result<Vec<String>, StoreError> {
-    let digits = date.digits();
+    let (from, to) = stretch_of(date);
     Ok(flows::table
-        .filter(flows::flow_no.ge(digits.clone()))
-        .filter(flows::flow_no.lt(format!("{digits}~")))
+        .filter(flows::flow_no.ge(from))
+        .filter(flows::flow_no.lt(to))
         .select(flows::adapter)
         .distinct()
         .order(flows::adapter)
@@ -384,10 +385,10 @@ pub fn adapters_of(c: &mut AnyConnection, date: BusinessDate) -> Result<Vec<Stri
 
 /// The billers of a date's flows, each once.
 pub fn billers_of(c: &mut AnyConnection, date: BusinessDate) -> Result<Vec<String>, StoreError> {
-    let digits = date.digits();
+    let (from, to) = stretch_of(date);
     Ok(flows::table
-        .filter(flows::flow_no.ge(digits.clone()))
-        .filter(flows::flow_no.lt(format!("{digits}~")))
+        .filter(flows::flow_no.ge(from))
+        .filter(flows::flow_no.lt(to))
         .select(flows::biller)
         .distinct()
         .order(flows::biller)

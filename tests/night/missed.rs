@@ -44,10 +44,14 @@ async fn made_up(desk: &Desk) {
 }
 
 /// What was published about the days, by name: statements and results. What depends on when and by whom it
-/// was made is left out: sidecars, which name the head of the audit trail, and the heads themselves.
+/// was made is left out: sidecars, which name the head of the audit trail, and the heads themselves; and so
+/// are the parts of writers that died, which nobody reads.
 fn published(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = night::files_below(folder);
-    files.retain(|name, _| !name.starts_with("heads/") && !name.ends_with(".json"));
+    let is_part = |name: &str| name.ends_with(".part") || name.contains('#');
+    files.retain(|name, _| {
+        !name.starts_with("heads/") && !name.ends_with(".json") && !is_part(name)
+    });
     files
 }
 

@@ -48,6 +48,8 @@ named_enum! {
         BillerAlone = "BILLER_ALONE",
         /// STATUS: a payment on one side is a reversal on another.
         KindDiffers = "KIND_DIFFERS",
+        /// STATUS: a bank lists it that the flow did not go to.
+        OtherBank = "OTHER_BANK",
         /// STATUS: we say that money moved, the bank says that it did not.
         BankSaysNo = "BANK_SAYS_NO",
         /// STATUS: we say that no money moved, the bank says that it did.

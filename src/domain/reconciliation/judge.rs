@@ -18,6 +18,9 @@
 //! | the amounts differ by what is tolerated | MATCHED | WITHIN_TOLERANCE |
 //! | else | MATCHED | ALL_AGREE |
 //!
+//! Where there are several banks, a line of a bank that our flow did not go to is STATUS by OTHER_BANK, before
+//! everything else: whoever knows which bank carried what (`engine/reconcile/weigh.rs`) says so.
+//!
 //! ¹ EXPECTED by NEAR_CUT_OFF while the pool lasts, if a row of it lies near to the day's edge.
 //!
 //! Differences that no later file can heal come before those that one can, so that nothing certain waits

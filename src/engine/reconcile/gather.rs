@@ -6,7 +6,7 @@ use super::weigh::{Weighed, weigh};
 use super::{CompareFault, FileFault};
 use crate::domain::flow::FlowKind;
 use crate::domain::money::Money;
-use crate::domain::partner::PartnerSide;
+use crate::domain::partner::{Covers, PartnerSide};
 use crate::domain::progress::Progress;
 use crate::domain::reconciled::{Discrepancy, PartnerRow};
 use crate::domain::reconciliation::{Asked, Edge, Lot, Matching, Row, RowState, Side};
@@ -15,6 +15,7 @@ use crate::engine::Engine;
 use crate::engine::partner_files::{blocking, check_file, digest_text, expect};
 use crate::files::{Line, LineStatus, Lines};
 use crate::output::Shelf;
+use crate::storage::reconciliations::OurFlow;
 use crate::storage::{AnyConnection, StoreError, discrepancies, reconciliations};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufReader;
@@ -194,6 +195,16 @@ impl Engine {
         Ok(carried)
     }
 
+    /// Who has to list a flow of ours, by the settings.
+    fn asked_by_settings(&self, flow: &OurFlow) -> Asked {
+        let partners = || self.0.upstreams.partners().iter();
+        let is_bank = |covers: &Covers| matches!(covers, Covers::Adapter(one) if one.as_str() == flow.adapter);
+        let is_biller = |covers: &Covers| matches!(covers, Covers::Billers(codes) if codes.iter().any(|one| one.as_str() == flow.biller));
+        let has_bank = partners().any(|link| is_bank(&link.partner.covers));
+        let has_biller = partners().any(|link| is_biller(&link.partner.covers));
+        Asked::of(has_bank, has_biller)
+    }
+
     async fn carried_rows(
         &self,
         plan: &Plan,
@@ -224,7 +235,10 @@ impl Engine {
                     .and_then(|one| one.origin.as_ref());
                 row.edge = edge_of(origin);
                 known.insert(flow.flow_no.clone());
-                if origin.is_none() {
+                if origin.is_some() {
+                    // Whoever has to list it has to, whether or not a file of today has come.
+                    row.asked = self.asked_by_settings(&flow);
+                } else if row.state == RowState::Succeeded {
                     // It had matched: the bank's row of then is what ours says.
                     let before = Row {
                         asked: Asked::Both,

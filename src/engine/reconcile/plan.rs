@@ -252,13 +252,14 @@ impl Plan {
     pub fn our_row(&self, flow: &OurFlow, line: u32) -> Result<Row, CompareFault> {
         let (kind, state, amount) = facts_of(flow)?;
         let (bank, biller) = (self.bank_of(&flow.adapter), self.biller_of(&flow.biller));
+        // Not until its end: that may be the night in which its line settled it, and then a second look would
+        // not be the first one's equal.
         let from = instant(flow.started_at)?;
-        let until = flow.concluded_at.map_or(Ok(from), instant)?;
         let sides = [bank, biller];
         let sides = sides.iter().flatten();
         let is_near = sides
             .map(|place| &self.parties[usize::from(*place)].partner)
-            .any(|partner| partner.edge_of(&self.day, from, until) == Edge::Near);
+            .any(|partner| partner.edge_of(&self.day, from, from) == Edge::Near);
         Ok(Row {
             kind: Some(kind),
             state: RowState::from(state),

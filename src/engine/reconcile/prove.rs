@@ -22,13 +22,15 @@ use crate::domain::exception::{Exception, Phase};
 use crate::domain::flow::{Flow, FlowKind, FlowState};
 use crate::domain::ids::FlowNo;
 use crate::domain::order::{Order, OrderEvent, OrderState};
-use crate::domain::reconciliation::{RowState, Rule};
+use crate::domain::reconciliation::{Row, RowState, Rule};
 use crate::domain::time::Instant;
 use crate::engine::partner_files::FileFault;
 use crate::engine::settle::{Settled, Step};
 use crate::engine::{Actor, Engine, EngineError};
-use crate::storage::{AnyConnection, ExceptionMove, StoreError, cases, exceptions, flows, orders};
-use std::collections::BTreeSet;
+use crate::storage::{
+    AnyConnection, ExceptionMove, StoreError, cases, exceptions, flows, orders, reconciliations,
+};
+use std::collections::BTreeMap;
 
 /// What a line of the bank says of a flow of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,8 +43,10 @@ pub struct Proof {
     pub line: String,
     /// Whether we had taken it for failed.
     pub is_late: bool,
-    /// Whether the bank lists a reversal of the same order as failed.
-    pub reversal_failed: bool,
+    /// The reversal of the same order that the bank lists as failed.
+    pub reversal_failed: Option<FlowNo>,
+    /// Whether the bank lists a reversal of the same order as done.
+    pub reversal_done: bool,
 }
 
 /// An order with everything that a proof is held against.
@@ -66,42 +70,50 @@ impl Engine {
             .iter()
             .filter_map(|found| proof_of(plan, weighed, found))
             .collect();
-        // A reversal that the bank lists as failed says something about its payment too.
-        let failed: Vec<String> = weighed
-            .proofs
-            .iter()
-            .filter(|found| found.verdict.proves == Some(RowState::Failed))
-            .filter(|found| {
-                found
-                    .ours
-                    .iter()
-                    .any(|row| row.kind == Some(FlowKind::Reversal))
-            })
-            .map(|found| found.flow_no.clone())
+        // What the bank lists of a reversal says something about its payment too.
+        let of_reversals = weighed.proofs.iter().filter(|found| {
+            let is_reversal = |row: &Row| row.kind == Some(FlowKind::Reversal);
+            found.ours.iter().any(is_reversal)
+        });
+        let says: BTreeMap<String, Option<RowState>> = of_reversals
+            .map(|found| (found.flow_no.clone(), found.verdict.proves))
             .collect();
-        if !failed.is_empty() {
-            let read = move |c: &mut AnyConnection| {
-                let found = failed
-                    .iter()
-                    .filter_map(|number| FlowNo::try_new(number).ok());
-                let found: Result<Vec<_>, _> = found.map(|no| flows::find(c, &no)).collect();
-                Ok(found?
-                    .into_iter()
-                    .flatten()
-                    .map(|flow| flow.order_no)
-                    .collect::<BTreeSet<_>>())
-            };
-            let orders = self.0.store.read(read).await?;
-            for proof in &mut proofs {
-                let Ok(number) = FlowNo::try_new(&proof.flow_no) else {
-                    continue;
-                };
-                let read = move |c: &mut AnyConnection| flows::find(c, &number);
-                let flow = self.0.store.read(read).await?;
-                proof.reversal_failed = flow.is_some_and(|flow| orders.contains(&flow.order_no));
+        if says.is_empty() {
+            return Ok(proofs);
+        }
+        let numbers: Vec<String> = says.keys().cloned().collect();
+        let reversals = self.orders_of(numbers).await?;
+        let numbers: Vec<String> = proofs.iter().map(|proof| proof.flow_no.clone()).collect();
+        let orders = self.orders_of(numbers).await?;
+        for proof in &mut proofs {
+            let order = orders.get(&proof.flow_no);
+            let its = reversals.iter().filter(|(_, of)| Some(*of) == order);
+            for (number, _) in its {
+                match says.get(number) {
+                    Some(Some(RowState::Failed)) => {
+                        proof.reversal_failed = FlowNo::try_new(number).ok();
+                    }
+                    _ => proof.reversal_done = true,
+                }
             }
         }
         Ok(proofs)
+    }
+
+    /// The orders of some flows, by the flows' numbers.
+    async fn orders_of(
+        &self,
+        numbers: Vec<String>,
+    ) -> Result<BTreeMap<String, String>, StoreError> {
+        let read = move |c: &mut AnyConnection| {
+            let mut orders = BTreeMap::new();
+            for numbers in numbers.chunks(500) {
+                let found = reconciliations::flows_by_number(c, numbers)?;
+                orders.extend(found.into_iter().map(|flow| (flow.flow_no, flow.order_no)));
+            }
+            Ok(orders)
+        };
+        self.0.store.read(read).await
     }
 
     /// Settles by a line, as far as the state machine allows.
@@ -177,7 +189,8 @@ fn proof_of(plan: &Plan, weighed: &Weighed, found: &Found) -> Option<Proof> {
         says: found.verdict.proves.unwrap_or(row.state),
         line: format!("{file} line {}", row.line),
         is_late: found.verdict.rule == Rule::BankSaysYes,
-        reversal_failed: false,
+        reversal_failed: None,
+        reversal_done: false,
     })
 }
 
@@ -224,16 +237,19 @@ fn stands(proof: &Proof, held: &Held, actor: &Actor, now: Instant) -> Option<Ste
     if is_ordered {
         return None;
     }
-    let mut step = Step::new(OrderEvent::PaymentStands, actor);
-    if proof.reversal_failed {
-        return Some(step);
+    // The bank undid it: the reversal's own line settles that.
+    if proof.reversal_done {
+        return None;
     }
+    let mut step = Step::new(OrderEvent::PaymentStands, actor);
     let exception = held.exception.as_ref()?;
-    // Nobody holds it, and no try of it counts: a try that was not sent leaves no count.
-    let is_unsent = exception.phase == Phase::Reverse
-        && exception.tries == 0
-        && exception.lease_owner.is_none();
-    if !is_unsent {
+    if exception.lease_owner.is_some() || exception.phase != Phase::Reverse {
+        return None;
+    }
+    // A try that was not sent leaves no count; one that was, and was refused, is listed as failed.
+    let is_refused =
+        proof.reversal_failed.is_some() && proof.reversal_failed == exception.reversal_flow_no;
+    if exception.tries > 0 && !is_refused {
         return None;
     }
     // Whoever leases it in this moment makes the whole step void.

@@ -114,7 +114,9 @@ impl Walk<'_> {
         verdict: &Verdict,
     ) -> Result<(), CompareFault> {
         let mut verdict = *verdict;
-        if let Some(waited) = self.waits.get(flow_no) {
+        if let Some(stranger) = self.stranger(sides) {
+            verdict = stranger;
+        } else if let Some(waited) = self.waits.get(flow_no) {
             verdict = classify(sides, &self.rules, *waited);
             let is_new = |row: &Row| !self.plan.is_carried(row);
             if verdict.class == Class::Expected && !sides.rows().any(is_new) {
@@ -155,6 +157,21 @@ impl Walk<'_> {
             )));
         }
         Ok(())
+    }
+
+    /// A bank's line proves nothing about a flow that went to another bank, and hides nothing of it.
+    fn stranger(&self, sides: Sides<'_>) -> Option<Verdict> {
+        let ours = sides.ours.first()?;
+        let parties = self.plan.parties.len().max(1);
+        let place = |row: &Row| usize::from(row.rules) % parties;
+        let is_its = |row: &Row| ours.asked.bank() && place(row) == place(ours);
+        let is_strange = sides.bank.iter().any(|row| !is_its(row));
+        is_strange.then_some(Verdict {
+            class: Class::Status,
+            rule: Rule::OtherBank,
+            at_risk: ours.amount,
+            proves: None,
+        })
     }
 
     fn files(&self) -> String {
