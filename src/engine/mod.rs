@@ -40,6 +40,7 @@ mod reverse;
 mod rewrap;
 pub mod samples;
 mod settle;
+mod standing;
 mod statements;
 mod summarise_settlement;
 mod tend_keys;
@@ -83,6 +84,7 @@ pub use reconcile::{DayOutcome, Explained, Heard, Mode, Proof, ReconcileReport, 
 pub use record_settings::{SettingInForce, Whose, record_settings};
 pub use resend::ManyResent;
 pub use rewrap::{RewrapReport, rewrap_keys};
+pub use standing::Standing;
 pub use statements::{
     Document, DocumentName, FoundDocument, LinkError, Part, Reissued, RenderError, StatementError,
     StatementRules, StatementsReport,

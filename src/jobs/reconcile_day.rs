@@ -2,7 +2,9 @@
 
 use super::{Job, JobContext};
 use crate::domain::progress::Silent;
-use crate::engine::ReconcileReport;
+use crate::domain::time::BusinessDate;
+use crate::engine::{Engine, ReconcileReport, Standing};
+use crate::storage::StoreError;
 use anyhow::Context;
 
 /// Reconciles what has no result yet, or one that was made of something else.
@@ -16,5 +18,9 @@ impl Job for ReconcileDay {
         let engine = &context.engine;
         let done = engine.reconcile_days(&context.actor, &Silent).await;
         done.context("the days could not be reconciled")
+    }
+
+    async fn standing(engine: &Engine, date: BusinessDate) -> Result<Standing, StoreError> {
+        engine.reconciling_of(date).await
     }
 }
