@@ -164,7 +164,7 @@ impl Engine {
     }
 }
 
-/// The instant at which a business date that has no run which succeeded is late: the first time that the
+/// The instant at which a business date that a job is not done with is late: the first time that the
 /// clock on the wall shows the alarm's time after the date has ended.
 fn late_at(day: BusinessDay, date: BusinessDate, (zone, alarm_at): (Tz, NaiveTime)) -> Instant {
     let end = day.end_of(date);

@@ -1,9 +1,10 @@
 //! The job itself: that its runs succeed while a day waits for files does not make the day reconciled.
 
 use crate::support::database::TestDatabase;
-use crate::town::{Town, date, today};
+use crate::town::{BANK, TELECOM, Town, date, name, today};
 use payhall::domain::job::JobRunState;
 use payhall::domain::time::BusinessDate;
+use payhall::engine::Actor;
 use payhall::jobs::{Driver, JobTable, Ticked};
 use tokio_util::sync::CancellationToken;
 
@@ -70,5 +71,29 @@ fn a_day_that_waits_for_a_file_at_ten_is_told_once() {
         town.go_to_night_after(next);
         night.run_jobs();
         assert_eq!(night.late_at(date("2026-11-24"), "02:00:00"), 0);
+    }
+}
+
+#[test]
+fn a_day_from_long_ago_is_reconciled_when_its_files_come_at_last() {
+    for database in TestDatabase::all() {
+        let town = Town::new(database);
+        town.paid(1, 2);
+        town.go_to_night_after(date("2027-01-10"));
+        town.close();
+        town.fetch();
+        town.reconcile();
+        assert_eq!(town.versions(today()), 0, "nobody looks that far back");
+        town.send_honest(today());
+        for partner in [BANK, TELECOM] {
+            let path = town.inbox(partner, today());
+            let (whose, actor) = (name(partner), Actor::system());
+            let engine = town.bank.engine();
+            let added = engine.add_partner_file((&whose, today()), &path, &actor);
+            town.bank.wait(added).unwrap();
+        }
+        assert!(town.reconcile().published.contains(&today()));
+        assert!(!town.reconcile().published.contains(&today()));
+        assert_eq!(town.versions(today()), 1);
     }
 }
