@@ -136,9 +136,9 @@ pub struct JobInfo {
     pub zone: Tz,
     /// What becomes of missed due times.
     pub catch_up: CatchUp,
-    /// Jobs that have to have succeeded for the same business date.
+    /// Jobs that have to be done with the same business date.
     pub after: Vec<String>,
-    /// The local time by which a business date's run has to have succeeded.
+    /// The local time by which it has to be done with a business date.
     pub alarm_at: Option<NaiveTime>,
     /// How long a replica that gives no sign of life keeps a run.
     pub lease: Duration,

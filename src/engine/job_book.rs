@@ -1,9 +1,12 @@
 //! What the engine and the API know of the jobs. The room of the jobs stands above the engine, so what
 //! there is to know is handed in.
 
+use super::{Engine, Standing};
 use crate::domain::job::JobInfo;
 use crate::domain::time::{BusinessDate, BusinessDay, Instant};
+use crate::storage::StoreError;
 use chrono::TimeDelta;
+use futures_util::future::BoxFuture;
 
 /// The jobs that there are.
 pub trait JobBook: Send + Sync {
@@ -13,6 +16,14 @@ pub trait JobBook: Send + Sync {
     /// The first due time of a job after an instant; none where there is no such job, or it is never due
     /// again.
     fn next_due(&self, job: &str, after: Instant) -> Option<Instant>;
+
+    /// How a job stands with a business date; of one that is not there, its runs say it.
+    fn standing(
+        &self,
+        engine: &Engine,
+        job: &str,
+        date: BusinessDate,
+    ) -> BoxFuture<'static, Result<Standing, StoreError>>;
 }
 
 /// The first due time at which a job works on a business date: the first between the end of the date and

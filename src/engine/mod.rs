@@ -42,6 +42,7 @@ mod reverse;
 mod rewrap;
 pub mod samples;
 mod settle;
+mod standing;
 mod statements;
 mod summarise_settlement;
 mod tend_keys;
@@ -89,6 +90,7 @@ pub use reconcile::{
 pub use record_settings::{SettingInForce, Whose, record_settings};
 pub use resend::ManyResent;
 pub use rewrap::{RewrapReport, rewrap_keys};
+pub use standing::Standing;
 pub use statements::{
     DocumentName, FoundDocument, Part, Reissued, RenderError, StatementError, StatementRules,
     StatementsReport,

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use tokio_util::sync::CancellationToken;
 
 /// What the night calls this work.
-const WORK: &str = "SETTLEMENT";
+pub(super) const WORK: &str = "SETTLEMENT";
 /// How many closed days are looked at in one run.
 const DAYS_MAX: i64 = 1_000;
 

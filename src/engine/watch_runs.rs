@@ -8,6 +8,9 @@
 //! Of a job that makes up for missed times every run that failed is told, because each stands for a
 //! business date. Of one that leaves them out only the first of a series is: the next due time is seconds
 //! away, and says the same.
+//!
+//! A date is late when the job is not done with it (`standing.rs`): a run that succeeded and found nothing to
+//! do yet does not help.
 
 use super::job_book::due_of;
 use super::{Alarm, AlarmKind, Engine, EngineError, JobBook};
@@ -127,16 +130,13 @@ impl Engine {
                 continue;
             }
             let about = About::Late(date);
-            let read = move |c: &mut _| {
-                let is_fine = job_runs::has_succeeded(c, name, date)?;
-                Ok(is_fine || job_alarms::was_raised(c, name, about)?)
-            };
-            if self.0.store.read(read).await? {
+            let read = move |c: &mut _| job_alarms::was_raised(c, name, about);
+            if self.0.store.read(read).await? || self.is_done(book, name, date).await? {
                 continue;
             }
             let local = by.with_timezone(&job.zone).format("%H:%M");
             let message = format!(
-                "the job {name} has not succeeded for the business date {date} by {local} {}",
+                "the job {name} is not done with the business date {date} by {local} {}",
                 job.zone
             );
             self.alarm_of_job(AlarmLevel::Critical, message).await;
@@ -164,7 +164,7 @@ impl Engine {
     }
 }
 
-/// The instant at which a business date that has no run which succeeded is late: the first time that the
+/// The instant at which a business date that a job is not done with is late: the first time that the
 /// clock on the wall shows the alarm's time after the date has ended.
 fn late_at(day: BusinessDay, date: BusinessDate, (zone, alarm_at): (Tz, NaiveTime)) -> Instant {
     let end = day.end_of(date);

@@ -4,8 +4,8 @@
 //! time that has no run. A job that makes up for missed times does one at a time everywhere, so that dates
 //! come in order; replicas may run a SKIP job beside each other.
 //!
-//! **After.** A run begins when each job that its plan names has a run that succeeded for the same business
-//! date. Of a job that makes up for missed times, the dates behind one that waits wait as well.
+//! **After.** A run begins when each job that its plan names is done with the same business date: by what it
+//! left behind, where it can say that (`Job::standing`), else by a run that succeeded. Of a job that makes up for missed times, the dates behind one that waits wait as well.
 //!
 //! **The business date** of a due time is the last that had ended by then, by the center's zone and cut-off:
 //! a job at 00:05 on the 30th works on the 29th, and so does one at 23:55.
@@ -19,42 +19,64 @@
 //! once. How one could break it: by telling passes apart by what was read a moment ago.
 
 use super::plan::{CatchUp, Plan};
-use super::table::Entry;
+use super::table::{Entry, JobTable};
 use crate::domain::time::{BusinessDate, BusinessDay, Instant};
+use crate::engine::Engine;
 use crate::storage::{AnyConnection, StoreError, job_runs};
 use chrono::TimeDelta;
 
-/// The time of the run that comes next, if one does.
+/// A run that may come next.
+pub(super) struct Coming {
+    pub scheduled_at: Instant,
+    /// With which business date the jobs before it have to be done; none where it began already.
+    pub awaits: Option<BusinessDate>,
+}
+
+/// The runs that may come next, the first that is ready before all others.
 pub(super) fn choose(
     c: &mut AnyConnection,
     entry: &Entry,
     day: BusinessDay,
     now: Instant,
-) -> Result<Option<Instant>, StoreError> {
-    let plan = &entry.plan;
+) -> Result<Vec<Coming>, StoreError> {
     let running = job_runs::running(c, entry.name)?;
     if let Some(lapsed) = running.iter().find(|run| run.lease_until <= now) {
-        return Ok(Some(lapsed.scheduled_at));
+        return Ok(vec![Coming {
+            scheduled_at: lapsed.scheduled_at,
+            awaits: None,
+        }]);
     }
-    if plan.catch_up != CatchUp::Skip && !running.is_empty() {
-        return Ok(None);
+    if entry.plan.catch_up != CatchUp::Skip && !running.is_empty() {
+        return Ok(Vec::new());
     }
-    for waiting in job_runs::waiting(c, entry.name)? {
-        if is_ready(c, plan, waiting.business_date)? {
-            return Ok(Some(waiting.scheduled_at));
-        }
+    let waiting = job_runs::waiting(c, entry.name)?.into_iter();
+    let mut coming: Vec<Coming> = waiting
+        .map(|run| Coming {
+            scheduled_at: run.scheduled_at,
+            awaits: Some(run.business_date),
+        })
+        .collect();
+    if let Some((due, pass)) = next_due(c, entry, (day, now))? {
+        coming.push(Coming {
+            scheduled_at: due + TimeDelta::microseconds(pass),
+            awaits: Some(day.last_ended(due)),
+        });
     }
-    let Some((due, pass)) = next_due(c, entry, (day, now))? else {
-        return Ok(None);
-    };
-    let is_ready = is_ready(c, plan, day.last_ended(due))?;
-    Ok(is_ready.then_some(due + TimeDelta::microseconds(pass)))
+    Ok(coming)
 }
 
-/// Whether each job that comes before has succeeded for the date.
-fn is_ready(c: &mut AnyConnection, plan: &Plan, date: BusinessDate) -> Result<bool, StoreError> {
+/// Whether each job that comes before is done with the date that a run awaits.
+pub(super) async fn is_ready(
+    engine: &Engine,
+    table: &JobTable,
+    plan: &Plan,
+    awaits: Option<BusinessDate>,
+) -> Result<bool, StoreError> {
+    let Some(date) = awaits else {
+        return Ok(true);
+    };
     for before in &plan.after {
-        if !job_runs::has_succeeded(c, before, date)? {
+        if !engine.is_done(table, before, date).await? {
             return Ok(false);
         }
     }

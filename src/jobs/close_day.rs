@@ -1,7 +1,9 @@
 //! 日切: closes the business days that are over.
 
 use super::{Job, JobContext};
-use crate::engine::CloseReport;
+use crate::domain::time::BusinessDate;
+use crate::engine::{CloseReport, Engine, Standing};
+use crate::storage::StoreError;
 use anyhow::Context;
 
 /// Closes each day that is over, once and in order, and counts again those that may have changed.
@@ -20,5 +22,9 @@ impl Job for CloseDay {
         } = context;
         let closed = engine.close_days(&actor, &*progress).await;
         closed.context("the business days could not be closed")
+    }
+
+    async fn standing(engine: &Engine, date: BusinessDate) -> Result<Standing, StoreError> {
+        engine.closing_of(date).await
     }
 }

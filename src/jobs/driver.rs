@@ -7,13 +7,14 @@
 //!
 //! The table of jobs can be exchanged while runs are under way (`Driver::reload`): those end as they began.
 
-use super::choose::choose;
+use super::choose::{choose, is_ready};
 use super::run::{Ended, Runner, succeeded_at};
 use super::table::{Entry, JobTable, NoSuchJob};
 use crate::domain::job::{JobInfo, JobRun, JobRunState};
-use crate::domain::time::Instant;
-use crate::engine::{Engine, JobBook};
+use crate::domain::time::{BusinessDate, Instant};
+use crate::engine::{Engine, JobBook, Standing};
 use crate::storage::{StoreError, job_runs};
+use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError, RwLock};
@@ -249,6 +250,15 @@ impl JobBook for Driver {
     fn next_due(&self, job: &str, after: Instant) -> Option<Instant> {
         self.table().next_due(job, after)
     }
+
+    fn standing(
+        &self,
+        engine: &Engine,
+        job: &str,
+        date: BusinessDate,
+    ) -> BoxFuture<'static, Result<Standing, StoreError>> {
+        self.table().standing(engine, job, date)
+    }
 }
 
 /// Wakes the driver when a job is due. Ends when it is stopped, not when it is dropped.
@@ -338,14 +348,20 @@ impl Desk {
     }
 
     async fn choose(&self) -> Result<Option<Instant>, StoreError> {
-        let engine = &self.runner.engine;
+        let Runner { engine, table, .. } = &self.runner;
         let (entry, day, now) = (
             self.runner.entry.clone(),
             engine.business_day(),
             engine.clock().now(),
         );
         let read = move |c: &mut _| choose(c, &entry, day, now);
-        engine.store().read(read).await
+        for coming in engine.store().read(read).await? {
+            let plan = &self.runner.entry.plan;
+            if is_ready(engine, table, plan, coming.awaits).await? {
+                return Ok(Some(coming.scheduled_at));
+            }
+        }
+        Ok(None)
     }
 
     /// Now and then deletes the runs that found nothing to do and are old.

@@ -2,7 +2,9 @@
 
 use super::{Job, JobContext};
 use crate::domain::statement::PartyKind;
-use crate::engine::{StatementError, StatementsReport};
+use crate::domain::time::BusinessDate;
+use crate::engine::{Engine, Standing, StatementError, StatementsReport};
+use crate::storage::StoreError;
 use anyhow::Context;
 
 /// Makes what is missing of the statements of billers, and again what has changed.
@@ -30,5 +32,9 @@ impl Job for MakeBillerStatements {
             Err(StatementError::NoStore) => Ok(StatementsReport::default()),
             Err(error) => Err(error).context("the statements of billers could not be made"),
         }
+    }
+
+    async fn standing(engine: &Engine, date: BusinessDate) -> Result<Standing, StoreError> {
+        engine.statements_of(PartyKind::Biller, date).await
     }
 }

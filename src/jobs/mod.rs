@@ -10,8 +10,9 @@
 //! inserts it runs it, and holds it by a lease with a fence (`run.rs`). Every ten seconds each job
 //! is looked at anyway, so a lost tick costs ten seconds and a dead replica its lease.
 //!
-//! A job may name others that have to have succeeded for the same business date (`after`), and a time by
-//! which it has to be done (`alarm_at`); what comes next is decided by `choose.rs`. Runs that somebody asks
+//! A job may name others that have to be done with the same business date (`after`), and a time by which
+//! it has to be done itself (`alarm_at`); what comes next is decided by `choose.rs`. When a job is done, it
+//! may say ([`Job::standing`]); else a run that succeeded says it. Runs that somebody asks
 //! for are rows that wait; nothing but the driver runs anything.
 //!
 //! A job is three things of one name: `jobs/NAME.toml` says when (`plan.rs`), `src/jobs/NAME.rs`
@@ -66,7 +67,9 @@ pub use table::{JobFilesError, JobTable, NoSuchJob};
 pub use watch_runs::WatchRuns;
 
 use crate::domain::job::JobRun;
-use crate::engine::{Actor, Engine};
+use crate::domain::time::BusinessDate;
+use crate::engine::{Actor, Engine, Standing};
+use crate::storage::StoreError;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use std::sync::Arc;
@@ -104,6 +107,18 @@ pub trait Job: Send + Sync + 'static {
     /// Whatever stops it; the chain of causes is kept with the run.
     fn run(&self, context: JobContext)
     -> impl Future<Output = anyhow::Result<Self::Report>> + Send;
+
+    /// How it stands with a business date, for what comes after it and for who watches over it. A job
+    /// whose runs may succeed before there is anything to do has to say so itself.
+    ///
+    /// # Errors
+    /// Storage failed.
+    fn standing(
+        _engine: &Engine,
+        _date: BusinessDate,
+    ) -> impl Future<Output = Result<Standing, StoreError>> + Send {
+        std::future::ready(Ok(Standing::AsRunsSay))
+    }
 }
 
 /// What a run did, as it is stored.
@@ -119,6 +134,12 @@ trait AnyJob: Send + Sync {
 
     /// The report of a run that found nothing to do.
     fn quiet_report(&self) -> anyhow::Result<String>;
+
+    fn standing(
+        &self,
+        engine: Engine,
+        date: BusinessDate,
+    ) -> BoxFuture<'static, Result<Standing, StoreError>>;
 }
 
 impl<J: Job> AnyJob for J {
@@ -134,5 +155,13 @@ impl<J: Job> AnyJob for J {
 
     fn quiet_report(&self) -> anyhow::Result<String> {
         Ok(serde_json::to_string(&J::Report::default())?)
+    }
+
+    fn standing(
+        &self,
+        engine: Engine,
+        date: BusinessDate,
+    ) -> BoxFuture<'static, Result<Standing, StoreError>> {
+        Box::pin(async move { J::standing(&engine, date).await })
     }
 }

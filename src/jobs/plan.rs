@@ -27,9 +27,9 @@ pub struct Plan {
     pub lease: Duration,
     /// How long a run may take.
     pub timeout: Duration,
-    /// Jobs that have to have succeeded for the same business date before a run begins.
+    /// Jobs that have to be done with the same business date before a run begins.
     pub after: Vec<String>,
-    /// The local time, in the schedule's zone, by which a business date's run has to have succeeded.
+    /// The local time, in the schedule's zone, by which it has to be done with a business date.
     pub alarm_at: Option<NaiveTime>,
     /// How long runs that found nothing to do are kept; none: for ever.
     pub keep_quiet: Option<Duration>,

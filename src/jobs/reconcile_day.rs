@@ -1,7 +1,9 @@
 //! 对账: reconciles the closed days whose files are there.
 
 use super::{Job, JobContext};
-use crate::engine::ReconcileReport;
+use crate::domain::time::BusinessDate;
+use crate::engine::{Engine, ReconcileReport, Standing};
+use crate::storage::StoreError;
 use anyhow::Context;
 
 /// Reconciles what has no result yet, or one that was made of something else.
@@ -17,5 +19,9 @@ impl Job for ReconcileDay {
             .reconcile_days(&context.actor, &*context.progress)
             .await;
         done.context("the days could not be reconciled")
+    }
+
+    async fn standing(engine: &Engine, date: BusinessDate) -> Result<Standing, StoreError> {
+        engine.reconciling_of(date).await
     }
 }

@@ -1,7 +1,9 @@
 //! 结算汇总: sums up what is settled for the days that are closed.
 
 use super::{Job, JobContext};
-use crate::engine::SettlementReport;
+use crate::domain::time::BusinessDate;
+use crate::engine::{Engine, SettlementReport, Standing};
+use crate::storage::StoreError;
 use anyhow::Context;
 
 /// Sums up what is settled between merchants and billers.
@@ -23,5 +25,9 @@ impl Job for SummariseSettlement {
             .summarise_settlement(actor, (&**progress, stop))
             .await;
         done.context("the settlement could not be summed up")
+    }
+
+    async fn standing(engine: &Engine, date: BusinessDate) -> Result<Standing, StoreError> {
+        engine.settlement_of(date).await
     }
 }

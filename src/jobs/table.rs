@@ -5,8 +5,10 @@ use super::chain;
 use super::plan::{FileProblem, Plan};
 use super::{AnyJob, Job};
 use crate::domain::job::JobInfo;
-use crate::domain::time::Instant;
-use crate::engine::JobBook;
+use crate::domain::time::{BusinessDate, Instant};
+use crate::engine::{Engine, JobBook, Standing};
+use crate::storage::StoreError;
+use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -244,6 +246,18 @@ impl JobBook for JobTable {
 
     fn next_due(&self, job: &str, after: Instant) -> Option<Instant> {
         self.entry(job)?.plan.schedule.next(after)
+    }
+
+    fn standing(
+        &self,
+        engine: &Engine,
+        job: &str,
+        date: BusinessDate,
+    ) -> BoxFuture<'static, Result<Standing, StoreError>> {
+        match self.entry(job) {
+            Some(entry) => entry.job.standing(engine.clone(), date),
+            None => Box::pin(std::future::ready(Ok(Standing::AsRunsSay))),
+        }
     }
 }
 

@@ -4,14 +4,16 @@ use super::business_days::stretch_of;
 use super::connection::AnyConnection;
 use super::error::StoreError;
 use super::row::{RowOf, micros};
-use super::schema::flows;
-use super::schema_night::{reconciliation_sums, reconciliations};
+use super::schema::{business_days, flows};
+use super::schema_night::{partner_files, reconciliation_sums, reconciliations};
 use crate::domain::flow::{FlowKind, FlowState};
 use crate::domain::money::Currency;
+use crate::domain::partner::PartnerFileState;
 use crate::domain::reconciled::{Counted, ReconciliationRun, RunState, SideSum};
 use crate::domain::reconciliation::{Side, Sum, Tally};
 use crate::domain::time::BusinessDate;
 use chrono::NaiveDate;
+use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 use std::collections::BTreeSet;
 use uuid::Uuid;
@@ -118,6 +120,30 @@ pub fn current(
 ) -> Result<Option<ReconciliationRun>, StoreError> {
     let all = of(c, date)?;
     Ok(all.into_iter().find(|run| run.state == RunState::Current))
+}
+
+/// The closed days up to one that have flows and at least one file, and no result, in order.
+pub fn left_open(
+    c: &mut AnyConnection,
+    until: BusinessDate,
+    limit: i64,
+) -> Result<Vec<BusinessDate>, StoreError> {
+    let results = reconciliations::table
+        .filter(reconciliations::business_date.eq(business_days::business_date))
+        .filter(reconciliations::state.eq(RunState::Current.as_str()));
+    let files = partner_files::table
+        .filter(partner_files::business_date.eq(business_days::business_date))
+        .filter(partner_files::state.eq(PartnerFileState::Accepted.as_str()));
+    let dates: Vec<NaiveDate> = business_days::table
+        .filter(business_days::business_date.le(until.0))
+        .filter(business_days::flows.gt(0))
+        .filter(not(exists(results)))
+        .filter(exists(files))
+        .order(business_days::business_date)
+        .select(business_days::business_date)
+        .limit(limit)
+        .load(c)?;
+    Ok(dates.into_iter().map(BusinessDate).collect())
 }
 
 /// The runs that count of the dates from one to another, both included, by date.

@@ -1,7 +1,7 @@
 //! The tables of reconciliation as diesel sees them; see `schema.rs`.
 #![allow(missing_docs)]
 
-use super::schema::cases;
+use super::schema::{business_days, cases};
 
 diesel::table! {
     partner_files (file_id) {
@@ -128,6 +128,9 @@ diesel::table! {
     }
 }
 
+// A closed day has its files and its results.
+diesel::allow_tables_to_appear_in_same_query!(business_days, partner_files);
+diesel::allow_tables_to_appear_in_same_query!(business_days, reconciliations);
 // A difference has its case, and its run.
 diesel::allow_tables_to_appear_in_same_query!(cases, discrepancies);
 diesel::allow_tables_to_appear_in_same_query!(cases, reconciliations);

@@ -9,6 +9,7 @@ mod due_times;
 mod leases;
 mod nights;
 mod runs;
+mod standing;
 mod tending;
 mod watch;
 mod worker;

@@ -8,6 +8,7 @@ mod check;
 mod classes;
 mod crash;
 mod evidence;
+mod late;
 mod partner_files;
 mod pool;
 mod runs;

@@ -90,7 +90,7 @@ pub struct JobMutation;
 #[Object]
 impl JobMutation {
     /// Asks for a run of a job. It begins as soon as no other run of the job is under way and the jobs that
-    /// come before have succeeded for its business date; watch it by `jobRunChanged`. Where one for the same
+    /// come before are done with its business date; watch it by `jobRunChanged`. Where one for the same
     /// date waits already, that one is the answer.
     #[graphql(complexity = "10 + child_complexity")]
     async fn job_trigger(

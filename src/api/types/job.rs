@@ -46,7 +46,7 @@ impl Job {
         self.0.catch_up.into()
     }
 
-    /// Jobs that have to have succeeded for the same business date before it begins.
+    /// Jobs that have to be done with the same business date before it begins.
     async fn after(&self) -> &[String] {
         &self.0.after
     }

@@ -37,7 +37,7 @@ use crate::domain::progress::Progress;
 use crate::domain::reconciled::{Discrepancy, ReconciliationRun, SideSum};
 use crate::domain::reconciliation::MatchingError;
 use crate::domain::time::BusinessDate;
-use crate::storage::{StoreError, business_days};
+use crate::storage::{StoreError, business_days, reconciliations};
 use chrono::Days;
 use serde::Serialize;
 
@@ -121,6 +121,8 @@ impl From<CompareFault> for FileFault {
 
 /// For how many days back results are looked at, however short the partners' own reach is.
 const DAYS_BACK_MIN: u32 = 10;
+/// So many older days that wait for a file are looked at in one run.
+const LEFT_OPEN_MAX: i64 = 100;
 
 impl Engine {
     /// Reconciles every closed day whose files are there and whose result is missing or was made of
@@ -217,7 +219,8 @@ impl Engine {
             .await
     }
 
-    /// The closed days whose results may change.
+    /// The closed days whose results may change, and those from before that have files and no result: a file
+    /// may come after any time.
     async fn days_in_reach(&self) -> Result<Vec<BusinessDate>, FileFault> {
         let partners = self.0.upstreams.partners().iter();
         let back = partners.map(|link| link.partner.days_back).max();
@@ -227,7 +230,15 @@ impl Engine {
         let after = after.map(BusinessDate);
         let read = move |c: &mut _| business_days::closed_after(c, after, i64::from(back) + 2);
         let days = self.0.store.read(read).await?;
-        Ok(days.into_iter().map(|day| day.date).collect())
+        let mut dates = match after {
+            Some(until) => {
+                let read = move |c: &mut _| reconciliations::left_open(c, until, LEFT_OPEN_MAX);
+                self.0.store.browse(read).await?
+            }
+            None => Vec::new(),
+        };
+        dates.extend(days.into_iter().map(|day| day.date));
+        Ok(dates)
     }
 
     fn cry_about_day(&self, date: BusinessDate, fault: &FileFault) {
