@@ -11,6 +11,7 @@ use super::playground::Page;
 #[cfg(feature = "oidc")]
 use super::provider;
 use super::request_id::{self, RequestId};
+use super::result_files;
 use super::schema::{self, Schema};
 use super::statement_files;
 use super::well_known;
@@ -59,8 +60,8 @@ pub struct ApiParts {
 }
 
 /// The API: `POST /graphql`, WebSockets at the same path, `/playground`, `/livez`, `/readyz`,
-/// `/metrics`, `/.well-known/payhall-keys` and `/statements/…`; `/login/oidc` where people come in through an identity
-/// provider. Cheap to clone.
+/// `/metrics`, `/.well-known/payhall-keys`, `/statements/…` and `/reconciliations/…`; `/login/oidc` where
+/// people come in through an identity provider. Cheap to clone.
 #[derive(Clone)]
 pub struct Api(pub(super) Arc<Inner>);
 
@@ -159,6 +160,10 @@ impl Api {
             well_known::PATH if is_get => self.keys(id).await,
             path if path.starts_with(statement_files::PREFIX) => match is_get {
                 true => self.statement_file(&request, id).await,
+                false => EdgeError::method("GET").response(id),
+            },
+            path if path.starts_with(result_files::PREFIX) => match is_get {
+                true => self.result_file(&request, id).await,
                 false => EdgeError::method("GET").response(id),
             },
             #[cfg(feature = "oidc")]

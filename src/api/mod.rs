@@ -27,6 +27,7 @@
 mod auth;
 mod desk;
 mod documents;
+mod downloads;
 mod edge;
 mod errors;
 mod guard;
@@ -40,6 +41,7 @@ mod playground;
 mod provider;
 mod range;
 mod request_id;
+mod result_files;
 mod rights;
 mod roots;
 mod schema;

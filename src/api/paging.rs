@@ -238,7 +238,7 @@ macro_rules! connection {
                     .into_iter()
                     .map(|row| $edge {
                         cursor: Kind::$kind.write(&key(&row)),
-                        node: $kind(row),
+                        node: <$kind as Node>::of(row),
                     })
                     .collect();
                 let ends = (edges.first(), edges.last());
@@ -257,12 +257,19 @@ type Row<N> = <N as Node>::Row;
 pub(super) trait Node {
     /// What the engine lists.
     type Row;
+
+    /// The node of a row.
+    fn of(row: Self::Row) -> Self;
 }
 
 macro_rules! node {
     ($($node:ident: $row:ty,)+) => {
         $(impl Node for $node {
             type Row = $row;
+
+            fn of(row: $row) -> Self {
+                Self(row)
+            }
         })+
     };
 }
@@ -279,8 +286,15 @@ node! {
     Statement: crate::domain::statement::Statement,
     Settlement: crate::domain::settlement::SettlementSummary,
     PartnerFile: crate::domain::partner::PartnerFile,
-    Reconciliation: crate::domain::reconciled::ReconciliationRun,
     Discrepancy: crate::domain::reconciled::Discrepancy,
+}
+
+impl Node for Reconciliation {
+    type Row = crate::domain::reconciled::ReconciliationRun;
+
+    fn of(row: Self::Row) -> Self {
+        row.into()
+    }
 }
 
 connection!(

@@ -19,12 +19,14 @@ mod confirm;
 mod create;
 mod decide;
 mod decide_batch;
+mod document;
 mod escalate;
 mod find;
 mod hub;
 mod import;
 mod job_book;
 mod keys;
+mod links;
 mod lookup;
 mod notify;
 mod numbers;
@@ -60,11 +62,13 @@ pub use close_day::{CloseReport, ClosingRules};
 pub use confirm::{ConfirmInput, Confirmed};
 pub use create::CreateInput;
 pub use decide_batch::{BatchLine, BatchPreview};
+pub use document::Document;
 pub use find::{Listing, Scope};
 pub use hub::Hub;
 pub use import::{ImportError, ImportFile, ImportProblem, ImportReport, import, read_catalogue};
 pub use job_book::JobBook;
 pub use keys::{Issued, KeyIssueInput, key_not_found};
+pub use links::{LinkError, LinkedTo};
 pub use lookup::LookedUp;
 pub use notify::{NotifyOptions, NotifyReport};
 pub use onboard::Onboarding;
@@ -79,13 +83,15 @@ pub use operators::{
 pub use partner_files::{FetchReport, FileFault, Received};
 pub use poll::{ExpireReport, PollReport};
 pub use publish_heads::{HeadsReport, PublishError};
-pub use reconcile::{DayOutcome, Explained, Heard, Mode, Proof, ReconcileReport, Reconciled};
+pub use reconcile::{
+    DayOutcome, Explained, Heard, Mode, Proof, ReconcileReport, Reconciled, ResultName,
+};
 pub use record_settings::{SettingInForce, Whose, record_settings};
 pub use resend::ManyResent;
 pub use rewrap::{RewrapReport, rewrap_keys};
 pub use statements::{
-    Document, DocumentName, FoundDocument, LinkError, Part, Reissued, RenderError, StatementError,
-    StatementRules, StatementsReport,
+    DocumentName, FoundDocument, Part, Reissued, RenderError, StatementError, StatementRules,
+    StatementsReport,
 };
 pub use summarise_settlement::SettlementReport;
 pub use tend_keys::KeysReport;

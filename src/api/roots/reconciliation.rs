@@ -127,7 +127,7 @@ impl ReconciliationQuery {
     ) -> Result<Option<Reconciliation>> {
         let desk = Desk::open(ctx, Right::Oversee)?;
         let found = desk.engine.reconciliation(date.0, version).await;
-        Ok(found.map_err(Problem::from)?.map(Reconciliation))
+        Ok(found.map_err(Problem::from)?.map(Reconciliation::from))
     }
 
     /// The counts and sums of the result of a business date: they add up to what each side listed;
@@ -243,6 +243,7 @@ impl ReconciliationMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which date, and how.")] input: ReconciliationRunInput,
     ) -> Result<ReconciliationRunPayload> {
+        let mode = input.mode;
         let (done, user_errors) = outcome(run(ctx, input).await)?;
         let mut payload = ReconciliationRunPayload {
             reconciliation: None,
@@ -255,7 +256,7 @@ impl ReconciliationMutation {
         match done {
             Some(Done::Same(run)) => {
                 payload.is_same = true;
-                payload.reconciliation = Some(Reconciliation(*run));
+                payload.reconciliation = Some((*run).into());
             }
             Some(Done::New(new)) => {
                 let differences = new.differences.into_iter().take(SHOWN_MAX);
@@ -263,7 +264,10 @@ impl ReconciliationMutation {
                 payload.sums = new.sums.into_iter().map(ReconciliationSum::from).collect();
                 let proofs = new.proofs.iter().take(SHOWN_MAX);
                 payload.proofs = proofs.map(LineProof::from).collect();
-                payload.reconciliation = Some(Reconciliation(new.run));
+                payload.reconciliation = Some(match mode {
+                    ReconciliationMode::Publish => new.run.into(),
+                    ReconciliationMode::DryRun => Reconciliation::shown(new.run),
+                });
             }
             None => {}
         }

@@ -14,6 +14,7 @@ mod notifications;
 mod operators;
 mod orders;
 mod reading;
+mod results;
 mod rights;
 mod schema;
 mod secrets;

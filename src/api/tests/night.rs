@@ -2,9 +2,10 @@
 
 use super::support::World;
 use crate::domain::progress::Silent;
+use crate::domain::reconciled::ReconciliationRun;
 use crate::domain::statement::PartyKind;
 use crate::domain::time::BusinessDay;
-use crate::engine::{Actor, Clock, StatementRules};
+use crate::engine::{Actor, Clock, DayOutcome, Mode, StatementRules};
 use crate::files::Profiles;
 use crate::output::Objects;
 use std::path::Path;
@@ -39,5 +40,19 @@ impl World {
         }
         let summed = self.engine.summarise_settlement(&actor, (&Silent, &stop));
         summed.await.unwrap();
+    }
+
+    /// Ends the business day as [`World::end_the_day`] does, and publishes the result of reconciling it.
+    pub async fn reconcile_the_day(&self) -> ReconciliationRun {
+        let date = BusinessDay::SHANGHAI.date_of(self.clock.now());
+        self.end_the_day().await;
+        let actor = Actor::job("night");
+        let done = self
+            .engine
+            .reconcile_day(date, Mode::Publish, &actor, &Silent);
+        match done.await.unwrap() {
+            DayOutcome::Published(new) => new.run,
+            other => panic!("{date} is not reconciled: {other:?}"),
+        }
     }
 }

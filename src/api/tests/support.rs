@@ -21,6 +21,7 @@ use crate::engine::{
     Actor, Alarms, Clock, Engine, EngineOptions, EngineParts, Hub, JobBook, KeepTimes, ManualClock,
     Onboarding, Operators, OperatorsParts, PasswordCost, Passwords, samples,
 };
+use crate::output::Shelf;
 use crate::storage::{Committed, StorageOptions, Store};
 use crate::trust::Masters;
 use crate::upstream::{
@@ -438,7 +439,7 @@ fn engine_options(dir: &Path) -> EngineOptions {
         poll_parallel: 2,
         output: None,
         profiles: Default::default(),
-        shelf: None,
+        shelf: Some(Shelf::new(dir.join("shelf"))),
         sandbox: false,
         notify: Default::default(),
         keep: KeepTimes::default(),

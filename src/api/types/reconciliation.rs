@@ -3,13 +3,16 @@
 use super::case::Case;
 use super::money::Money;
 use super::scalars::Date;
+use crate::api::auth::Right;
+use crate::api::desk::Desk;
+use crate::api::errors::Problem;
 use crate::domain::money::{self, Currency};
 use crate::domain::partner;
 use crate::domain::reconciled;
 use crate::domain::reconciliation::{self, Tally};
 use crate::domain::time::Instant;
-use crate::engine::{self, Heard};
-use async_graphql::{Description, Enum, Object, SimpleObject};
+use crate::engine::{self, Heard, LinkError, ResultName};
+use async_graphql::{Context, Description, Enum, Object, Result, SimpleObject};
 
 /// Which side of the money chain a partner stands on.
 #[derive(Clone, Copy, Debug, Enum, Eq, PartialEq)]
@@ -227,38 +230,68 @@ impl From<reconciled::SideSum> for ReconciliationSum {
 /// A result of reconciling (对账) a business date: our flows beside the files of the bank and the billers.
 /// The one with the highest version counts; those before it are kept.
 #[derive(Description)]
-pub struct Reconciliation(pub reconciled::ReconciliationRun);
+pub struct Reconciliation {
+    run: reconciled::ReconciliationRun,
+    standing: Standing,
+}
+
+/// Whether there is anything of a result but what is shown of it.
+enum Standing {
+    /// It is kept, with its file.
+    Published,
+    /// A dry run came to it; another result may get its number.
+    Shown,
+}
+
+impl Reconciliation {
+    /// A result that a dry run came to.
+    pub fn shown(run: reconciled::ReconciliationRun) -> Self {
+        Self {
+            run,
+            standing: Standing::Shown,
+        }
+    }
+}
+
+impl From<reconciled::ReconciliationRun> for Reconciliation {
+    fn from(run: reconciled::ReconciliationRun) -> Self {
+        Self {
+            run,
+            standing: Standing::Published,
+        }
+    }
+}
 
 #[Object(use_type_description)]
 impl Reconciliation {
     /// Its id, a UUID.
     async fn run_id(&self) -> String {
-        self.0.run_id.to_string()
+        self.run.run_id.to_string()
     }
 
     /// The date.
     async fn business_date(&self) -> Date {
-        Date(self.0.business_date)
+        Date(self.run.business_date)
     }
 
     /// Counts the results of the date, from 1.
     async fn version(&self) -> i32 {
-        self.0.version
+        self.run.version
     }
 
     /// Whether it is the one that counts.
     async fn is_current(&self) -> bool {
-        self.0.state == reconciled::RunState::Current
+        self.run.state == reconciled::RunState::Current
     }
 
     /// The id of the result whose place it took.
     async fn replaces(&self) -> Option<String> {
-        self.0.replaces.map(|id| id.to_string())
+        self.run.replaces.map(|id| id.to_string())
     }
 
     /// The files that went in.
     async fn inputs(&self) -> Vec<ReconciliationInput> {
-        let files = self.0.inputs.files.iter();
+        let files = self.run.inputs.files.iter();
         files
             .map(|file| ReconciliationInput {
                 partner: file.partner.to_string(),
@@ -271,37 +304,52 @@ impl Reconciliation {
 
     /// SHA-256 over every flow's line of the result. The same inputs give the same.
     async fn result_hash(&self) -> &str {
-        &self.0.result_hash
+        &self.run.result_hash
     }
 
     /// How many flow numbers were compared, as digits.
     async fn flow_count(&self) -> String {
-        self.0.flow_count.to_string()
+        self.run.flow_count.to_string()
     }
 
     /// How many of them are not MATCHED, as digits.
     async fn difference_count(&self) -> String {
-        self.0.difference_count.to_string()
+        self.run.difference_count.to_string()
     }
 
     /// SHA-256 of the result file, which has the class of every flow.
     async fn file_sha256(&self) -> &str {
-        &self.0.file_sha256
+        &self.run.file_sha256
     }
 
     /// The result file's place in the store.
     async fn file_path(&self) -> &str {
-        &self.0.file_path
+        &self.run.file_path
+    }
+
+    /// A path on this server at which its file is downloaded for five minutes, without further proof; none
+    /// of a dry run, and where the center has no master key. An operator may always get it at the same path
+    /// without what stands behind the question mark.
+    async fn link(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        let desk = Desk::open(ctx, Right::Oversee)?;
+        if matches!(self.standing, Standing::Shown) {
+            return Ok(None);
+        }
+        match desk.engine.result_link(&ResultName::of(&self.run)) {
+            Ok((link, _)) => Ok(Some(link)),
+            Err(LinkError::NoMaster) => Ok(None),
+            Err(_) => Err(Problem::NotWired.into()),
+        }
     }
 
     /// Who ran it.
     async fn actor(&self) -> &str {
-        &self.0.actor
+        &self.run.actor
     }
 
     /// When it was made.
     async fn made_at(&self) -> Instant {
-        self.0.made_at
+        self.run.made_at
     }
 }
 
@@ -478,7 +526,12 @@ impl ReconciliationExplanation {
 
     /// The results that it was looked at in, by date.
     async fn results(&self) -> Vec<Reconciliation> {
-        self.0.runs.iter().cloned().map(Reconciliation).collect()
+        self.0
+            .runs
+            .iter()
+            .cloned()
+            .map(Reconciliation::from)
+            .collect()
     }
 
     /// What they found of it where it was not plainly matched, by date.

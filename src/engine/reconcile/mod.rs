@@ -7,7 +7,8 @@
 //! file, a night that was missed, a crash and a second replica are one path.
 //!
 //! `plan.rs` says whether a day can be reconciled and by what; `gather.rs` brings the rows together;
-//! `weigh.rs` walks along them; `prove.rs` settles; `publish.rs` writes; `explain.rs` answers for one flow.
+//! `weigh.rs` walks along them; `prove.rs` settles; `publish.rs` writes; `explain.rs` answers for one flow;
+//! `download.rs` finds a result's file for whoever asks for it.
 //!
 //! Crash anywhere before the transaction: nothing was published. What was settled by a line stays settled,
 //! and the next run comes to the same result, because a result writes such a flow as the line proves it.
@@ -16,6 +17,7 @@
 //! was not checked whole; by moving an order here instead of in `settle`.
 
 mod buried;
+mod download;
 mod explain;
 mod gather;
 mod plan;
@@ -24,6 +26,7 @@ mod publish;
 mod read;
 mod weigh;
 
+pub use download::ResultName;
 pub use explain::{Explained, Heard};
 pub use prove::Proof;
 

@@ -2,10 +2,8 @@
 
 use crate::domain::reconciled::{Discrepancy, ReconciliationRun, SideSum};
 use crate::domain::time::BusinessDate;
-use crate::engine::partner_files::FileFault;
 use crate::engine::{Engine, EngineError, Listing};
 use crate::storage::{discrepancies, reconciliations};
-use std::fs::File;
 use uuid::Uuid;
 
 impl Engine {
@@ -63,14 +61,5 @@ impl Engine {
     ) -> Result<Listing<Discrepancy>, EngineError> {
         let read = move |c: &mut _| discrepancies::list(c, &filter, after, limit + 1);
         Ok(Listing::cut(self.0.store.browse(read).await?, limit, false))
-    }
-
-    /// The result file of a run.
-    ///
-    /// # Errors
-    /// There is no shelf, or the file is not on it.
-    pub fn result_file(&self, run: &ReconciliationRun) -> Result<File, FileFault> {
-        let shelf = self.0.options.shelf.as_ref().ok_or(FileFault::NoShelf)?;
-        Ok(shelf.open(&run.file_path)?)
     }
 }

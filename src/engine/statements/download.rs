@@ -4,12 +4,9 @@
 use super::links::Part;
 use super::{DocumentName, Engine, StatementError, work_of};
 use crate::domain::statement::Statement;
-use crate::output::ObjectsError;
+use crate::engine::document::{Document, Held};
 use crate::storage::{business_days, statements};
 use chrono::TimeDelta;
-use futures_util::StreamExt;
-use futures_util::stream::BoxStream;
-use std::ops::Range;
 
 /// How long to wait where a file is late.
 const LATE_S: i64 = 600;
@@ -26,49 +23,6 @@ pub enum FoundDocument {
     },
     /// There is none.
     None,
-}
-
-/// A file that can be handed out.
-#[derive(Debug)]
-pub struct Document {
-    /// What it is called where it is saved.
-    pub file_name: String,
-    /// What kind of file it is.
-    pub media_type: String,
-    /// Its SHA-256, in lower-case hexadecimal digits.
-    pub sha256: String,
-    /// How long it is.
-    pub bytes: u64,
-    held: Held,
-}
-
-#[derive(Debug)]
-enum Held {
-    /// In the store of statements.
-    Object(crate::output::Objects, String),
-    /// Here, because it is small.
-    Here(Vec<u8>),
-}
-
-impl Document {
-    /// The bytes of a stretch of it, piece by piece.
-    ///
-    /// # Errors
-    /// The store of statements failed; later ones come with the pieces.
-    pub async fn stream(
-        &self,
-        range: Range<u64>,
-    ) -> Result<BoxStream<'static, std::io::Result<Vec<u8>>>, ObjectsError> {
-        match &self.held {
-            Held::Object(objects, object) => objects.stream(object, range).await,
-            Held::Here(bytes) => {
-                let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
-                let piece = bytes.get(place(range.start)..place(range.end));
-                let piece = piece.unwrap_or_default().to_vec();
-                Ok(futures_util::stream::iter([Ok(piece)]).boxed())
-            }
-        }
-    }
 }
 
 impl Engine {

@@ -1,23 +1,17 @@
-//! The addresses of a statement's files, and links to them that live for some minutes.
-//!
-//! A link carries a mark by the master key over the address and the time until which it counts. Nobody
-//! without that key makes one, and a mark for one file opens no other.
+//! The addresses of a statement's files, and links to them.
 
 use super::Engine;
-use crate::domain::exception::later;
 use crate::domain::money::Currency;
 use crate::domain::named_enum;
 use crate::domain::statement::{Party, PartyKind, Statement, StatementKey};
 use crate::domain::time::{BusinessDate, Instant};
+use crate::engine::links::{LinkError, LinkedTo};
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
-use subtle::ConstantTimeEq;
 
 /// What every address begins with.
 const PREFIX: &str = "/statements/";
-/// What the marks belong to.
-const MARKED: &str = "statement-link";
 
 named_enum! {
     /// Which of a statement's files.
@@ -40,20 +34,6 @@ pub struct DocumentName {
     pub version: Option<i32>,
     /// Which of its files.
     pub part: Part,
-}
-
-/// Why there is no link, or a link does not count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LinkError {
-    /// There is nothing to mark it with.
-    #[error("there are no links without a master key (keys.master)")]
-    NoMaster,
-    /// Its time is over.
-    #[error("the link's time is over; ask for another one")]
-    Over,
-    /// It is not a link of ours, or not for this file.
-    #[error("the link is not right")]
-    Wrong,
 }
 
 impl DocumentName {
@@ -123,54 +103,8 @@ impl Engine {
     pub fn statement_link(&self, name: &DocumentName) -> Result<(String, Instant), LinkError> {
         let rules = self.0.options.statements.as_ref();
         let lasts = rules.map_or(Duration::ZERO, |rules| rules.link_lasts);
-        let until = later(self.now(), lasts);
-        let address = name.to_string();
-        let marks = self
-            .0
-            .masters
-            .marks(MARKED, &marked(&address, until.timestamp()));
-        let (_, mark) = marks.first().ok_or(LinkError::NoMaster)?;
-        let mark = crate::domain::audit::hex(mark);
-        let seconds = until.timestamp();
-        Ok((format!("{address}?until={seconds}&mark={mark}"), until))
+        self.link(LinkedTo::Statement, name, lasts)
     }
-
-    /// Whether a link to an address counts; `query` is what stands behind the question mark.
-    ///
-    /// # Errors
-    /// It does not.
-    pub fn check_statement_link(&self, address: &str, query: &str) -> Result<(), LinkError> {
-        let mut until = None;
-        let mut mark = None;
-        for pair in query.split('&') {
-            match pair.split_once('=') {
-                Some(("until", value)) if until.is_none() => until = Some(value),
-                Some(("mark", value)) if mark.is_none() => mark = Some(value),
-                _ => return Err(LinkError::Wrong),
-            }
-        }
-        let seconds: i64 = until
-            .and_then(|until| until.parse().ok())
-            .ok_or(LinkError::Wrong)?;
-        let mark = mark.ok_or(LinkError::Wrong)?;
-        let wanted = self.0.masters.marks(MARKED, &marked(address, seconds));
-        // All of them are compared, each in the same time.
-        let is_ours = wanted.iter().fold(false, |found, (_, wanted)| {
-            let wanted = crate::domain::audit::hex(wanted);
-            found | bool::from(wanted.as_bytes().ct_eq(mark.as_bytes()))
-        });
-        if !is_ours {
-            return Err(LinkError::Wrong);
-        }
-        if self.now().timestamp() >= seconds {
-            return Err(LinkError::Over);
-        }
-        Ok(())
-    }
-}
-
-fn marked(address: &str, until: i64) -> Vec<u8> {
-    format!("{until}\n{address}").into_bytes()
 }
 
 #[cfg(test)]

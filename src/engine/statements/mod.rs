@@ -21,9 +21,9 @@ mod links;
 mod parties;
 mod render;
 
-pub use download::{Document, FoundDocument};
+pub use download::FoundDocument;
 pub use kept::Reissued;
-pub use links::{DocumentName, LinkError, Part};
+pub use links::{DocumentName, Part};
 pub use render::RenderError;
 
 use super::{Actor, Engine, EngineError};
