@@ -60,8 +60,8 @@ pub struct ApiParts {
 }
 
 /// The API: `POST /graphql`, WebSockets at the same path, `/playground`, `/livez`, `/readyz`,
-/// `/metrics`, `/.well-known/payhall-keys`, `/statements/…` and `/reconciliations/…`; `/login/oidc` where people come in
-/// through an identity provider. Cheap to clone.
+/// `/metrics`, `/.well-known/payhall-keys`, `/statements/…` and `/reconciliations/…`; `/login/oidc` where
+/// people come in through an identity provider. Cheap to clone.
 #[derive(Clone)]
 pub struct Api(pub(super) Arc<Inner>);
 

@@ -229,10 +229,7 @@ impl Objects {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the age of a file is measured by the clock that the file system has it from"
-)]
+/// The age of a file is measured by the clock that the file system has it from.
 fn sweep(folder: &Path, older_than: Duration) -> usize {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return 0;

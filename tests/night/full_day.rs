@@ -236,15 +236,7 @@ async fn agree(desk: &Desk, kind: &str) {
             let of_party = |edge: &Value| edge["node"]["party"] == json!(party);
             statements.iter().any(of_party)
         };
-        let parties = [
-            "portal",
-            "citylife",
-            "sh-telecom",
-            "sh-school",
-            "bj-power",
-            "sh-gas",
-        ];
-        for party in parties {
+        for party in night::PARTIES {
             assert!(has(party), "{kind}: no statement of {party}: {answer}");
         }
     }

@@ -23,6 +23,16 @@ const PARTNERS: [(&str, &str, &str); 6] = [
     ("sh-telecom", "BILLER", "payhall-csv"),
 ];
 
+/// Who pays and who is paid in these worlds.
+pub const PARTIES: [&str; 6] = [
+    "portal",
+    "citylife",
+    "sh-telecom",
+    "sh-school",
+    "bj-power",
+    "sh-gas",
+];
+
 /// What the jobs of a night are called.
 const JOBS: [&str; 6] = [
     "close_day",
@@ -139,19 +149,21 @@ impl Desk {
         .await
     }
 
-    /// Waits until every merchant that paid on a date has its statement, and what is settled is summed up.
+    /// Waits until every merchant and biller of a date has its statement, and what is settled is summed up.
     pub async fn stated(&self, date: NaiveDate) {
         let query = "query Q($date: Date!) { \
-                     merchants: statements(first: 1, filter: { partyKind: MERCHANT, from: $date, to: $date }) \
-                     { edges { cursor } } \
-                     billers: statements(first: 1, filter: { partyKind: BILLER, from: $date, to: $date }) \
-                     { edges { cursor } } \
+                     statements(first: 100, filter: { from: $date, to: $date }) { \
+                     edges { node { party } } } \
                      settlements(first: 1, filter: { businessDate: $date }) { edges { cursor } } }";
         wait_for(&format!("the statements of {date}"), PATIENCE, async || {
             let answer = self.0.ask(query, json!({ "date": date })).await.ok()?;
-            let lists = ["merchants", "billers", "settlements"];
-            let is_there = |list: &&str| answer[list]["edges"][0].is_object();
-            lists.iter().all(|list| is_there(&list)).then_some(())
+            let statements = answer["statements"]["edges"].as_array()?;
+            let has = |party: &&str| {
+                let of_party = |edge: &Value| edge["node"]["party"] == json!(party);
+                statements.iter().any(of_party)
+            };
+            let is_summed_up = answer["settlements"]["edges"][0].is_object();
+            (is_summed_up && PARTIES.iter().all(|party| has(&party))).then_some(())
         })
         .await;
     }
