@@ -163,7 +163,7 @@ impl Desk {
                 statements.iter().any(of_party)
             };
             let is_summed_up = answer["settlements"]["edges"][0].is_object();
-            (is_summed_up && PARTIES.iter().all(|party| has(&party))).then_some(())
+            (is_summed_up && PARTIES.iter().all(has)).then_some(())
         })
         .await;
     }

@@ -15,8 +15,11 @@ use std::time::Duration;
 /// How many payments are under way at once.
 const AT_ONCE: usize = 64;
 
+/// Makes a bill number.
+type BillNumber = fn(u32) -> String;
+
 /// The items that are paid, one of each biller, and how their bill numbers are made.
-const ITEMS: [(&str, fn(u32) -> String); 5] = [
+const ITEMS: [(&str, BillNumber); 5] = [
     ("sh-telecom-topup", |number| format!("139{number:08}")),
     ("sh-school-fee", |number| format!("S{number:08}")),
     ("bj-power-bill", |number| format!("{number:010}")),
