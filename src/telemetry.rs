@@ -173,6 +173,11 @@ const METRICS: &[(&str, Kind, &str)] = &[
         "Changes that shared one commit.",
     ),
     (
+        "payhall_discrepancies_total",
+        Kind::Counter,
+        "Flows that results found in a class other than MATCHED, by class.",
+    ),
+    (
         "payhall_exceptions_ladder_depth",
         Kind::Gauge,
         "How often the bank was asked about the open exception that was asked about most, by phase.",
@@ -246,6 +251,21 @@ const METRICS: &[(&str, Kind, &str)] = &[
         "payhall_orders_total",
         Kind::Counter,
         "Orders that were created or came to a state, by outcome.",
+    ),
+    (
+        "payhall_partner_files_total",
+        Kind::Counter,
+        "Files of partners that came and were new, by state.",
+    ),
+    (
+        "payhall_reconciled_days_total",
+        Kind::Counter,
+        "Results of reconciling a day that were published.",
+    ),
+    (
+        "payhall_settled_by_line_total",
+        Kind::Counter,
+        "Orders that a line of a bank's file settled, by outcome.",
     ),
     (
         "payhall_upstream_calls_total",

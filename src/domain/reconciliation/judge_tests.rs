@@ -206,7 +206,8 @@ fn the_table_has_every_class_and_every_rule() {
     for class in Class::ALL {
         assert!(TABLE.iter().any(|line| line.3 == *class), "{class}");
     }
-    for rule in Rule::ALL {
+    // Whoever knows which bank carried what decides by it; the table does not know banks apart.
+    for rule in Rule::ALL.iter().filter(|rule| **rule != Rule::OtherBank) {
         assert!(TABLE.iter().any(|line| line.4 == *rule), "{rule}");
     }
 }
