@@ -96,7 +96,7 @@ impl Setup {
 
     /// Has a job run every second.
     pub fn every_second(mut self, job: &str) -> Self {
-        self.jobs.push((job.to_owned(), "* * * * * *".to_owned()));
+        self.jobs.push((job.to_owned(), "*/1 * * * * *".to_owned()));
         self
     }
 
