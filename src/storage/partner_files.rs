@@ -201,20 +201,26 @@ pub fn list(
 pub enum Kept {
     /// It is there now.
     New,
-    /// Its very bytes came before, for this partner and date.
+    /// Its very bytes count already, for this partner and date, or were refused before as they are now.
     Same(Box<PartnerFile>),
     /// Another file took the version first; nothing was written.
     Taken,
 }
 
-/// Writes a file down unless its bytes came before.
+/// Writes a file down unless its bytes count already.
 pub(super) fn keep(c: &mut AnyConnection, file: &PartnerFile) -> Result<Kept, StoreError> {
     let known = of(c, &file.partner, file.business_date)?;
-    let is_same = |one: &&PartnerFile| {
-        one.sha256 == file.sha256
-            && (one.state == PartnerFileState::Accepted || one.state == file.state)
-    };
-    if let Some(same) = known.iter().find(is_same) {
+    let of_state = |state| known.iter().filter(move |one| one.state == state);
+    let is_same = |one: &&PartnerFile| one.sha256 == file.sha256;
+    // Of the accepted ones only the last counts; what came before it and comes again counts anew.
+    let same = of_state(PartnerFileState::Accepted)
+        .next_back()
+        .filter(is_same);
+    let same = same.or_else(|| match file.state {
+        PartnerFileState::Accepted => None,
+        PartnerFileState::Refused => of_state(PartnerFileState::Refused).find(is_same),
+    });
+    if let Some(same) = same {
         return Ok(Kept::Same(Box::new(same.clone())));
     }
     if known.iter().any(|one| one.version >= file.version) {

@@ -133,6 +133,8 @@ impl Tx<'_> {
     fn settle_case_of(&mut self, what: &Publication, one: &Discrepancy) -> Result<(), StoreError> {
         let open: Vec<Case> = case_rows::of_flow(self.c, &one.flow_no)?
             .into_iter()
+            // Another date's result may have a case of its own about the number, and stand.
+            .filter(|case| one.case_no.as_ref() == Some(&case.case_no))
             .filter(|case| case.kind == CaseKind::Discrepancy && case.state != CaseState::Closed)
             .collect();
         for case in open {

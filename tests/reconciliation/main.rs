@@ -12,4 +12,5 @@ mod late;
 mod partner_files;
 mod pool;
 mod runs;
+mod strangers;
 mod town;

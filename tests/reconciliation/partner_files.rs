@@ -49,6 +49,49 @@ fn the_same_file_twice_is_one_file_and_a_corrected_one_is_reconciled_again() {
 }
 
 #[test]
+fn a_partner_that_goes_back_to_an_earlier_file_is_heard() {
+    for database in TestDatabase::all() {
+        let town = Town::new(database);
+        let orders = town.paid(1, 3);
+        let number = town.payment(&orders[0]);
+        let first = file_of(today(), &town.honest(today()));
+        town.send_honest(today());
+        town.night(today());
+        let mut lines = town.honest(today());
+        lines.retain(|said| said.flow_no != number);
+        let wrong = add(&town, BANK, &file_of(today(), &lines));
+        assert!(matches!(wrong, Received::New(_)), "{wrong:?}");
+        assert_eq!(town.reconcile().published, [today()]);
+        assert_eq!(town.classes(today()).len(), 1);
+
+        let back = add(&town, BANK, &first);
+        assert!(matches!(back, Received::New(_)), "{back:?}");
+        assert_eq!(back.file().version, 3);
+        assert_eq!(town.reconcile().published, [today()]);
+        assert!(town.classes(today()).is_empty());
+        let again = add(&town, BANK, &first);
+        assert!(matches!(again, Received::Same(_)), "{again:?}");
+        assert_eq!(town.files(BANK, today()).len(), 3);
+    }
+}
+
+#[test]
+fn the_file_of_another_day_is_no_flood_of_differences() {
+    let town = Town::new(TestDatabase::sqlite());
+    let before = town.paid(1, 120);
+    let yesterday = town.honest(today());
+    assert_eq!(yesterday.len(), before.len());
+    town.send_honest(today());
+    town.night(today());
+    let monday = super::town::date("2026-11-23");
+    town.paid(500, 3);
+    town.send(monday, |bank| *bank = yesterday, |_| {});
+    let report = town.night(monday);
+    assert_eq!(report.published, [], "{report:?}");
+    assert_eq!(report.failed, [monday], "{report:?}");
+}
+
+#[test]
 fn a_refused_file_keeps_the_result_and_says_where_it_is_wrong() {
     for database in TestDatabase::all() {
         let town = Town::new(database);

@@ -93,6 +93,33 @@ fn the_pool_ends_after_three_business_days_with_a_holiday_among_them() {
 }
 
 #[test]
+fn a_day_without_the_bank_s_file_ends_no_waiting() {
+    for database in TestDatabase::all() {
+        let town = Town::new(database);
+        town.go_to(today(), LATE);
+        let number = town.payment(&town.paid(1, 1)[0]);
+        town.send(today(), |bank| bank.clear(), |_| {});
+        town.night(today());
+        assert_eq!(town.classes(today())[&number].0, Class::Expected);
+        // Nothing was paid on Monday, and nobody sends a file; past nine nobody waits for one.
+        let monday = date("2026-11-23");
+        town.go_to(date("2026-11-24"), "01:30:00");
+        town.close();
+        town.fetch();
+        assert_eq!(town.reconcile().published, [monday]);
+        assert_eq!(town.differences(today())[&number].ended, None);
+        for day in ["2026-11-24", "2026-11-25"] {
+            town.send_honest(date(day));
+            town.night(date(day));
+        }
+        assert_eq!(
+            town.classes(date("2026-11-25"))[&number],
+            (Class::Short, Rule::BankMissing)
+        );
+    }
+}
+
+#[test]
 fn a_line_that_comes_a_day_early_matches_when_its_flow_is_there() {
     let town = Town::new(TestDatabase::sqlite());
     town.paid(1, 1);

@@ -24,6 +24,8 @@ use tempfile::TempDir;
 /// The bank's partner and the biller's.
 pub const BANK: &str = "first-bank";
 pub const TELECOM: &str = "telecom";
+/// A bank of another adapter, where there is one.
+pub const SECOND: &str = "second-bank";
 
 /// A line of a file.
 #[derive(Clone, Debug)]
@@ -53,7 +55,14 @@ pub fn name(text: &str) -> PartnerName {
     PartnerName::try_new(text).unwrap()
 }
 
-fn partners(folder: &std::path::Path) -> Partners {
+/// The partners of a town.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Banks {
+    One,
+    Two,
+}
+
+fn partners(folder: &std::path::Path, banks: Banks) -> Partners {
     let folder = folder.join("in");
     std::fs::create_dir_all(&folder).unwrap();
     let settings = |whose: &str, file: &str| -> PartnerSettings {
@@ -65,7 +74,7 @@ fn partners(folder: &std::path::Path) -> Partners {
         assert_eq!(settings.check(file), []);
         settings
     };
-    let all = BTreeMap::from([
+    let mut all = BTreeMap::from([
         (
             name(BANK),
             settings("side = \"BANK\"\nadapter = \"bank\"", BANK),
@@ -75,6 +84,10 @@ fn partners(folder: &std::path::Path) -> Partners {
             settings("side = \"BILLER\"\nbillers = [\"telecom\"]", TELECOM),
         ),
     ]);
+    if banks == Banks::Two {
+        let second = settings("side = \"BANK\"\nadapter = \"rural\"", SECOND);
+        all.insert(name(SECOND), second);
+    }
     Partners::from_settings(&all).unwrap()
 }
 
@@ -84,9 +97,18 @@ impl Town {
     }
 
     pub fn with_calendar(database: TestDatabase, calendar: &str) -> Self {
+        Self::with(database, calendar, Banks::One)
+    }
+
+    /// A town with a second bank, which carries nothing of what [`Town::paid`] pays.
+    pub fn with_two_banks(database: TestDatabase) -> Self {
+        Self::with(database, "date,kind,name\n", Banks::Two)
+    }
+
+    fn with(database: TestDatabase, calendar: &str, banks: Banks) -> Self {
         let folder = TempDir::new().unwrap();
         let night = Night {
-            partners: partners(folder.path()),
+            partners: partners(folder.path(), banks),
             shelf: Some(Shelf::new(folder.path().join("shelf"))),
             calendar: Calendar::read(calendar).unwrap(),
         };

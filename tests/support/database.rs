@@ -19,6 +19,9 @@ pub struct TestDatabase {
     _folder: Option<TempDir>,
 }
 
+/// Databases in production sort as a language does, not by bytes: so do these.
+const COLLATION: &str = "TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'zh-CN'";
+
 /// That PostgreSQL is left out is said once.
 static SAID: Once = Once::new();
 
@@ -61,7 +64,7 @@ impl TestDatabase {
         let name = format!("t{}", uuid::Uuid::now_v7().simple());
         let mut admin = PgConnection::establish(&server).expect("the test server answers");
         admin
-            .batch_execute(&format!("CREATE DATABASE {name}"))
+            .batch_execute(&format!("CREATE DATABASE {name} {COLLATION}"))
             .expect("a fresh database");
         let (base, query) = match server.split_once('?') {
             Some((base, query)) => (base.to_owned(), format!("?{query}")),

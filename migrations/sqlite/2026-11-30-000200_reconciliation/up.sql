@@ -63,8 +63,6 @@ CREATE TABLE partner_files (
     received_at   BIGINT NOT NULL
 );
 CREATE UNIQUE INDEX partner_files_version ON partner_files (partner, business_date, version);
--- The same file twice is one file; one that was refused may be accepted later, when its profile is right.
-CREATE UNIQUE INDEX partner_files_digest ON partner_files (partner, business_date, sha256, state);
 CREATE INDEX partner_files_date ON partner_files (business_date, partner);
 
 -- Files that did not come in time: people are called once.

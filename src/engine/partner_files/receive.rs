@@ -87,17 +87,21 @@ impl Engine {
             let read = move |c: &mut _| partner_files::of(c, &name, date);
             self.0.store.read(read).await?
         };
-        let same = known.iter().rfind(|file| file.sha256 == brought.sha256);
-        if let Some(same) = same
-            && same.state == PartnerFileState::Accepted
-        {
+        // What counts already is the same. A partner that goes back to what it sent earlier has corrected its
+        // correction: that is a version like any other.
+        let accepted = |file: &&PartnerFile| file.state == PartnerFileState::Accepted;
+        let counts = known.iter().rfind(accepted);
+        if let Some(same) = counts.filter(|file| file.sha256 == brought.sha256) {
             self.mark_again(same, &brought).await?;
             return Ok(Received::Same(same.clone()));
         }
+        let refused = known
+            .iter()
+            .rfind(|file| file.state == PartnerFileState::Refused && file.sha256 == brought.sha256);
         let brought = Arc::new(brought);
         let judged = self.judge_file(&partner, date, &brought).await?;
         // One that was refused may be right by now: because its profile was.
-        if let Some(same) = same
+        if let Some(same) = refused
             && judged.is_err()
         {
             self.mark_again(same, &brought).await?;

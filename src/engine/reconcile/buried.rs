@@ -10,20 +10,18 @@
 //! How one could break it: by taking the reversal for granted without looking at the payment's line. A bank
 //! that debited and never paid back would go unseen.
 
+use super::CompareFault;
 use super::plan::{Party, Plan, date_in};
-use super::{CompareFault, FileFault};
 use crate::domain::flow::{FlowKind, FlowState};
 use crate::domain::partner::Covers;
-use crate::domain::progress::Silent;
 use crate::domain::time::BusinessDate;
 use crate::engine::Engine;
-use crate::engine::partner_files::{blocking, check_file, digest_text, expect};
-use crate::files::{LineStatus, Lines};
+use crate::engine::partner_files::blocking;
+use crate::files::LineStatus;
 use crate::storage::reconciliations::{self, OurFlow};
 use crate::storage::{AnyConnection, partner_files};
 use chrono::Days;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::BufReader;
 
 /// Flows are looked up so many at a time.
 const LOOK_UP: usize = 500;
@@ -106,7 +104,7 @@ impl Engine {
                 return Ok(None);
             }
             for party in banks {
-                moved.extend(self.listed_in(party, on, wanted.clone()).await?);
+                moved.extend(self.listed_in(party, wanted.clone()).await?);
             }
         }
         Ok(Some(moved))
@@ -125,29 +123,18 @@ impl Engine {
     async fn listed_in(
         &self,
         party: Party,
-        date: BusinessDate,
         wanted: BTreeSet<String>,
     ) -> Result<BTreeSet<String>, CompareFault> {
-        let profile = self.0.options.profiles.get(&party.file.profile);
-        let profile = profile.map_err(FileFault::from)?;
-        let shelf = self.0.options.shelf.clone().ok_or(FileFault::NoShelf)?;
-        let zone = self.0.options.day.zone;
+        let shelved = self.shelved(&party)?;
         let search = move || {
-            let digest = digest_text(&party.file.sha256);
-            let expect = expect(&party.partner, date, zone, Some(&digest));
-            let path = &party.file.path;
             let mut listed = BTreeSet::new();
-            let Ok(checked) = check_file(&profile, &expect, shelf.open(path)?, &Silent)? else {
-                return Ok(Err(super::gather::changed(&party)));
-            };
-            let file = BufReader::new(shelf.open(path)?);
-            let mut lines = Lines::open(&profile, &expect, &checked, file)?;
-            while let Some(line) = lines.next()? {
+            let read = shelved.each(|line| {
                 if line.row.status != LineStatus::Failed && wanted.contains(line.row.flow_no) {
                     listed.insert(line.row.flow_no.to_owned());
                 }
-            }
-            Ok(Ok(listed))
+                Ok(())
+            });
+            Ok(read.map(|()| listed))
         };
         blocking(search).await?
     }

@@ -1,18 +1,16 @@
 //! Answers for one flow: which class, by which rule, what each side says in which line of which file, and on
 //! which days it was looked at.
 
-use super::plan::{Plan, date_in};
+use super::plan::{Party, Plan, date_in};
 use crate::domain::case::Case;
 use crate::domain::partner::{PartnerFile, PartnerSide};
 use crate::domain::reconciled::{Discrepancy, ReconciliationRun};
 use crate::domain::reconciliation::{Row, RowState, Sides, Verdict, Waited, classify};
 use crate::domain::time::BusinessDate;
 use crate::engine::Engine;
-use crate::engine::partner_files::{FileFault, blocking, check_file, digest_text, expect};
-use crate::files::Lines;
+use crate::engine::partner_files::{FileFault, blocking};
 use crate::storage::reconciliations::OurFlow;
 use crate::storage::{AnyConnection, cases, discrepancies, partner_files, reconciliations};
-use std::io::BufReader;
 
 /// What a partner's file says of the flow.
 #[derive(Clone, Debug)]
@@ -139,7 +137,6 @@ impl Engine {
         run: &ReconciliationRun,
         flow_no: &str,
     ) -> Result<Vec<Heard>, FileFault> {
-        let zone = self.0.options.day.zone;
         let mut heard = Vec::new();
         for input in &run.inputs.files {
             let (name, date, version) = (input.partner.clone(), run.business_date, input.version);
@@ -155,30 +152,23 @@ impl Engine {
             else {
                 continue;
             };
-            let profile = self.0.options.profiles.get(&file.profile)?;
             let place = u8::try_from(place).unwrap_or(0);
-            let shelf = self.0.options.shelf.clone().ok_or(FileFault::NoShelf)?;
-            let (plan, party) = (plan.clone(), party.clone());
+            let party = Party {
+                partner: party.partner.clone(),
+                file,
+            };
+            let (plan, shelved) = (plan.clone(), self.shelved(&party)?);
             let number = flow_no.to_owned();
             let search = move || {
-                let digest = digest_text(&file.sha256);
-                let expect = expect(&party.partner, date, zone, Some(&digest));
-                let silent = crate::domain::progress::Silent;
-                let checked = check_file(&profile, &expect, shelf.open(&file.path)?, &silent)?;
                 let mut found = Vec::new();
-                if let Ok(checked) = checked {
-                    let reader = BufReader::new(shelf.open(&file.path)?);
-                    let mut lines = Lines::open(&profile, &expect, &checked, reader)?;
-                    while let Some(line) = lines.next()? {
-                        if line.row.flow_no == number {
-                            let row = super::gather::row_of(&plan, (place, &party), &line);
-                            found.push(Heard {
-                                file: file.clone(),
-                                row,
-                            });
-                        }
+                shelved.each(|line| {
+                    if line.row.flow_no == number {
+                        let row = super::gather::row_of(&plan, (place, shelved.party()), line);
+                        let file = shelved.party().file.clone();
+                        found.push(Heard { file, row });
                     }
-                }
+                    Ok(())
+                })?;
                 Ok(found)
             };
             heard.extend(blocking(search).await?);

@@ -1,9 +1,10 @@
 //! Brings the rows together: ours from the database, the partners' from their files, and what earlier days
 //! left in the pool.
 
+use super::CompareFault;
+use super::lines::Shelved;
 use super::plan::{Party, Plan, date_in};
 use super::weigh::{Weighed, weigh};
-use super::{CompareFault, FileFault};
 use crate::domain::flow::FlowKind;
 use crate::domain::money::Money;
 use crate::domain::partner::{Covers, PartnerSide};
@@ -12,19 +13,19 @@ use crate::domain::reconciled::{Discrepancy, PartnerRow};
 use crate::domain::reconciliation::{Asked, Edge, Lot, Matching, Row, RowState, Side};
 use crate::domain::time::BusinessDate;
 use crate::engine::Engine;
-use crate::engine::partner_files::{blocking, check_file, digest_text, expect};
-use crate::files::{Line, LineStatus, Lines};
-use crate::output::Shelf;
+use crate::engine::partner_files::blocking;
+use crate::files::{Line, LineStatus};
 use crate::storage::reconciliations::OurFlow;
 use crate::storage::{AnyConnection, StoreError, discrepancies, reconciliations};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::BufReader;
 use std::num::NonZeroUsize;
 
 /// Our flows are read so many at a time.
 const PAGE: i64 = 10_000;
 /// A file that lists more flows of other days is the file of another day.
 const ELSEWHERE_MAX: usize = 200_000;
+/// So many flows of other days, where they are more than half of a file, are no payments around midnight.
+const ELSEWHERE_ODD: usize = 100;
 /// Numbers are looked up so many at a time.
 const LOOK_UP: usize = 500;
 
@@ -47,7 +48,6 @@ impl Engine {
         plan: &Plan,
         progress: &dyn Progress,
     ) -> Result<Weighed, CompareFault> {
-        let shelf = self.0.options.shelf.clone().ok_or(FileFault::NoShelf)?;
         let mut matching = Matching::new(plan.rules());
         let pool: Vec<String> = plan.pool.iter().map(|one| one.flow_no.clone()).collect();
         let buried = self.buried(plan, &pool).await?;
@@ -65,7 +65,7 @@ impl Engine {
                 PartnerSide::Biller => Side::Biller,
             };
             let lot = matching.lot(side)?;
-            let read = self.partner_lot(plan, (place, party), &shelf, lot).await?;
+            let read = self.partner_lot(plan, (place, party), lot).await?;
             done += read.0.rows();
             progress.at(done, total);
             matching.add(read.0)?;
@@ -126,29 +126,10 @@ impl Engine {
         &self,
         plan: &Plan,
         (place, party): (u8, &Party),
-        shelf: &Shelf,
         lot: Lot,
     ) -> Result<(Lot, BTreeSet<String>), CompareFault> {
-        let profile = self.0.options.profiles.get(&party.file.profile);
-        let profile = profile.map_err(FileFault::from)?;
-        let zone = self.0.options.day.zone;
-        let (plan, party, shelf) = (plan.clone(), party.clone(), shelf.clone());
-        let read = move || {
-            let digest = digest_text(&party.file.sha256);
-            let expect = expect(&party.partner, plan.date, zone, Some(&digest));
-            let open = || shelf.open(&party.file.path);
-            let silent = crate::domain::progress::Silent;
-            let checked = check_file(&profile, &expect, open()?, &silent)?;
-            let checked = match checked {
-                Ok(checked) if crate::domain::audit::hex(&checked.sha256) == party.file.sha256 => {
-                    checked
-                }
-                _ => return Ok(Err(changed(&party))),
-            };
-            let file = BufReader::new(open()?);
-            let lines = Lines::open(&profile, &expect, &checked, file)?;
-            Ok(fill(&plan, (place, &party), lines, lot))
-        };
+        let (plan, shelved) = (plan.clone(), self.shelved(party)?);
+        let read = move || Ok(fill(&plan, place, &shelved, lot));
         blocking(read).await?
     }
 
@@ -303,39 +284,42 @@ fn stored_row(plan: &Plan, origin: &Discrepancy, row: &PartnerRow) -> Result<Row
     })
 }
 
-pub(super) fn changed(party: &Party) -> CompareFault {
-    CompareFault::Odd(format!(
-        "{} on the shelf is not the file that was accepted: find out who changed it, and bring the partner's \
-         own file again (payhall partner-files add)",
-        party.file.path
-    ))
-}
-
 /// Fills a lot with the lines of a file.
-fn fill<F: std::io::Read + std::io::Seek>(
+fn fill(
     plan: &Plan,
-    (place, party): (u8, &Party),
-    mut lines: Lines<'_, F>,
+    place: u8,
+    shelved: &Shelved,
     mut lot: Lot,
 ) -> Result<(Lot, BTreeSet<String>), CompareFault> {
-    let digits = plan.date.digits();
+    let party = shelved.party();
+    let (mut rows, mut unknown) = (0_usize, 0_usize);
     let mut elsewhere = BTreeSet::new();
-    while let Some(line) = lines.next().map_err(FileFault::from)? {
+    shelved.each(|line| {
         let flow_no = line.row.flow_no;
-        if !flow_no.starts_with(&digits) && date_in(flow_no).is_some_and(|date| date < plan.date) {
-            elsewhere.insert(flow_no.to_owned());
-            if elsewhere.len() > ELSEWHERE_MAX {
-                return Err(CompareFault::Odd(format!(
-                    "{} lists more than {ELSEWHERE_MAX} flows of other days: it looks like the file of \
-                     another day",
-                    party.file.path
-                )));
-            }
+        rows += 1;
+        match date_in(flow_no) {
+            Some(date) if date < plan.date => drop(elsewhere.insert(flow_no.to_owned())),
+            Some(date) if date == plan.date => {}
+            _ => unknown += 1,
         }
-        let row = row_of(plan, (place, party), &line);
-        lot.push(flow_no, row).map_err(overflow)?;
+        // A text that is no number of ours is kept as it is: so many are no day's differences.
+        if elsewhere.len().max(unknown) > ELSEWHERE_MAX {
+            return Err(of_another_day(party, elsewhere.len().max(unknown)));
+        }
+        let row = row_of(plan, (place, party), line);
+        lot.push(flow_no, row).map_err(overflow)
+    })?;
+    if elsewhere.len() >= ELSEWHERE_ODD && elsewhere.len() > rows / 2 {
+        return Err(of_another_day(party, elsewhere.len()));
     }
     Ok((lot, elsewhere))
+}
+
+fn of_another_day(party: &Party, many: usize) -> CompareFault {
+    CompareFault::Odd(format!(
+        "{} lists {many} flows or more that are none of its day: it looks like the file of another day",
+        party.file.path
+    ))
 }
 
 /// A partner's line as a row.

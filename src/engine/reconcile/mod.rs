@@ -20,6 +20,7 @@ mod buried;
 mod download;
 mod explain;
 mod gather;
+mod lines;
 mod plan;
 mod prove;
 mod publish;

@@ -1,0 +1,73 @@
+//! The one way to the lines of a file that was accepted. It is checked whole once more, and its digest is held
+//! against its row, before the first of them counts: what lies on the shelf may have been changed since.
+
+use super::plan::Party;
+use super::{CompareFault, FileFault};
+use crate::domain::audit::hex;
+use crate::domain::progress::Silent;
+use crate::engine::Engine;
+use crate::engine::partner_files::{check_file, digest_text, expect};
+use crate::files::{Line, Lines, Profile};
+use crate::output::Shelf;
+use chrono_tz::Tz;
+use std::io::BufReader;
+use std::sync::Arc;
+
+/// A file of a partner, ready to be read on a thread that may block.
+pub(super) struct Shelved {
+    party: Party,
+    shelf: Shelf,
+    profile: Arc<Profile>,
+    zone: Tz,
+}
+
+impl Engine {
+    /// Makes the file of a party ready.
+    pub(super) fn shelved(&self, party: &Party) -> Result<Shelved, FileFault> {
+        Ok(Shelved {
+            party: party.clone(),
+            shelf: self.0.options.shelf.clone().ok_or(FileFault::NoShelf)?,
+            profile: self.0.options.profiles.get(&party.file.profile)?,
+            zone: self.0.options.day.zone,
+        })
+    }
+}
+
+impl Shelved {
+    /// Whose file it is.
+    pub(super) fn party(&self) -> &Party {
+        &self.party
+    }
+
+    /// Walks along all lines; blocks.
+    pub(super) fn each(
+        &self,
+        mut see: impl FnMut(&Line<'_>) -> Result<(), CompareFault>,
+    ) -> Result<(), CompareFault> {
+        let file = &self.party.file;
+        let digest = digest_text(&file.sha256);
+        let date = file.business_date;
+        let expect = expect(&self.party.partner, date, self.zone, Some(&digest));
+        let open = || self.shelf.open(&file.path).map_err(FileFault::from);
+        let checked = check_file(&self.profile, &expect, open()?, &Silent);
+        let checked = match checked.map_err(FileFault::from)? {
+            Ok(checked) if hex(&checked.sha256) == file.sha256 => checked,
+            _ => return Err(self.changed()),
+        };
+        let reader = BufReader::new(open()?);
+        let lines = Lines::open(&self.profile, &expect, &checked, reader);
+        let mut lines = lines.map_err(FileFault::from)?;
+        while let Some(line) = lines.next().map_err(FileFault::from)? {
+            see(&line)?;
+        }
+        Ok(())
+    }
+
+    fn changed(&self) -> CompareFault {
+        CompareFault::Odd(format!(
+            "{} on the shelf is not the file that was accepted: find out who changed it, and bring the \
+             partner's own file again (payhall partner-files add)",
+            self.party.file.path
+        ))
+    }
+}
