@@ -32,6 +32,7 @@ use tokio::net::TcpListener;
 
 mod folder;
 mod key;
+mod yesterday;
 
 use folder::Folder;
 use key::KeyFile;
@@ -149,6 +150,7 @@ async fn start(
         format!("the folder {folder} is in use; choose another with --dir")
     })?;
     folder.check_settings()?;
+    let is_new = !folder.has_database();
     let world = World::start(sim_listen, folder.path()).await?;
     let tokens = Tokens {
         merchant: token(),
@@ -162,6 +164,13 @@ async fn start(
     let file = folder.settings();
     let config = config::load(Some(&file), &Environment::default(), &Flags::default())?.config;
     import_catalogue(&config, world.addr).await?;
+    if is_new {
+        let now = engine::SystemClock.now();
+        let lived = yesterday::live_through(&config, world.addr, now);
+        lived
+            .await
+            .context("yesterday could not be lived through")?;
+    }
     let daemon = Daemon::start_with(&config, metrics, claim).await?;
     let portal = MerchantCode::try_new("portal")?;
     let key = key::bring_in(daemon.engine(), folder, &portal).await?;
@@ -201,6 +210,40 @@ fn token() -> String {
 }
 
 /// The demo's settings file: the pattern, with this demo's addresses, folder and tokens.
+/// Who sends files in the simulated world, what makes it known whose flows they are, and the profile.
+const PARTNERS: [(&str, &str, &str); 7] = [
+    (
+        "bank",
+        r#"side = "BANK"
+adapter = "bank""#,
+        "unionpay-zm",
+    ),
+    (
+        "legacy",
+        r#"side = "BANK"
+adapter = "legacy""#,
+        "pipe",
+    ),
+    ("bj-power", BILLER, "alipay"),
+    ("bj-water", BILLER, "wechat"),
+    ("sh-gas", BILLER, "payhall-csv"),
+    ("sh-telecom", BILLER, "payhall-csv"),
+    ("sh-school", BILLER, "pipe"),
+];
+/// A biller whose code is the partner's name.
+const BILLER: &str = r#"side = "BILLER"
+billers = ["NAME"]"#;
+
+/// The settings of one partner.
+fn section((name, whose, profile): (&str, &str, &str), sim: SocketAddr) -> String {
+    let whose = whose.replace("NAME", name);
+    let url = format!("http://{sim}/files/{name}/{{date}}");
+    format!(
+        "[partners.{name}]\n{whose}\nprofile = \"{profile}\"\nurl = \"{url}\"\n\
+         digest_url = \"{url}.sha256\"\n\n"
+    )
+}
+
 fn settings(
     (listen, sim): (SocketAddr, SocketAddr),
     folder: &Folder,
@@ -216,6 +259,9 @@ fn settings(
     let database = folder.database_url();
     let output = folder.output();
     let output = output.display();
+    let partners = folder.path().join("partners");
+    let partners = partners.display();
+    let files = PARTNERS.map(|partner| section(partner, sim)).concat();
     format!(
         r#"{pattern}
 [server]
@@ -233,10 +279,12 @@ master = "{master}"
 
 [output]
 dir = "{output}"
+files_dir = "{partners}"
 
 [logs]
 filter = "warn"
 
+{files}
 [[callers]]
 token = "{merchant}"
 kind = "merchant"
@@ -409,7 +457,7 @@ Tokens (authorization: Bearer ...)
   operator `ann` (maker)     {maker}
   operator `bob` (checker)   {checker}
 
-Four things to try; the numbers are explained in docs/DEMO.md.
+Five things to try; the numbers are explained in docs/DEMO.md.
 
 1. What can be paid in Shanghai:
    {browse}
@@ -425,6 +473,9 @@ Four things to try; the numbers are explained in docs/DEMO.md.
    `payhall sign` makes another one, which docs/SIGNING.md explains:
      payhall sign --key {key_file} --key-id {key_id} --url http://{address}/graphql --query '{{ ... }}'
 
+5. The night that was made up for: in what yesterday's flows differ from the files of bank and billers:
+   {night}
+
 Ctrl-C ends it.
 ",
         folder = folder.path().display(),
@@ -437,6 +488,10 @@ Ctrl-C ends it.
         bill = call(
             merchant,
             r#"{ bill(item: \"bj-power-bill\", billNo: \"1234567890\") { due { display currency } period holderMasked } }"#
+        ),
+        night = call(
+            maker,
+            r#"{ discrepancies(first: 5) { edges { node { flowNo class rule caseNo } } } }"#
         ),
         doubt = call(
             maker,

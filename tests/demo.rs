@@ -147,7 +147,7 @@ async fn a_newcomer_sees_everything_and_ctrl_c_leaves_nothing() {
     assert!(playground.expect("the playground").status().is_success());
 
     let commands = demo.commands();
-    assert_eq!(commands.len(), 4, "{commands:?}");
+    assert_eq!(commands.len(), 5, "{commands:?}");
     let mut signed = 0;
     for command in commands.iter().filter(|_| has_curl()) {
         let output = Command::new("sh")
@@ -187,6 +187,8 @@ async fn a_newcomer_sees_everything_and_ctrl_c_leaves_nothing() {
     })
     .await;
 
+    look_at_the_night(&ann, &demo).await;
+
     let url = demo.url.clone();
     demo.interrupt().await;
     assert_eq!(demo_folders(folder.path()), Vec::<String>::new());
@@ -194,6 +196,39 @@ async fn a_newcomer_sees_everything_and_ctrl_c_leaves_nothing() {
         http_client().get(url).send().await.is_err(),
         "it still answers"
     );
+}
+
+/// Yesterday is closed, stated and reconciled: what was made wrong on purpose is found, what the bank's file
+/// proves is settled, and the merchant can fetch its statement by the link that it is given.
+async fn look_at_the_night(ann: &Client, demo: &Demo) {
+    const FOUND: &str = "{ discrepancies(first: 100) { edges { node { class rule } } } }";
+    let found = wait_for("the night to be made up for", PATIENCE, async || {
+        let data = ann.ask(FOUND, json!({})).await.expect("discrepancies");
+        let words = |one: &Value| format!("{} {}", one["class"], one["rule"]).replace('"', "");
+        let mut found: Vec<String> = nodes(&data["discrepancies"]).map(words).collect();
+        found.sort_unstable();
+        (!found.is_empty()).then_some(found)
+    })
+    .await;
+    let wanted = [
+        "AMOUNT AMOUNT_DIFFERS",
+        "SHORT BANK_MISSING",
+        "STATUS BANK_SAYS_YES",
+    ];
+    assert_eq!(found, wanted);
+    const LINK: &str = "{ statements(first: 1) { edges { node { file { link } } } } }";
+    let portal = Client::new(http_client(), &demo.url, &demo.word_of("merchant `portal`"));
+    let link = wait_for("a statement of the merchant's", PATIENCE, async || {
+        let data = portal.ask(LINK, json!({})).await.expect("statements");
+        let first = nodes(&data["statements"]).next()?;
+        first["file"]["link"].as_str().map(str::to_owned)
+    })
+    .await;
+    let url = format!("{}{link}", demo.url);
+    let file = http_client().get(url).send().await.expect("an answer");
+    assert!(file.status().is_success(), "{}", file.status());
+    let text = file.text().await.expect("a text");
+    assert!(text.lines().count() > 10, "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -68,7 +68,7 @@ async fn state(bare: &Bare, actor: &Actor, flows: u64) -> anyhow::Result<f64> {
     let begun = Instant::now();
     let made = bare
         .engine
-        .make_statements(PartyKind::Merchant, actor, (&Silent, &stop));
+        .make_statements(PartyKind::Merchant, actor, (Arc::new(Silent), &stop));
     let made = made.await?;
     let took = begun.elapsed();
     ensure!((made.made, made.flows) == (1, flows), "{made:?}");

@@ -52,6 +52,11 @@ impl Folder {
         format!("sqlite:{}", self.path.join("payhall.db").display())
     }
 
+    /// Whether a demo has been in it.
+    pub fn has_database(&self) -> bool {
+        self.path.join("payhall.db").exists()
+    }
+
     /// Its folder of published files.
     pub fn output(&self) -> PathBuf {
         self.path.join("output")

@@ -2,7 +2,7 @@
 
 /// Takes word of how far something has come. Called often, from any thread: whoever stores or draws it
 /// thins it out.
-pub trait Progress: Sync {
+pub trait Progress: Send + Sync {
     /// So many of so many are done, of whatever the work counts (rows, lines, flows). `total` is none
     /// as long as nobody knows it; `done` never goes back within one piece of work.
     fn at(&self, done: u64, total: Option<u64>);

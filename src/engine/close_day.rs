@@ -61,11 +61,11 @@ impl Engine {
         let mut report = CloseReport::default();
         let missed = self.days_to_close().await?;
         let total = u64::try_from(missed.len()).ok();
-        for (done, date) in (0..).zip(missed) {
-            progress.at(done, total);
+        for (done, date) in (1..).zip(missed) {
             if self.close_day(date, actor).await? {
                 report.closed.push(date);
             }
+            progress.at(done, total);
         }
         report.changed = self.count_again(actor, &report.closed).await?;
         Ok(report)

@@ -45,13 +45,13 @@ impl Engine {
         let due = move |c: &mut _| business_days::to_work_on(c, WORK, DAYS_MAX);
         let due = self.0.store.read(due).await?;
         let total = u64::try_from(due.len()).ok();
-        for (done, day) in (0..).zip(due) {
-            progress.at(done, total);
+        for (done, day) in (1..).zip(due) {
             if stop.is_cancelled() {
                 break;
             }
             report.changed += self.summarise(&day, actor).await?;
             report.days.push(day.date);
+            progress.at(done, total);
         }
         Ok(report)
     }

@@ -24,7 +24,7 @@ impl Job for MakeBillerStatements {
             ..
         } = &context;
         match engine
-            .make_statements(kind, actor, (&**progress, stop))
+            .make_statements(kind, actor, (progress.clone(), stop))
             .await
         {
             Ok(report) => Ok(report),

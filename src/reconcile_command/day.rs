@@ -70,17 +70,24 @@ pub async fn day(config: &Config, args: &DayArgs) -> anyhow::Result<DayReport> {
 }
 
 async fn report(desk: &Bare, date: BusinessDate, done: DayOutcome) -> anyhow::Result<DayReport> {
-    let of = |verb: &str, done: Reconciled| {
+    let of = |mode: Mode, done: Reconciled| {
         let run = &done.run;
         let replaces = match run.replaces {
             Some(_) => format!(", in place of version {}", run.version - 1),
             None => String::new(),
         };
+        let found = format!(
+            "{} flows, {} differences; result {}",
+            run.flow_count, run.difference_count, run.result_hash
+        );
         DayReport {
-            head: format!(
-                "{date} {verb}: version {}{replaces}; {} flows, {} differences; result {}; file {}",
-                run.version, run.flow_count, run.difference_count, run.result_hash, run.file_path
-            ),
+            head: match mode {
+                Mode::Publish => format!(
+                    "{date} is reconciled: version {}{replaces}; {found}; file {}",
+                    run.version, run.file_path
+                ),
+                Mode::DryRun => format!("{date} would come to {found}; nothing was written"),
+            },
             is_clean: run.difference_count == 0,
             sums: done.sums,
             proofs: done
@@ -92,8 +99,8 @@ async fn report(desk: &Bare, date: BusinessDate, done: DayOutcome) -> anyhow::Re
         }
     };
     match done {
-        DayOutcome::Published(done) => Ok(of("is reconciled", *done)),
-        DayOutcome::Shown(done) => Ok(of("would be", *done)),
+        DayOutcome::Published(done) => Ok(of(Mode::Publish, *done)),
+        DayOutcome::Shown(done) => Ok(of(Mode::DryRun, *done)),
         DayOutcome::Same(run) => Ok(DayReport {
             head: format!(
                 "{date} comes to the same: version {} stays; {} flows, {} differences; result {}",

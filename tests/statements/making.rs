@@ -64,11 +64,11 @@ pub async fn night(replica: &Replica) -> (StatementsReport, StatementsReport) {
     let (actor, stop) = (Actor::job("night"), CancellationToken::new());
     let engine = &replica.engine;
     engine.close_days(&actor, &Silent).await.unwrap();
-    let merchants = engine.make_statements(PartyKind::Merchant, &actor, (&Silent, &stop));
+    let merchants = engine.make_statements(PartyKind::Merchant, &actor, (Arc::new(Silent), &stop));
     let merchants = merchants.await.unwrap();
-    let billers = engine.make_statements(PartyKind::Biller, &actor, (&Silent, &stop));
+    let billers = engine.make_statements(PartyKind::Biller, &actor, (Arc::new(Silent), &stop));
     let billers = billers.await.unwrap();
-    let settled = engine.summarise_settlement(&actor, (&Silent, &stop));
+    let settled = engine.summarise_settlement(&actor, (Arc::new(Silent), &stop));
     settled.await.unwrap();
     (merchants, billers)
 }

@@ -9,6 +9,7 @@ use crate::engine::{Actor, Clock, DayOutcome, Mode, StatementRules};
 use crate::files::Profiles;
 use crate::output::Objects;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -35,10 +36,14 @@ impl World {
         let (actor, stop) = (Actor::job("night"), CancellationToken::new());
         self.engine.close_days(&actor, &Silent).await.unwrap();
         for kind in [PartyKind::Merchant, PartyKind::Biller] {
-            let made = self.engine.make_statements(kind, &actor, (&Silent, &stop));
+            let made = self
+                .engine
+                .make_statements(kind, &actor, (Arc::new(Silent), &stop));
             made.await.unwrap();
         }
-        let summed = self.engine.summarise_settlement(&actor, (&Silent, &stop));
+        let summed = self
+            .engine
+            .summarise_settlement(&actor, (Arc::new(Silent), &stop));
         summed.await.unwrap();
     }
 

@@ -46,14 +46,14 @@ impl Engine {
         let mut report = FetchReport::default();
         let links: Vec<PartnerLink> = self.0.upstreams.partners().iter().cloned().collect();
         let total = u64::try_from(links.len()).ok();
-        for (done, link) in (0..).zip(&links) {
-            progress.at(done, total);
+        for (done, link) in (1..).zip(&links) {
             for date in self.dates_of(&link.partner).await? {
                 if self.0.stop.is_cancelled() {
                     return Ok(report);
                 }
                 self.fetch_one(link, date, actor, &mut report).await?;
             }
+            progress.at(done, total);
         }
         Ok(report)
     }

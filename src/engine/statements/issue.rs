@@ -1,7 +1,7 @@
 //! Issues one statement: the version that it needs, its files, its signed sidecar, its row.
 
 use super::content::Told;
-use super::render::{Rendered, Rendering, Workbook};
+use super::render::{Rendered, Rendering, Watch, Workbook};
 use super::{Engine, RenderError, StatementError, StatementRules};
 use crate::domain::audit::AuditEntry;
 use crate::domain::audit_heads::{Head as AuditHead, HeadsSignature, write as write_signed};
@@ -46,7 +46,7 @@ impl Engine {
     pub(super) async fn issue(
         &self,
         day: &ClosedDay,
-        told: &Told,
+        (told, watch): (&Told, &Watch),
         order: Order,
         actor: &Actor,
     ) -> Result<Issued, StatementError> {
@@ -62,7 +62,9 @@ impl Engine {
                 }
             }
             let version = last.map_or(1, |last| last.version + 1);
-            let statement = self.render(&rules, day, told, version, actor).await?;
+            let statement = self
+                .render(&rules, day, (told, watch), version, actor)
+                .await?;
             if self.publish_statement(&statement, actor).await? {
                 return Ok(Issued::New(Box::new(statement)));
             }
@@ -141,6 +143,7 @@ impl Engine {
             contracts: Arc::new(self.0.store.read(contracts::load).await?),
             notes: Arc::new(notes),
             workbook: Workbook::None,
+            watch: Watch::silent(),
         })
     }
 
@@ -149,13 +152,14 @@ impl Engine {
         &self,
         rules: &StatementRules,
         day: &ClosedDay,
-        told: &Told,
+        (told, watch): (&Told, &Watch),
         version: i32,
         actor: &Actor,
     ) -> Result<Statement, StatementError> {
         let key = &told.key;
         let profile = self.profile_of(rules, key)?;
         let mut rendering = self.rendering(key, version, profile.clone()).await?;
+        rendering.watch = watch.clone();
         if told.flows <= rules.xlsx_rows_max && rules.xlsx_rows_max > 0 {
             rendering.workbook = Workbook::Beside;
         }

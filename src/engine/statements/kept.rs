@@ -2,6 +2,7 @@
 //! is over.
 
 use super::issue::{Issued, Order};
+use super::render::Watch;
 use super::{Engine, StatementError, StatementRules};
 use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::domain::statement::{Party, PartyKind, Statement, StatementKey};
@@ -110,7 +111,9 @@ impl Engine {
         };
         self.refresh_center_key().await?;
         let told = self.told_now(key).await?;
-        let issued = self.issue(&day, &told, Order::ByOperator, actor).await?;
+        let issued = self
+            .issue(&day, (&told, &Watch::silent()), Order::ByOperator, actor)
+            .await?;
         let (statement, is_new) = match issued {
             Issued::Stood(statement) => (statement, false),
             Issued::New(statement) => (statement, true),

@@ -26,6 +26,7 @@ pub use kept::Reissued;
 pub use links::{DocumentName, Part};
 pub use render::RenderError;
 
+use self::render::Watch;
 use super::{Actor, Engine, EngineError};
 use crate::domain::business_day::ClosedDay;
 use crate::domain::progress::Progress;
@@ -142,18 +143,22 @@ impl Engine {
         &self,
         kind: PartyKind,
         actor: &Actor,
-        (progress, stop): (&dyn Progress, &CancellationToken),
+        (progress, stop): (Arc<dyn Progress>, &CancellationToken),
     ) -> Result<StatementsReport, StatementError> {
         let rules = self.statement_rules()?;
         self.refresh_center_key().await?;
         let mut report = StatementsReport::default();
+        let mut watch = Watch {
+            progress,
+            ..Watch::silent()
+        };
         let due = move |c: &mut _| business_days::to_work_on(c, work_of(kind), DAYS_MAX);
         for day in self.0.store.read(due).await? {
             if stop.is_cancelled() {
                 return Ok(report);
             }
             if !self
-                .work_on(&day, kind, actor, &mut (progress, stop, &mut report))
+                .work_on(&day, kind, actor, (&mut watch, stop, &mut report))
                 .await?
             {
                 return Ok(report);
@@ -171,18 +176,17 @@ impl Engine {
         day: &ClosedDay,
         kind: PartyKind,
         actor: &Actor,
-        (progress, stop, report): &mut (&dyn Progress, &CancellationToken, &mut StatementsReport),
+        (watch, stop, report): (&mut Watch, &CancellationToken, &mut StatementsReport),
     ) -> Result<bool, StatementError> {
         let due = self.parties_of(day, kind).await?;
         // Days of the same run count on.
-        let before = report.made + report.reissued + report.stood;
-        let total = u64::try_from(due.len()).ok().map(|due| before + due);
-        for (done, told) in (before..).zip(&due) {
-            progress.at(done, total);
+        watch.total = Some(watch.before + due.iter().map(|told| told.flows).sum::<u64>());
+        for told in &due {
             if stop.is_cancelled() {
                 return Ok(false);
             }
-            match self.issue(day, told, issue::Order::Changed, actor).await? {
+            let issued = self.issue(day, (told, &*watch), issue::Order::Changed, actor);
+            match issued.await? {
                 issue::Issued::Stood(_) => report.stood += 1,
                 issue::Issued::New(statement) => {
                     match statement.version {
@@ -192,8 +196,9 @@ impl Engine {
                     report.flows += u64::try_from(statement.flows).unwrap_or(0);
                 }
             }
+            watch.before += told.flows;
+            watch.progress.at(watch.before, watch.total);
         }
-        progress.at(total.unwrap_or(before), total);
         let (worked, now) = (day.clone(), self.now());
         let write =
             move |tx: &mut crate::storage::Tx<'_>| tx.day_worked(&worked, work_of(kind), now);

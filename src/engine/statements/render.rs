@@ -3,6 +3,7 @@
 
 use crate::domain::contract::{Contracts, FeeTooLarge};
 use crate::domain::flow::{FlowKind, FlowState};
+use crate::domain::progress::{Progress, Silent};
 use crate::domain::statement::{DayFlow, StatementKey, StatementSum};
 use crate::domain::time::Instant;
 use crate::files::{
@@ -50,6 +51,34 @@ impl From<Interrupted<RenderError>> for RenderError {
     }
 }
 
+/// The rows between two words of how far it is.
+const TOLD_EVERY: u64 = 8_192;
+
+/// Tells how many rows of a run of the job are written.
+#[derive(Clone)]
+pub(super) struct Watch {
+    pub progress: Arc<dyn Progress>,
+    /// The rows of the statements before this one.
+    pub before: u64,
+    /// Those of the whole run, as far as it is known.
+    pub total: Option<u64>,
+}
+
+impl Watch {
+    /// Nobody wants to know.
+    pub fn silent() -> Self {
+        Self {
+            progress: Arc::new(Silent),
+            before: 0,
+            total: None,
+        }
+    }
+
+    fn at(&self, rows: u64) {
+        self.progress.at(self.before + rows, self.total);
+    }
+}
+
 /// What is to be written.
 #[derive(Clone)]
 pub(super) struct Rendering {
@@ -63,6 +92,8 @@ pub(super) struct Rendering {
     pub notes: Arc<HashMap<String, String>>,
     /// Whether a workbook is made beside the file.
     pub workbook: Workbook,
+    /// Who wants to know how far it is.
+    pub watch: Watch,
 }
 
 /// Whether a workbook is made.
@@ -165,8 +196,12 @@ impl Rendering {
             Workbook::Beside => Some(WorkbookWriter::begin(&self.profile, &head)?),
             Workbook::None => None,
         };
-        let mut sums = Sums::default();
+        let (mut sums, mut rows) = (Sums::default(), 0_u64);
         self.each(c, &mut |row, fee_minor| {
+            rows += 1;
+            if rows.is_multiple_of(TOLD_EVERY) {
+                self.watch.at(rows);
+            }
             sums.add(row, fee_minor);
             if let Some(workbook) = &mut workbook {
                 workbook.row(row)?;

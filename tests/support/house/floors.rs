@@ -42,7 +42,10 @@ const ROOMS: &[(&str, &[&str])] = &[
             "cache", "config", "domain", "engine", "files", "output", "storage", "upstream",
         ],
     ),
-    ("demo", &["domain", "engine", "trust"]),
+    (
+        "demo",
+        &["config", "daemon", "domain", "engine", "trust", "upstream"],
+    ),
     ("jobs_command", &[]),
     ("audit_command", &[]),
     ("operator_command", &[]),
