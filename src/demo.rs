@@ -166,7 +166,8 @@ async fn start(
     import_catalogue(&config, world.addr).await?;
     if is_new {
         let now = engine::SystemClock.now();
-        let lived = yesterday::live_through(&config, world.addr, now);
+        let past = config::load(Some(&file), &Environment::default(), &Flags::default())?.config;
+        let lived = yesterday::live_through(past, world.addr, now);
         lived
             .await
             .context("yesterday could not be lived through")?;

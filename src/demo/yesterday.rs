@@ -54,7 +54,7 @@ impl Clocks {
 
 /// Lives through the business date before `now`.
 pub(super) async fn live_through(
-    config: &Config,
+    config: Config,
     sim: SocketAddr,
     now: Instant,
 ) -> anyhow::Result<()> {
@@ -90,8 +90,7 @@ pub(super) async fn live_through(
 }
 
 /// Nobody moves the clock while a payment is tried: the tries of a confirm follow each other at once.
-fn with_quick_tries(config: &Config) -> Config {
-    let mut config = config.clone();
+fn with_quick_tries(mut config: Config) -> Config {
     for adapter in config.adapters.values_mut() {
         adapter.tries_s = vec![0; adapter.tries_s.len()];
     }

@@ -68,7 +68,7 @@ pub async fn night(replica: &Replica) -> (StatementsReport, StatementsReport) {
     let merchants = merchants.await.unwrap();
     let billers = engine.make_statements(PartyKind::Biller, &actor, (Arc::new(Silent), &stop));
     let billers = billers.await.unwrap();
-    let settled = engine.summarise_settlement(&actor, (Arc::new(Silent), &stop));
+    let settled = engine.summarise_settlement(&actor, (&Silent, &stop));
     settled.await.unwrap();
     (merchants, billers)
 }

@@ -41,9 +41,7 @@ impl World {
                 .make_statements(kind, &actor, (Arc::new(Silent), &stop));
             made.await.unwrap();
         }
-        let summed = self
-            .engine
-            .summarise_settlement(&actor, (Arc::new(Silent), &stop));
+        let summed = self.engine.summarise_settlement(&actor, (&Silent, &stop));
         summed.await.unwrap();
     }
 
