@@ -5,6 +5,7 @@ use super::flow::{FlowKind, FlowState};
 use super::money::Currency;
 use super::statement::DayFlow;
 use super::time::{BusinessDate, Instant};
+use std::collections::HashMap;
 
 /// The summary of a merchant, a biller, a day and a currency. What moved no money is not in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,5 +89,63 @@ impl SettlementSummary {
             ..self.clone()
         };
         same == *other
+    }
+}
+
+/// Gives the summaries of a day the versions that follow those before. One that says the same as before
+/// stays what it was. Returns how many are new, changed or gone.
+pub fn follow(before: &[SettlementSummary], summaries: &mut [SettlementSummary]) -> u64 {
+    let key = |of: &SettlementSummary| (of.merchant.clone(), of.biller.clone(), of.currency);
+    let mut gone: HashMap<_, _> = before.iter().map(|last| (key(last), last)).collect();
+    let mut changed = 0;
+    for summary in summaries {
+        match gone.remove(&key(summary)) {
+            Some(last) if summary.says_as(last) => *summary = last.clone(),
+            last => {
+                summary.version = last.map_or(1, |last| last.version + 1);
+                changed += 1;
+            }
+        }
+    }
+    changed + gone.into_values().map(|_| 1).sum::<u64>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary(biller: &str, gross_minor: i64, made_at: i64) -> SettlementSummary {
+        SettlementSummary {
+            date: BusinessDate(chrono::NaiveDate::default()),
+            merchant: "portal".to_owned(),
+            biller: biller.to_owned(),
+            currency: Currency::CNY,
+            payments: 1,
+            gross_minor,
+            reversals: 0,
+            reversed_minor: 0,
+            fees_minor: 0,
+            made_at: Instant::from_timestamp_micros(made_at).unwrap(),
+            version: 1,
+        }
+    }
+
+    #[test]
+    fn what_says_the_same_stays_and_what_is_new_changed_or_gone_counts() {
+        let before = [
+            summary("same", 5, 1),
+            summary("other", 5, 1),
+            summary("gone", 5, 1),
+        ];
+        let mut after = [
+            summary("new", 5, 2),
+            summary("other", 6, 2),
+            summary("same", 5, 2),
+        ];
+        assert_eq!(follow(&before, &mut after), 3);
+        let versions = after.each_ref().map(|one| one.version);
+        assert_eq!(versions, [1, 2, 1]);
+        assert_eq!(after[2], before[0], "with the time at which it was made");
+        assert_eq!(follow(&after.clone(), &mut after), 0);
     }
 }

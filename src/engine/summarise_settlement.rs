@@ -58,47 +58,30 @@ impl Engine {
 
     async fn summarise(&self, day: &ClosedDay, actor: &Actor) -> Result<u64, StatementError> {
         let (date, now) = (day.date, self.now());
-        let read = move |c: &mut AnyConnection| {
-            let before = settlement_summaries::of_day(c, date)?;
-            Ok(sum_up(c, date, now).map(|sums| (before, sums)))
-        };
+        let read = move |c: &mut AnyConnection| Ok(sum_up(c, date, now));
         let summed = self.0.store.scan(read).await?;
-        let (before, mut sums) = summed.map_err(|error| match error {
+        let sums = summed.map_err(|error| match error {
             RenderError::Store(error) => StatementError::Store(error),
             error => StatementError::Settlement(date, Box::new(error)),
         })?;
-        let mut changed = 0;
-        for sum in &mut sums {
-            let is_of = |one: &&SettlementSummary| {
-                (&one.merchant, &one.biller, one.currency)
-                    == (&sum.merchant, &sum.biller, sum.currency)
-            };
-            match before.iter().find(is_of) {
-                Some(last) if sum.says_as(last) => *sum = last.clone(),
-                last => {
-                    sum.version = last.map_or(1, |last| last.version + 1);
-                    changed += 1;
-                }
-            }
-        }
-        let gone = before.len().saturating_sub(sums.len());
-        changed += u64::try_from(gone).unwrap_or(0);
         let entry = AuditEntry {
             subject_kind: "BUSINESS_DAY",
             subject: date.to_string(),
-            detail: Some(format!("{} summaries, {changed} changed", sums.len())),
             ..self.audit(now, actor, "SETTLEMENT_SUMMARISED")
         };
         let day = day.clone();
         let write = move |tx: &mut Tx<'_>| {
+            let changed = tx.keep_summaries(date, sums.clone())?;
             if changed > 0 {
-                tx.keep_summaries(date, &sums)?;
-                tx.audit(entry.clone())?;
+                tx.audit(AuditEntry {
+                    detail: Some(format!("{} summaries, {changed} changed", sums.len())),
+                    ..entry.clone()
+                })?;
             }
-            tx.day_worked(&day, WORK, now)
+            tx.day_worked(&day, WORK, now)?;
+            Ok(changed)
         };
-        self.0.store.solo(write).await?;
-        Ok(changed)
+        Ok(self.0.store.solo(write).await?)
     }
 
     /// A page of summaries, newest day first.

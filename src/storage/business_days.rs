@@ -343,6 +343,21 @@ impl Tx<'_> {
         Ok(counted == 1)
     }
 
+    /// Takes a closed day: whoever else takes it waits until this transaction has ended.
+    pub(super) fn hold_day(&mut self, date: BusinessDate) -> Result<(), StoreError> {
+        let query = business_days::table
+            .find(date.0)
+            .select(business_days::business_date);
+        let held: Option<NaiveDate> = match self.c {
+            AnyConnection::Postgres(c) => query.for_update().first(c),
+            // A transaction that writes has SQLite to itself.
+            AnyConnection::Sqlite(_) => return Ok(()),
+        }
+        .optional()?;
+        debug_assert!(held.is_some(), "{date} is not closed");
+        Ok(())
+    }
+
     /// Writes down that a work of the night is done about a closed day, at the count that it was done at.
     pub fn day_worked(
         &mut self,

@@ -5,7 +5,7 @@ use super::connection::AnyConnection;
 use super::error::StoreError;
 use super::row::{RowOf, micros};
 use super::schema::settlement_summaries;
-use crate::domain::settlement::SettlementSummary;
+use crate::domain::settlement::{self, SettlementSummary};
 use crate::domain::time::BusinessDate;
 use chrono::NaiveDate;
 use diesel::prelude::*;
@@ -137,19 +137,26 @@ pub fn of_day(
 }
 
 impl Tx<'_> {
-    /// Writes the summaries of a day in place of those before, with the versions that they have.
+    /// Writes the summaries of a closed day in place of those before and tells how many are new, changed or
+    /// gone; what says the same as before stays. Replicas that do so about the same day do it one after
+    /// the other.
     pub fn keep_summaries(
         &mut self,
         date: BusinessDate,
-        summaries: &[SettlementSummary],
-    ) -> Result<(), StoreError> {
+        mut summaries: Vec<SettlementSummary>,
+    ) -> Result<u64, StoreError> {
         use settlement_summaries as s;
-        diesel::delete(s::table.filter(s::business_date.eq(date.0))).execute(self.c)?;
-        for summary in summaries {
-            diesel::insert_into(s::table)
-                .values(SummaryRow::from(summary))
-                .execute(self.c)?;
+        self.hold_day(date)?;
+        let before = of_day(self.c, date)?;
+        let changed = settlement::follow(&before, &mut summaries);
+        if changed > 0 {
+            diesel::delete(s::table.filter(s::business_date.eq(date.0))).execute(self.c)?;
+            for summary in &summaries {
+                diesel::insert_into(s::table)
+                    .values(SummaryRow::from(summary))
+                    .execute(self.c)?;
+            }
         }
-        Ok(())
+        Ok(changed)
     }
 }

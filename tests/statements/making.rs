@@ -310,6 +310,7 @@ async fn the_same_day_gives_the_same_bytes_whoever_makes_them() {
             .await
             .unwrap();
         assert!(all.iter().all(|one| one.version == 1), "{all:#?}");
+        both_sum_up_at_once(&house, &other).await;
         // What a run that died before its rows had written is written again, to the same names.
         let before = names(house.folder.path());
         let forget = "DELETE FROM statement_sums; DELETE FROM statements; \
@@ -321,6 +322,30 @@ async fn the_same_day_gives_the_same_bytes_whoever_makes_them() {
             before,
             "{}",
             house.database.kind
+        );
+    }
+}
+
+/// However two replicas meet, a day is summed up once.
+async fn both_sum_up_at_once(house: &House, other: &Replica) {
+    let (actor, stop) = (Actor::job("night"), CancellationToken::new());
+    let sum_up = |of: &Replica| {
+        let (engine, actor, stop) = (of.engine.clone(), actor.clone(), stop.clone());
+        async move { engine.summarise_settlement(&actor, (&Silent, &stop)).await }
+    };
+    for _ in 0..20 {
+        let forget = "DELETE FROM settlement_summaries; \
+                      DELETE FROM business_day_works WHERE work = 'SETTLEMENT'";
+        house.database.execute(forget).unwrap();
+        let (ours, theirs) = tokio::join!(sum_up(&house.replica), sum_up(other));
+        let store = house.replica.engine.store();
+        let kept = store.read(|c| settlement_summaries::of_day(c, day("2026-11-22")));
+        let kept = kept.await.unwrap();
+        let changed = ours.unwrap().changed + theirs.unwrap().changed;
+        assert_eq!(changed, u64::try_from(kept.len()).unwrap());
+        assert!(
+            !kept.is_empty() && kept.iter().all(|one| one.version == 1),
+            "{kept:#?}"
         );
     }
 }
