@@ -160,6 +160,47 @@ fn a_reversal_that_may_be_on_its_way_is_left_to_its_own_answer() {
     assert_eq!(town.bank.state(&order.order_no), OrderState::Reversed);
 }
 
+/// The program dies while the bank undoes the payment, and the next one cannot reach the bank: no try is in the
+/// counts, and still one was sent.
+#[test]
+fn a_try_of_a_reversal_that_nobody_counted_is_not_taken_for_none() {
+    for database in TestDatabase::all() {
+        let mut town = Town::new(database);
+        let bill = "13899999991";
+        let order = town.bank.create("topup", bill, 5_000);
+        town.bank.leave_in_doubt(&order);
+        town.bank
+            .far
+            .tell_for_ever(Operation::Query, bill, Deed::Unknown);
+        town.bank
+            .far
+            .tell(Operation::Reverse, bill, [Deed::WorkThenHang]);
+        town.bank
+            .far
+            .tell_for_ever(Operation::Reverse, bill, Deed::NotSent);
+        let listed = line(&town.payment(&order), 5_000, town.now());
+        while town.bank.far.hanging() == 0 {
+            town.bank.advance(Duration::from_secs(5));
+            let poll = town.bank.start_poll(0);
+            town.bank.wait(async {
+                while town.bank.far.hanging() == 0 && !poll.is_finished() {
+                    tokio::task::yield_now().await;
+                }
+            });
+        }
+        town.bank.crash();
+        town.bank.run_for(Duration::from_secs(900));
+        let exception = town.bank.exception(&order.order_no).unwrap();
+        assert_eq!((exception.tries, exception.holder_lost), (0, true));
+        town.send(today(), |bank| bank.push(listed), |_| {});
+        town.night(today());
+        assert_eq!(town.bank.state(&order.order_no), OrderState::Reversing);
+        town.bank.far.heal();
+        town.bank.run_for(Duration::from_secs(7_200));
+        assert_eq!(town.bank.state(&order.order_no), OrderState::Reversed);
+    }
+}
+
 #[test]
 fn a_reversal_that_the_bank_lists_is_done() {
     let town = Town::new(TestDatabase::sqlite());

@@ -122,8 +122,9 @@ impl Engine {
     ) -> Result<Option<Row>, FileFault> {
         let Some(flow) = ours else { return Ok(None) };
         let mut row = plan.our_row(flow, 0).map_err(FileFault::from)?;
-        let numbers = [flow.flow_no.clone()];
-        let buried = self.buried(plan, &numbers).await;
+        let numbers = vec![flow.flow_no.clone()];
+        let plan = self.with_undone(plan.clone(), numbers).await?;
+        let buried = self.buried(&plan).await;
         if buried.map_err(FileFault::from)?.contains(&flow.flow_no) {
             row.state = RowState::Failed;
         }

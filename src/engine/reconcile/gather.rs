@@ -49,8 +49,7 @@ impl Engine {
         progress: &dyn Progress,
     ) -> Result<Weighed, CompareFault> {
         let mut matching = Matching::new(plan.rules());
-        let pool: Vec<String> = plan.pool.iter().map(|one| one.flow_no.clone()).collect();
-        let buried = self.buried(plan, &pool).await?;
+        let buried = self.buried(plan).await?;
         let lot = matching.lot(Side::Ours)?;
         let ours = self.our_lot(plan, buried.clone(), lot).await?;
         let listed: i64 = plan.parties.iter().map(|party| party.file.row_count).sum();

@@ -1,6 +1,7 @@
 //! Whether a day can be reconciled, and by what.
 
 use super::CompareFault;
+use super::buried::Undone;
 use crate::domain::flow::{FlowKind, FlowState};
 use crate::domain::money::{Currency, Money};
 use crate::domain::partner::{Covers, Partner, PartnerFile};
@@ -38,6 +39,10 @@ pub(super) struct Plan {
     pub current: Option<ReconciliationRun>,
     /// What the date still waits for, in words.
     pub lacking: Vec<String>,
+    /// What was undone of the orders that are looked at.
+    pub undone: Vec<Undone>,
+    /// The banks' files of other dates that say whether an undone payment moved money.
+    pub beside: BTreeMap<BusinessDate, Vec<Party>>,
     bank_of: BTreeMap<String, u8>,
     biller_of: BTreeMap<String, u8>,
 }
@@ -98,15 +103,21 @@ impl Engine {
                 })
                 .collect(),
             rules: parties.iter().map(rules_text).collect(),
+            beside: Vec::new(),
         };
-        Ok(Plan {
+        let earlier = pool.iter().map(|one| one.flow_no.clone()).collect();
+        let plan = Plan {
             inputs,
             current,
             lacking,
             pool,
             ..Plan::empty(date, day, Vec::new())
+        };
+        let plan = plan.with(parties);
+        match plan.lacking.is_empty() {
+            true => Ok(self.with_undone(plan, earlier).await?),
+            false => Ok(plan),
         }
-        .with(parties))
     }
 
     /// What a date waits for: the file of every partner that had something to do on it, and until people
@@ -165,7 +176,7 @@ pub(super) fn parties_of(partners: &[Partner], files: Vec<PartnerFile>) -> Vec<P
     files.into_iter().filter_map(find).collect()
 }
 
-fn input_of(party: &Party) -> InputFile {
+pub(super) fn input_of(party: &Party) -> InputFile {
     InputFile {
         partner: party.file.partner.clone(),
         version: party.file.version,
@@ -192,6 +203,8 @@ impl Plan {
             inputs: Inputs::default(),
             current: None,
             lacking,
+            undone: Vec::new(),
+            beside: BTreeMap::new(),
             bank_of: BTreeMap::new(),
             biller_of: BTreeMap::new(),
         }
