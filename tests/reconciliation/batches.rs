@@ -153,7 +153,8 @@ fn a_file_is_applied_or_rejected_and_never_both() {
         let (town, cases) = with_cases(database);
         let engine = town.bank.engine();
         let (ann, bob, eve) = (operator("ann"), operator("bob"), operator("eve"));
-        let proposed = engine.batch_propose(&file(&cases), &ann);
+        let text = file(&cases);
+        let proposed = engine.batch_propose(&text, &ann);
         let batch = refused(town.bank.wait(proposed)).unwrap().batch.unwrap();
         let (id, hash) = (batch.batch_id, batch.content_hash.as_str());
         let (applied, rejected) = town.bank.wait(async {

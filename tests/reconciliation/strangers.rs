@@ -108,8 +108,15 @@ fn a_file_of_the_next_day_has_a_buried_payment_looked_at_again() {
         town.send_honest(tomorrow);
         town.night(tomorrow);
         let confirmed = town.run_of(today());
-        assert_eq!((confirmed.run_id, town.versions(today())), (first.run_id, 1));
-        assert_eq!(confirmed.inputs.beside.len(), 1, "the bank's, and not the biller's");
+        assert_eq!(
+            (confirmed.run_id, town.versions(today())),
+            (first.run_id, 1)
+        );
+        assert_eq!(
+            confirmed.inputs.beside.len(),
+            1,
+            "the bank's, and not the biller's"
+        );
         assert_ne!(confirmed.input_hash, first.input_hash);
         let listed = line(&number(FlowKind::Payment), 5_000, town.now());
         town.send(tomorrow, |bank| bank.push(listed), |_| {});

@@ -216,7 +216,8 @@ impl Engine {
             .batch_to_decide(batch_id, content_hash, checker)
             .await?;
         if batch.state == BatchState::Applying {
-            let message = "this file of decisions is being applied; apply it again to go on with it";
+            let message =
+                "this file of decisions is being applied; apply it again to go on with it";
             return Err(changed(message).into());
         }
         self.move_batch(&batch, BatchState::Rejected, (checker, None))

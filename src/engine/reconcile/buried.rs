@@ -44,10 +44,7 @@ impl Undone {
         let own = date_in(&self.payment.flow_no).map(|date| date.0);
         let before = own.and_then(|date| date.checked_sub_days(Days::new(1)));
         let after = own.and_then(|date| date.checked_add_days(Days::new(1)));
-        [before, own, after]
-            .into_iter()
-            .flatten()
-            .map(BusinessDate)
+        [before, own, after].into_iter().flatten().map(BusinessDate)
     }
 }
 
