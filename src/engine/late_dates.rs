@@ -25,7 +25,8 @@ pub(super) struct Owed {
 }
 
 impl Engine {
-    /// How many business dates of the last week each job is late with that has an alarm's time, by its name.
+    /// How many business dates of the last week each job is late with, by its name; none of a job that has no
+    /// alarm's time.
     ///
     /// # Errors
     /// Storage failed.
@@ -36,7 +37,7 @@ impl Engine {
         let jobs = book.jobs(self.now());
         let born = self.first_night(&jobs).await?;
         let mut late = Vec::new();
-        for job in jobs.iter().filter(|job| job.alarm_at.is_some()) {
+        for job in &jobs {
             let owed = match born {
                 Some(born) => self.owed(book, job, born).await?,
                 None => Vec::new(),
