@@ -1,15 +1,12 @@
 //! The job itself: that its runs succeed while a day waits for files does not make the day reconciled.
 
-use crate::support::bank::{TestBank, alarms};
 use crate::support::database::TestDatabase;
 use crate::town::{BANK, TELECOM, Town, date, name, today};
-use payhall::domain::calendar::CHINA;
 use payhall::domain::job::JobRunState;
 use payhall::domain::time::BusinessDate;
-use payhall::engine::{Actor, WatchReport};
+use payhall::engine::Actor;
 use payhall::jobs::{Driver, JobTable, Ticked};
 use tokio_util::sync::CancellationToken;
-use tracing::Level;
 
 struct Night {
     town: Town,
@@ -19,10 +16,7 @@ struct Night {
 impl Night {
     /// A center whose jobs have worked on the day before.
     fn new(database: TestDatabase) -> Self {
-        Self::of(Town::new(database))
-    }
-
-    fn of(town: Town) -> Self {
+        let town = Town::new(database);
         let house = town.bank.house(0);
         let table = JobTable::load(None).unwrap();
         let (engine, tasks) = (house.engine.clone(), house.tasks.clone());
@@ -50,13 +44,9 @@ impl Night {
     }
 
     fn late_at(&self, on: BusinessDate, time: &str) -> u32 {
-        self.watched_at(on, time).late
-    }
-
-    fn watched_at(&self, on: BusinessDate, time: &str) -> WatchReport {
         self.town.go_to(on, time);
         let watched = self.town.bank.engine().watch_runs(&self.driver);
-        self.town.bank.wait(watched).unwrap()
+        self.town.bank.wait(watched).unwrap().late
     }
 }
 
@@ -106,66 +96,4 @@ fn a_day_from_long_ago_is_reconciled_when_its_files_come_at_last() {
         assert!(!town.reconcile().published.contains(&today()));
         assert_eq!(town.versions(today()), 1);
     }
-}
-
-#[test]
-fn who_waits_for_a_file_that_is_not_overdue_is_not_late() {
-    for database in TestDatabase::all() {
-        let night = Night::of(Town::with_an_afternoon_file(database));
-        let town = &night.town;
-        town.paid(1, 2);
-        town.go_to_night_after(today());
-        night.run_jobs();
-        let next = date("2026-11-23");
-        // Ten o'clock in Shanghai, the alarm's time of the job; then half past six in the evening.
-        assert_eq!(night.late_at(next, "02:00:00"), 0);
-        assert_eq!(night.late_at(next, "10:29:59"), 0);
-        assert_eq!(night.late_at(next, "10:30:00"), 1);
-        assert_eq!(night.late_at(next, "10:30:30"), 0);
-        town.send_honest(today());
-        town.go_to(next, "10:40:00");
-        night.run_jobs();
-        assert_eq!(town.versions(today()), 1);
-    }
-}
-
-#[test]
-fn a_year_that_the_calendar_lacks_is_told_once_a_day_until_it_is_there() {
-    let told = |night: &Night, on: &str, time: &str| night.watched_at(date(on), time).calendar;
-    let heard = |level, words: &str| {
-        let heard = alarms::of_kind("CALENDAR").into_iter();
-        heard
-            .filter(|alarm| alarm.level == level && alarm.message.contains(words))
-            .count()
-    };
-    for (already, database) in TestDatabase::all().into_iter().enumerate() {
-        let night = Night::of(Town::with_calendar(database, CHINA));
-        assert_eq!(told(&night, "2026-11-22", "15:00:00"), 1);
-        assert_eq!(told(&night, "2026-11-22", "15:00:30"), 0, "once");
-        assert_eq!(told(&night, "2026-11-22", "15:59:59"), 0, "still the 22nd");
-        assert_eq!(told(&night, "2026-11-22", "16:00:00"), 1, "a new date");
-        // The calendar's own year ends.
-        assert_eq!(told(&night, "2026-12-31", "15:59:59"), 1);
-        assert_eq!(told(&night, "2026-12-31", "16:00:00"), 1);
-        assert_eq!(told(&night, "2027-01-01", "15:59:59"), 0);
-        let tests = already + 1;
-        assert_eq!(
-            heard(Level::WARN, "no day of 2027, which begins in 1 days"),
-            tests
-        );
-        assert_eq!(heard(Level::ERROR, "no day of 2027: every Monday"), tests);
-    }
-    for database in TestDatabase::all() {
-        let known = format!("{CHINA}2027-01-01,HOLIDAY,x\n");
-        let night = Night::of(Town::with_calendar(database, &known));
-        assert_eq!(told(&night, "2026-12-31", "15:59:59"), 0);
-    }
-}
-
-#[test]
-fn a_center_that_reconciles_nothing_is_not_told_of_its_calendar() {
-    let bank = TestBank::new(TestDatabase::sqlite());
-    let table = JobTable::load(None).unwrap();
-    let watched = bank.wait(bank.engine().watch_runs(&table)).unwrap();
-    assert_eq!(watched, WatchReport::default());
 }

@@ -60,8 +60,6 @@ pub fn name(text: &str) -> PartnerName {
 enum Banks {
     One,
     Two,
-    /// Its file comes in the afternoon.
-    Afternoon,
 }
 
 fn partners(folder: &std::path::Path, banks: Banks) -> Partners {
@@ -86,10 +84,6 @@ fn partners(folder: &std::path::Path, banks: Banks) -> Partners {
             settings("side = \"BILLER\"\nbillers = [\"telecom\"]", TELECOM),
         ),
     ]);
-    if banks == Banks::Afternoon {
-        let late = "side = \"BANK\"\nadapter = \"bank\"\nexpected_from = \"15:00\"\ncritical_at = \"18:00\"";
-        all.insert(name(BANK), settings(late, BANK));
-    }
     if banks == Banks::Two {
         let second = settings("side = \"BANK\"\nadapter = \"rural\"", SECOND);
         all.insert(name(SECOND), second);
@@ -109,11 +103,6 @@ impl Town {
     /// A town with a second bank, which carries nothing of what [`Town::paid`] pays.
     pub fn with_two_banks(database: TestDatabase) -> Self {
         Self::with(database, "date,kind,name\n", Banks::Two)
-    }
-
-    /// A town whose bank sends its file in the afternoon.
-    pub fn with_an_afternoon_file(database: TestDatabase) -> Self {
-        Self::with(database, "date,kind,name\n", Banks::Afternoon)
     }
 
     fn with(database: TestDatabase, calendar: &str, banks: Banks) -> Self {
