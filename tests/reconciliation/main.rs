@@ -14,3 +14,4 @@ mod pool;
 mod runs;
 mod strangers;
 mod town;
+mod watched;
