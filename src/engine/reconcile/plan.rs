@@ -5,7 +5,7 @@ use crate::domain::flow::{FlowKind, FlowState};
 use crate::domain::money::{Currency, Money};
 use crate::domain::partner::{Covers, Partner, PartnerFile};
 use crate::domain::reconciled::{Discrepancy, InputFile, InputPool, Inputs, ReconciliationRun};
-use crate::domain::reconciliation::{Asked, Day, Edge, Row, RowState, Rules, Waited};
+use crate::domain::reconciliation::{Asked, Bill, Day, Edge, Row, RowState, Rules, Waited};
 use crate::domain::time::{BusinessDate, Instant};
 use crate::engine::Engine;
 use crate::engine::partner_files::FileFault;
@@ -266,6 +266,7 @@ impl Plan {
             amount,
             edge: if is_near { Edge::Near } else { Edge::Far },
             asked: Asked::of(bank.is_some(), biller.is_some()),
+            bill: Bill::Agrees,
             rules: bank.unwrap_or(0),
             line,
         })
