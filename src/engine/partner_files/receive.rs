@@ -149,16 +149,29 @@ impl Engine {
         date: BusinessDate,
         brought: &Arc<Brought>,
     ) -> Result<Result<Checked, Refusal>, FileFault> {
+        if let Some(reason) = brought.contradiction() {
+            return Ok(Err(Refusal { line: 0, reason }));
+        }
         let profile = self.0.options.profiles.get(&partner.profile)?;
         let zone = self.0.options.day.zone;
-        let (partner, brought) = (partner.clone(), brought.clone());
-        blocking(move || {
-            let digest = digest_text(&brought.sha256);
-            let expect = expect(&partner, date, zone, Some(&digest));
-            let file = File::open(brought.file.path())?;
-            Ok(check_file(&profile, &expect, file, &Silent)?)
+        let judged = {
+            let (profile, partner, brought) = (profile.clone(), partner.clone(), brought.clone());
+            let check = move || {
+                let digest = digest_text(&brought.sha256);
+                let expect = expect(&partner, date, zone, Some(&digest));
+                let file = File::open(brought.file.path())?;
+                Ok(check_file(&profile, &expect, file, &Silent)?)
+            };
+            blocking(check).await?
+        };
+        let Ok(checked) = judged else {
+            return Ok(judged);
+        };
+        let odd = self.of_another_day((partner, date), &profile, checked, brought);
+        Ok(match odd.await? {
+            None => Ok(checked),
+            Some(refusal) => Err(refusal),
         })
-        .await
     }
 
     fn row_of(
@@ -211,7 +224,7 @@ impl Engine {
             PartnerFileState::Refused => "PARTNER_FILE_REFUSED",
         };
         let detail = match &file.reason {
-            Some(reason) => format!("line {}: {reason}", file.line.unwrap_or(0)),
+            Some(reason) => where_and_why(file.line, reason),
             None => format!("{} rows, sha256 {}", file.row_count, file.sha256),
         };
         AuditEntry {
@@ -240,12 +253,20 @@ impl Engine {
             Some(reason) => self.cry_about_file(
                 AlarmLevel::Critical,
                 format!(
-                    "the file of {partner} for {date} is refused as a whole, line {}: {reason}; ask the \
-                     partner for a corrected one (docs/RUNBOOK.md)",
-                    file.line.unwrap_or(0)
+                    "the file of {partner} for {date} is refused as a whole, {}; ask the partner for a \
+                     corrected one (docs/RUNBOOK.md)",
+                    where_and_why(file.line, reason)
                 ),
             ),
         }
+    }
+}
+
+/// A refusal in words; no line is to blame for the digest of a file.
+fn where_and_why(line: Option<i64>, reason: &str) -> String {
+    match line {
+        Some(line) => format!("line {line}: {reason}"),
+        None => reason.to_owned(),
     }
 }
 

@@ -42,7 +42,9 @@ impl Bills {
     /// The bill of a flow; none where it is no flow of the day.
     fn of(&self, flow_no: &str) -> Option<&str> {
         let number = |start: usize| &self.text[start..start + NUMBER_DIGITS];
-        let place = self.starts.partition_point(|start| number(*start) < flow_no);
+        let place = self
+            .starts
+            .partition_point(|start| number(*start) < flow_no);
         let start = *self.starts.get(place)?;
         let next = self.starts.get(place + 1).copied();
         let bill_no = &self.text[start + NUMBER_DIGITS..next.unwrap_or(self.text.len())];

@@ -11,9 +11,7 @@ use crate::domain::money::Money;
 use crate::domain::partner::{Covers, PartnerSide};
 use crate::domain::progress::Progress;
 use crate::domain::reconciled::{Discrepancy, PartnerRow};
-use crate::domain::reconciliation::{
-    Asked, Bill, Edge, Lot, Matching, Row, RowState, Rule, Side,
-};
+use crate::domain::reconciliation::{Asked, Bill, Edge, Lot, Matching, Row, RowState, Rule, Side};
 use crate::domain::time::BusinessDate;
 use crate::engine::Engine;
 use crate::engine::partner_files::blocking;

@@ -283,12 +283,7 @@ impl Plan {
 
 /// The date that a number formed like ours begins with.
 pub(super) fn date_in(flow_no: &str) -> Option<BusinessDate> {
-    let is_ours = flow_no.len() == 24 && flow_no.bytes().all(|b| b.is_ascii_digit());
-    if !is_ours {
-        return None;
-    }
-    let date = chrono::NaiveDate::parse_from_str(&flow_no[..8], "%Y%m%d");
-    date.ok().map(BusinessDate)
+    BusinessDate::of_number(flow_no)
 }
 
 fn facts_of(flow: &OurFlow) -> Result<(FlowKind, FlowState, Money), CompareFault> {
