@@ -223,8 +223,8 @@ impl Engine {
             PartnerFileState::Accepted => "PARTNER_FILE_ACCEPTED",
             PartnerFileState::Refused => "PARTNER_FILE_REFUSED",
         };
-        let detail = match &file.reason {
-            Some(reason) => where_and_why(file.line, reason),
+        let detail = match file.complaint() {
+            Some(complaint) => complaint,
             None => format!("{} rows, sha256 {}", file.row_count, file.sha256),
         };
         AuditEntry {
@@ -240,7 +240,7 @@ impl Engine {
         let (partner, date) = (&file.partner, file.business_date);
         metrics::counter!("payhall_partner_files_total", "state" => file.state.as_str())
             .increment(1);
-        match &file.reason {
+        match file.complaint() {
             None => {
                 tracing::info!(
                     %partner,
@@ -250,23 +250,14 @@ impl Engine {
                     "a partner's file was accepted"
                 );
             }
-            Some(reason) => self.cry_about_file(
+            Some(complaint) => self.cry_about_file(
                 AlarmLevel::Critical,
                 format!(
-                    "the file of {partner} for {date} is refused as a whole, {}; ask the partner for a \
-                     corrected one (docs/RUNBOOK.md)",
-                    where_and_why(file.line, reason)
+                    "the file of {partner} for {date} is refused as a whole, {complaint}; ask the partner for a \
+                     corrected one (docs/RUNBOOK.md)"
                 ),
             ),
         }
-    }
-}
-
-/// A refusal in words; no line is to blame for the digest of a file.
-fn where_and_why(line: Option<i64>, reason: &str) -> String {
-    match line {
-        Some(line) => format!("line {line}: {reason}"),
-        None => reason.to_owned(),
     }
 }
 
