@@ -15,7 +15,7 @@ use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 use std::collections::BTreeMap;
 
-/// When a partner was last asked about a date; none where it never was.
+/// When a partner was last asked about a date; none where it never was, and where that look left a doubt.
 pub fn looked_at(
     c: &mut AnyConnection,
     partner: &PartnerName,
@@ -28,6 +28,7 @@ pub fn looked_at(
     };
     let at: Option<i64> = partner_looks::table
         .find((partner.as_str(), date.0))
+        .filter(partner_looks::found.is_null())
         .select(partner_looks::looked_at)
         .first(c)
         .optional()?;

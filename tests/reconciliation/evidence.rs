@@ -84,6 +84,8 @@ fn a_line_about_another_bill_settles_nothing() {
         assert_ne!(town.bank.state(&order.order_no), OrderState::Succeeded);
         let odd = (Class::Status, Rule::OtherBill);
         assert_eq!(town.classes(today())[&number], odd);
+        town.bank.far.heal();
+        town.bank.run_for(Duration::from_secs(7_200));
     }
 }
 

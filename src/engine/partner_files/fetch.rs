@@ -55,7 +55,7 @@ fn counts(known: &[PartnerFile]) -> Option<&PartnerFile> {
 /// Decides whether a source is asked, by what came of the date before. As long as nothing counts it is. Where
 /// a person has brought what counts it is not: it would bring its own file again. Where the source tells its
 /// files apart it is asked whether there is another one; where it does not, it has to send it all, and what
-/// comes is compared: once an hour.
+/// comes is compared: once an hour, but for a look that left a doubt.
 fn ask(known: &[PartnerFile], looked_at: Option<Instant>, now: Instant) -> Ask<'_> {
     let mark = known.iter().rev().find_map(|file| file.mark.as_deref());
     let tag = mark.filter(|mark| *mark != UNTAGGED);
