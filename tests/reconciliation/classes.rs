@@ -80,15 +80,23 @@ fn every_planted_difference_is_found_in_its_class_and_nothing_else_is() {
         );
         assert_eq!((bank.line, bank.amount_minor), (2, 1_007));
         assert_eq!(amount.risk_minor, 5);
-        let other = &town.differences(today())[&numbers[10]];
-        assert_eq!(other.risk_minor, 1_011, "all of it went to somebody else");
-        let engine = town.bank.engine();
-        let explained = engine.reconciliation_explain(&numbers[10]);
-        let explained = town.bank.wait(explained).unwrap().unwrap();
-        assert_eq!(explained.verdict.rule, Rule::OtherBill);
-        let bills = explained.heard.iter().map(|heard| heard.bill_no.as_str());
-        assert_eq!(bills.collect::<Vec<_>>(), ["13800000011", "138000000110"]);
+        names_both_bills(&town, &numbers[10]);
     }
+}
+
+/// A line about another bill: what is at stake, and what people are shown of it.
+fn names_both_bills(town: &Town, number: &str) {
+    let other = &town.differences(today())[number];
+    assert_eq!(other.risk_minor, 1_011, "all of it went to somebody else");
+    let explained = town.bank.engine().reconciliation_explain(number);
+    let explained = town.bank.wait(explained).unwrap().unwrap();
+    assert_eq!(explained.verdict.rule, Rule::OtherBill);
+    let ours = explained.ours.unwrap();
+    let bills = explained.heard.iter().map(|heard| heard.bill_no.as_str());
+    let bills: Vec<&str> = std::iter::once(ours.bill_no.as_str())
+        .chain(bills)
+        .collect();
+    assert_eq!(bills, ["13800000011", "13800000011", "138000000110"]);
 }
 
 fn said<'a>(lines: &'a mut [super::town::Said], number: &str) -> &'a mut super::town::Said {

@@ -1,6 +1,7 @@
 //! The file of another day under a date's name. A profile whose files say their date (in the head, in the trailer or
-//! in each line) finds it alone. Of the others the numbers of the flows tell, because they begin with their date: a
-//! file most of whose lines are of another day is refused, with the first of those lines.
+//! in each line) finds it alone. In all others the numbers of the flows tell, because they begin with their date: a
+//! file most of whose lines are of another day is refused, with the first of those lines. They are looked at in
+//! every file: one that says its date may have been written over the lines of another.
 //!
 //! A line of another day alone is no fault: a payment around midnight, or one that took effect late, stands in the
 //! file of the day on which the partner did it. So a file that small is refused only where the partner has sent
