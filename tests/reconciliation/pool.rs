@@ -180,6 +180,7 @@ fn a_line_that_is_listed_on_two_days_is_a_duplicate() {
     town.night(today());
     let monday = date("2026-11-23");
     let again = town.honest(today()).pop().unwrap();
+    town.paid(2, 1);
     town.send(monday, |bank| bank.push(again), |_| {});
     town.night(monday);
     assert_eq!(
