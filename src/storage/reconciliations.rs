@@ -291,6 +291,8 @@ pub struct OurFlow {
     pub merchant: String,
     /// Its biller.
     pub biller: String,
+    /// The number of its bill.
+    pub bill_no: String,
     /// PAYMENT or REVERSAL.
     pub kind: String,
     /// Its adapter.
@@ -330,6 +332,7 @@ type OurColumns = (
     flows::order_no,
     flows::merchant,
     flows::biller,
+    flows::bill_no,
     flows::kind,
     flows::adapter,
     flows::amount_minor,
@@ -344,6 +347,7 @@ const OUR_COLUMNS: OurColumns = (
     flows::order_no,
     flows::merchant,
     flows::biller,
+    flows::bill_no,
     flows::kind,
     flows::adapter,
     flows::amount_minor,

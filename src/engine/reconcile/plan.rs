@@ -6,7 +6,7 @@ use crate::domain::flow::{FlowKind, FlowState};
 use crate::domain::money::{Currency, Money};
 use crate::domain::partner::{Covers, Partner, PartnerFile};
 use crate::domain::reconciled::{Discrepancy, InputFile, InputPool, Inputs, ReconciliationRun};
-use crate::domain::reconciliation::{Asked, Day, Edge, Row, RowState, Rules, Waited};
+use crate::domain::reconciliation::{Asked, Bill, Day, Edge, Row, RowState, Rules, Waited};
 use crate::domain::time::{BusinessDate, Instant};
 use crate::engine::Engine;
 use crate::engine::partner_files::FileFault;
@@ -279,6 +279,7 @@ impl Plan {
             amount,
             edge: if is_near { Edge::Near } else { Edge::Far },
             asked: Asked::of(bank.is_some(), biller.is_some()),
+            bill: Bill::Agrees,
             rules: bank.unwrap_or(0),
             line,
         })
@@ -295,12 +296,7 @@ impl Plan {
 
 /// The date that a number formed like ours begins with.
 pub(super) fn date_in(flow_no: &str) -> Option<BusinessDate> {
-    let is_ours = flow_no.len() == 24 && flow_no.bytes().all(|b| b.is_ascii_digit());
-    if !is_ours {
-        return None;
-    }
-    let date = chrono::NaiveDate::parse_from_str(&flow_no[..8], "%Y%m%d");
-    date.ok().map(BusinessDate)
+    BusinessDate::of_number(flow_no)
 }
 
 fn facts_of(flow: &OurFlow) -> Result<(FlowKind, FlowState, Money), CompareFault> {
