@@ -13,7 +13,6 @@ use crate::domain::order::{Order, OrderState};
 use crate::engine::{
     self, Actor, Clock, ConfirmInput, CreateInput, Engine, ImportFile, Onboarding, Scope, samples,
 };
-use crate::sign::{self, SignArgs};
 use crate::storage::{Store, catalogue, merchants};
 use crate::telemetry::Metrics;
 use anyhow::{Context, anyhow, bail};
@@ -32,10 +31,10 @@ use tokio::net::TcpListener;
 
 mod folder;
 mod key;
+mod welcome;
 mod yesterday;
 
 use folder::Folder;
-use key::KeyFile;
 
 /// Like `println!`, but who has closed standard output does not want to know.
 macro_rules! tell {
@@ -175,7 +174,8 @@ async fn start(
     let daemon = Daemon::start_with(&config, metrics, claim).await?;
     let portal = MerchantCode::try_new("portal")?;
     let key = key::bring_in(daemon.engine(), folder, &portal).await?;
-    print_welcome(&daemon, world.addr, &tokens, folder, &key)?;
+    let welcome = welcome::text(&daemon, world.addr, &tokens, folder, &key)?;
+    tell!("{welcome}");
     Ok((daemon, world))
 }
 
@@ -409,96 +409,6 @@ async fn tell_portal_at(store: &Store, url: &str) -> anyhow::Result<()> {
     let maker = samples::person(samples::MAKER);
     let edited = desk.edit(&code, dossier.version, profile, &maker).await?;
     samples::approve(&desk, edited).await?;
-    Ok(())
-}
-
-/// A call of the merchant's by its key, indented to stand in the welcome.
-fn signed_call(address: SocketAddr, key: &KeyFile) -> anyhow::Result<String> {
-    let call = SignArgs {
-        key: key.path.clone(),
-        key_id: key.key_id.to_string(),
-        url: format!("http://{address}/graphql"),
-        query: "{ serverInfo { caller businessDate } }".to_owned(),
-        variables: None,
-        algorithm: None,
-    };
-    let signed = sign::command(&call, engine::SystemClock.now())?;
-    Ok(signed.trim_end().replace('\n', "\n   "))
-}
-
-fn print_welcome(
-    daemon: &Daemon,
-    sim: SocketAddr,
-    tokens: &Tokens,
-    folder: &Folder,
-    key: &KeyFile,
-) -> anyhow::Result<()> {
-    let address = daemon.addr();
-    let (merchant, maker, checker) = (&tokens.merchant, &tokens.maker, &tokens.checker);
-    let signed = signed_call(address, key)?;
-    let call = |token: &str, query: &str| {
-        format!(
-            "curl -s http://{address}/graphql -H 'content-type: application/json' \\\n     \
-             -H 'authorization: Bearer {token}' \\\n     -d '{{\"query\": \"{query}\"}}'"
-        )
-    };
-    tell!(
-        "
-Payhall is running.
-
-  Playground        http://{address}/playground
-  GraphQL           http://{address}/graphql
-  Metrics           http://{address}/metrics
-  Simulated world   http://{sim}   (bank, billers; POST /admin/faults scripts its moods)
-  Notifications     http://{sim}/admin/inbox   (what merchant `portal` was told, signed)
-  Folder            {folder}
-
-Tokens (authorization: Bearer ...)
-  merchant `portal`          {merchant}
-  operator `ann` (maker)     {maker}
-  operator `bob` (checker)   {checker}
-
-Five things to try; the numbers are explained in docs/DEMO.md.
-
-1. What can be paid in Shanghai:
-   {browse}
-
-2. Look a bill up:
-   {bill}
-
-3. The newest payment in doubt: what is being done about it, and when next:
-   {doubt}
-
-4. As the merchant's own server calls, by its key and without a token; good once, for five minutes:
-   {signed}
-   `payhall sign` makes another one, which docs/SIGNING.md explains:
-     payhall sign --key {key_file} --key-id {key_id} --url http://{address}/graphql --query '{{ ... }}'
-
-5. The night that was made up for: in what yesterday's flows differ from the files of bank and billers:
-   {night}
-
-Ctrl-C ends it.
-",
-        folder = folder.path().display(),
-        key_file = key.path.display(),
-        key_id = key.key_id,
-        browse = call(
-            merchant,
-            r#"{ payableItems(region: \"310000\") { groups { category items { code nameEn mode } } } }"#
-        ),
-        bill = call(
-            merchant,
-            r#"{ bill(item: \"bj-power-bill\", billNo: \"1234567890\") { due { display currency } period holderMasked } }"#
-        ),
-        night = call(
-            maker,
-            r#"{ discrepancies(first: 5) { edges { node { flowNo class rule caseNo } } } }"#
-        ),
-        doubt = call(
-            maker,
-            r#"{ exceptions(first: 1) { edges { node { orderNo phase polls lastOutcome nextAt } } } }"#
-        ),
-    );
     Ok(())
 }
 

@@ -68,11 +68,8 @@ async fn add(config: &Config, args: &AddArgs) -> anyhow::Result<String> {
     let added = added?;
     let file = added.file();
     if file.state == PartnerFileState::Refused {
-        anyhow::bail!(
-            "the file is refused as a whole, line {}: {}",
-            file.line.unwrap_or(0),
-            file.reason.as_deref().unwrap_or_default()
-        );
+        let complaint = file.complaint().unwrap_or_default();
+        anyhow::bail!("the file is refused as a whole, {complaint}");
     }
     Ok(match &added {
         Received::New(file) => format!(
@@ -101,9 +98,9 @@ fn line(file: &PartnerFile) -> String {
         "{} {} v{} {} {} rows {}",
         file.business_date, file.partner, file.version, file.state, file.row_count, file.name
     );
-    if let Some(reason) = &file.reason {
+    if let Some(complaint) = file.complaint() {
         // Writing into memory does not fail.
-        let _ = write!(line, " line {}: {reason}", file.line.unwrap_or(0));
+        let _ = write!(line, " {complaint}");
     }
     line.push('\n');
     line

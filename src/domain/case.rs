@@ -115,7 +115,10 @@ named_enum! {
     pub enum BatchState {
         /// Waits for the second person.
         Proposed = "PROPOSED",
-        /// Every decision in it took effect.
+        /// The second person agreed, and its decisions are taking effect one by one. Where that broke off,
+        /// applying it once more goes on.
+        Applying = "APPLYING",
+        /// Its decisions took effect, but for cases that had changed meanwhile.
         Applied = "APPLIED",
         /// The second person did not want it.
         Rejected = "REJECTED",

@@ -59,6 +59,14 @@ impl Contracts {
         Self(contracts)
     }
 
+    /// The first date on which something else is in force than by others; none where they say the same.
+    pub fn first_change(&self, others: &Self) -> Option<BusinessDate> {
+        let lacks = |all: &Self, one: &Contract| !all.0.contains(one);
+        let added = self.0.iter().filter(|one| lacks(others, one));
+        let gone = others.0.iter().filter(|one| lacks(self, one));
+        added.chain(gone).map(|one| one.valid_from).min()
+    }
+
     /// The contract in force on a date; none where there is none.
     pub fn in_force(
         &self,

@@ -83,6 +83,16 @@ pub struct Exception {
     pub fence: i64,
     /// When it was closed.
     pub closed_at: Option<Instant>,
+    /// Whether a replica that held it in phase `REVERSE` never came back: its try may have gone out, and is
+    /// in no count.
+    pub holder_lost: bool,
+}
+
+impl Exception {
+    /// Whether a try of its reversal may have reached the bank.
+    pub fn may_be_reversed(&self) -> bool {
+        self.tries > 0 || self.holder_lost || self.lease_owner.is_some()
+    }
 }
 
 /// How doubt is settled with one adapter: data, from the settings.

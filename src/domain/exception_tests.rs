@@ -44,6 +44,7 @@ fn open(phase: Phase) -> Exception {
         lease_until: None,
         fence: 0,
         closed_at: None,
+        holder_lost: false,
     }
 }
 

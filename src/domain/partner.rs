@@ -185,6 +185,17 @@ pub struct PartnerFile {
     pub received_at: Instant,
 }
 
+impl PartnerFile {
+    /// Of a refused file: where it goes wrong and why. Not every fault is one line's.
+    pub fn complaint(&self) -> Option<String> {
+        let reason = self.reason.as_deref()?;
+        Some(match self.line {
+            Some(line) => format!("line {line}: {reason}"),
+            None => reason.to_owned(),
+        })
+    }
+}
+
 impl Partner {
     /// Whether what happened between two instants may stand in the file of a neighbour day: because it lies
     /// near to an edge of our day or of the partner's, or because the partner's date is another one.

@@ -1,8 +1,8 @@
 //! What a reconciliation leaves behind: its run, its counts and sums, and the flows that are not plainly
 //! matched. `reconciliation` compares; these are the facts that are kept of it.
 //!
-//! A run never changes. Another run of the same date takes its place where it came to something else, and
-//! both are kept. What a run found EXPECTED is the pool: a run of a later date ends it.
+//! A run never changes, but that it may be known to hold for other files beside its own. Another run of the same
+//! date takes its place where it came to something else, and both are kept. What a run found EXPECTED is the pool: a run of a later date ends it.
 
 use super::ids::{CaseNo, OrderNo};
 use super::money::Currency;
@@ -37,6 +37,15 @@ pub struct InputFile {
     pub rows: i64,
 }
 
+/// A bank's file of another date that says whether a payment that was undone moved money.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct InputBeside {
+    /// The date that it is of.
+    pub date: BusinessDate,
+    /// The file.
+    pub file: InputFile,
+}
+
 /// A run of an earlier date whose pool went in.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct InputPool {
@@ -57,9 +66,20 @@ pub struct Inputs {
     pub pool: Vec<InputPool>,
     /// The rules of each partner, as text, by partner: tolerance, window, pool.
     pub rules: Vec<String>,
+    /// The banks' files of other dates by which undone payments are looked at, by date and partner.
+    pub beside: Vec<InputBeside>,
 }
 
 impl Inputs {
+    /// Whether others are the same but for the files beside the date's own.
+    pub fn differ_beside_alone(&self, others: &Self) -> bool {
+        let others = Self {
+            beside: self.beside.clone(),
+            ..others.clone()
+        };
+        *self == others
+    }
+
     /// SHA-256 over all of it, hex: another hash, another run.
     pub fn hash(&self) -> String {
         // A struct of numbers and texts always has a JSON form.

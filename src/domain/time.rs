@@ -28,6 +28,22 @@ impl BusinessDate {
         self.0.format("%Y%m%d").to_string()
     }
 
+    /// The date that a number of 24 digits begins with; none of other texts.
+    pub fn of_number(text: &str) -> Option<Self> {
+        let (date, _) = Self::and_micros_of_number(text)?;
+        Some(date)
+    }
+
+    /// The date that a number of 24 digits begins with, and the microsecond of that day that it goes on with.
+    pub fn and_micros_of_number(text: &str) -> Option<(Self, i64)> {
+        let is_ours = text.len() == 24 && text.bytes().all(|b| b.is_ascii_digit());
+        if !is_ours {
+            return None;
+        }
+        let date = NaiveDate::parse_from_str(&text[..8], "%Y%m%d").ok()?;
+        Some((Self(date), text[8..19].parse().ok()?))
+    }
+
     /// The day after it on the calendar.
     pub fn next(self) -> Self {
         Self(self.0.succ_opt().unwrap_or(self.0))

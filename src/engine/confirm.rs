@@ -312,6 +312,7 @@ impl Engine {
             lease_until: None,
             fence: 0,
             closed_at: None,
+            holder_lost: false,
         }
     }
 

@@ -26,6 +26,7 @@ impl Engine {
             reversal_flow_no: Some(flow.flow_no.clone()),
             phase_at: self.now(),
             next_at: self.now(),
+            holder_lost: false,
             ..doubtful.exception.clone()
         };
         let step = Step {
@@ -171,6 +172,7 @@ impl Engine {
             lease_until: None,
             fence: 0,
             closed_at: None,
+            holder_lost: false,
             ..doubtful.exception.clone()
         }
     }

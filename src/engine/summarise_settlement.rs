@@ -10,7 +10,7 @@ use crate::domain::settlement::SettlementSummary;
 use crate::domain::time::{BusinessDate, Instant};
 use crate::storage::day_flows::{self, DayFlows, Interrupted};
 use crate::storage::settlement_summaries::{self, Filter, Place};
-use crate::storage::{AnyConnection, Tx, business_days, contracts};
+use crate::storage::{AnyConnection, Tx, business_days, catalogue, contracts};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use tokio_util::sync::CancellationToken;
@@ -58,8 +58,11 @@ impl Engine {
 
     async fn summarise(&self, day: &ClosedDay, actor: &Actor) -> Result<u64, StatementError> {
         let (date, now) = (day.date, self.now());
-        let read = move |c: &mut AnyConnection| Ok(sum_up(c, date, now));
-        let summed = self.0.store.scan(read).await?;
+        let read = move |c: &mut AnyConnection| {
+            let version = catalogue::version(c)?;
+            Ok((version, sum_up(c, date, now)))
+        };
+        let (version, summed) = self.0.store.scan(read).await?;
         let sums = summed.map_err(|error| match error {
             RenderError::Store(error) => StatementError::Store(error),
             error => StatementError::Settlement(date, Box::new(error)),
@@ -78,7 +81,7 @@ impl Engine {
                     ..entry.clone()
                 })?;
             }
-            tx.day_worked(&day, WORK, now)?;
+            tx.day_worked(&day, (WORK, version), now)?;
             Ok(changed)
         };
         Ok(self.0.store.solo(write).await?)

@@ -8,6 +8,7 @@ use super::profile::{Holds, Layout, Profile, Reversals};
 use super::reader::Expect;
 use super::row::{Field, Row};
 use crate::domain::flow::FlowKind;
+use crate::domain::time::BusinessDate;
 use memchr::{memchr, memchr_iter};
 use std::ops::Range;
 
@@ -37,6 +38,8 @@ pub(super) struct LineForm<'p> {
     amounts: AmountForm,
     times: TimeForm,
     currency: crate::domain::money::Currency,
+    /// The date that the file is for.
+    date: BusinessDate,
 }
 
 impl<'p> LineForm<'p> {
@@ -66,6 +69,7 @@ impl<'p> LineForm<'p> {
             amounts: AmountForm::new(profile.unit, expect.currency),
             times: TimeForm::new(profile.times, zone, expect.business_date),
             currency: expect.currency,
+            date: expect.business_date,
         }
     }
 
@@ -160,7 +164,14 @@ impl<'p> LineForm<'p> {
             Field::Net => row.net_minor = Some(self.amount_of(bare)?),
             Field::BusinessDate => {
                 let date = read_business_date(bare, self.profile.dates);
-                row.business_date = Some(date.map_err(|expected| found(bare, expected))?);
+                let date = date.map_err(|expected| found(bare, expected))?;
+                if date != self.date {
+                    let of_file = self.date;
+                    return Err(format!(
+                        "the line is of {date}, and the file is of {of_file}"
+                    ));
+                }
+                row.business_date = Some(date);
             }
             Field::StartedAt => row.started_at = Some(self.time(bare)?),
             Field::ConcludedAt => row.concluded_at = Some(self.time(bare)?),

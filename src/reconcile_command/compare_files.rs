@@ -7,7 +7,8 @@ use crate::domain::audit::hex;
 use crate::domain::money::{Currency, Money};
 use crate::domain::progress::Progress;
 use crate::domain::reconciliation::{
-    Asked, Compared, Edge, Lot, Matching, RESULT_HEAD, Row, RowState, Rules, Side, write_result,
+    Asked, Bill, Compared, Edge, Lot, Matching, RESULT_HEAD, Row, RowState, Rules, Side,
+    write_result,
 };
 use crate::domain::time::{BusinessDate, BusinessDay};
 use crate::files::profile::TimeFormat;
@@ -186,6 +187,7 @@ fn take(lot: &mut Lot, line: Line<'_>) -> anyhow::Result<()> {
         amount: Money::new(row.amount_minor, row.currency),
         edge: Edge::Far,
         asked: Asked::Bank,
+        bill: Bill::Agrees,
         rules: 0,
         line,
     };

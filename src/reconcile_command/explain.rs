@@ -48,8 +48,8 @@ impl fmt::Display for Explanation {
         match (&of.ours, &of.our_row) {
             (Some(flow), Some(row)) => write!(
                 f,
-                "\n  ours: {} {} {} of order {}",
-                flow.kind, row.state, row.amount, flow.order_no
+                "\n  ours: {} {} {} of order {}, bill {}",
+                flow.kind, row.state, row.amount, flow.order_no, flow.bill_no
             )?,
             _ => f.write_str("\n  ours: nothing")?,
         }
@@ -59,6 +59,9 @@ impl fmt::Display for Explanation {
                 "\n  {}: {} {} in {} line {}",
                 heard.file.side, heard.row.state, heard.row.amount, heard.file.path, heard.row.line
             )?;
+            if !heard.bill_no.is_empty() {
+                write!(f, ", bill {}", heard.bill_no)?;
+            }
         }
         for run in &of.runs {
             write!(

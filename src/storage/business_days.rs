@@ -6,7 +6,7 @@ use super::connection::AnyConnection;
 use super::error::StoreError;
 use super::row::{RowOf, micros};
 use super::schema::{business_day_sums, business_day_works, business_days, cases, flows};
-use super::{Tx, either};
+use super::{Tx, catalogue, either};
 use crate::domain::audit::{AuditEntry, ChainHead};
 use crate::domain::business_day::{ClosedDay, FlowSum};
 use crate::domain::money::Currency;
@@ -17,6 +17,8 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use std::collections::BTreeMap;
 
+/// The row of an audit chain that is none: a work that names it was done at no count that a day can have.
+const NO_COUNT: i64 = -1;
 /// Orders are looked up so many at a time.
 const ORDERS_AT_ONCE: usize = 500;
 
@@ -359,12 +361,17 @@ impl Tx<'_> {
     }
 
     /// Writes down that a work of the night is done about a closed day, at the count that it was done at.
+    /// Where the catalogue is not that of `version` any more, it may have been done by other contracts, and
+    /// nothing is written down: the next run looks again.
     pub fn day_worked(
         &mut self,
         day: &ClosedDay,
-        work: &str,
+        (work, version): (&str, i64),
         now: Instant,
     ) -> Result<(), StoreError> {
+        if catalogue::version(self.c)? != version {
+            return Ok(());
+        }
         let row = (
             business_day_works::business_date.eq(day.date.0),
             business_day_works::work.eq(work),
@@ -387,6 +394,19 @@ impl Tx<'_> {
                 .execute(c)
         })?;
         Ok(())
+    }
+
+    /// Has the works of the closed days from a date on done again; tells how many days those are.
+    pub(super) fn work_again_from(&mut self, from: BusinessDate) -> Result<usize, StoreError> {
+        let works = business_day_works::table.filter(business_day_works::business_date.ge(from.0));
+        diesel::update(works)
+            .set(business_day_works::audit_seq.eq(NO_COUNT))
+            .execute(self.c)?;
+        let days: i64 = business_days::table
+            .filter(business_days::business_date.ge(from.0))
+            .count()
+            .get_result(self.c)?;
+        Ok(usize::try_from(days).unwrap_or(0))
     }
 
     fn keep_sums(

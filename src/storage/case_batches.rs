@@ -124,11 +124,15 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Writes what a checker decided about a file, if nobody did before.
-    pub fn decide_case_batch(&mut self, batch: &CaseBatch) -> Result<bool, StoreError> {
+    /// Writes where a file stands now, if it still stands where it was.
+    pub fn move_case_batch(
+        &mut self,
+        batch: &CaseBatch,
+        from: BatchState,
+    ) -> Result<bool, StoreError> {
         let of = case_batches::table
             .find(batch.batch_id.to_string())
-            .filter(case_batches::state.eq(BatchState::Proposed.as_str()));
+            .filter(case_batches::state.eq(from.as_str()));
         let written = diesel::update(of)
             .set((
                 case_batches::state.eq(batch.state.as_str()),

@@ -168,8 +168,9 @@ macro_rules! upsert {
 }
 
 impl Tx<'_> {
-    /// Writes an import over what is there and raises the version; all of it or nothing.
-    pub fn import_catalogue(&mut self, parts: &CatalogueParts) -> Result<i64, StoreError> {
+    /// Writes an import over what is there and raises the version; all of it or nothing. Tells how many closed
+    /// days are stated again, because their fees are others now.
+    pub fn import_catalogue(&mut self, parts: &CatalogueParts) -> Result<(i64, usize), StoreError> {
         let c = &mut *self.c;
         for region in &parts.regions {
             upsert!(c, regions, region_row(region));
@@ -180,10 +181,11 @@ impl Tx<'_> {
         for item in &parts.items {
             upsert!(c, items, item_row(item));
         }
-        for contract in &parts.contracts {
-            self.keep_contract(contract)?;
-        }
-        raise_version(self.c)
+        let again = match parts.contracts.as_slice() {
+            [] => 0,
+            contracts => self.keep_contracts(contracts)?,
+        };
+        Ok((raise_version(self.c)?, again))
     }
 }
 

@@ -44,8 +44,20 @@ pub fn load(c: &mut AnyConnection) -> Result<Contracts, StoreError> {
 }
 
 impl Tx<'_> {
-    /// Writes a contract over the one of the same parties, currency and date, or adds it.
-    pub fn keep_contract(&mut self, contract: &Contract) -> Result<(), StoreError> {
+    /// Writes contracts over those of the same parties, currency and date, or adds them. Closed days on which
+    /// another fee is in force now are stated and summed up again; tells how many those are.
+    pub fn keep_contracts(&mut self, contracts: &[Contract]) -> Result<usize, StoreError> {
+        let before = load(self.c)?;
+        for contract in contracts {
+            self.keep_contract(contract)?;
+        }
+        match load(self.c)?.first_change(&before) {
+            Some(from) => self.work_again_from(from),
+            None => Ok(0),
+        }
+    }
+
+    fn keep_contract(&mut self, contract: &Contract) -> Result<(), StoreError> {
         let row = ContractRow {
             merchant: contract.merchant.clone(),
             biller: contract.biller.clone(),

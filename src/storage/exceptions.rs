@@ -35,6 +35,7 @@ pub(super) struct ExceptionRow {
     pub lease_until: Option<i64>,
     pub fence: i64,
     pub closed_at: Option<i64>,
+    pub holder_lost: bool,
 }
 
 /// What the holder of a lease writes: all but what never changes, and but the alarm, which any
@@ -55,6 +56,7 @@ struct Held {
     lease_owner: Option<String>,
     lease_until: Option<i64>,
     closed_at: Option<i64>,
+    holder_lost: bool,
 }
 
 impl From<ExceptionRow> for Held {
@@ -80,6 +82,7 @@ impl From<ExceptionRow> for Held {
             lease_until,
             fence: _,
             closed_at,
+            holder_lost,
         } = row;
         Self {
             reversal_flow_no,
@@ -95,6 +98,7 @@ impl From<ExceptionRow> for Held {
             lease_owner,
             lease_until,
             closed_at,
+            holder_lost,
         }
     }
 }
@@ -124,6 +128,7 @@ impl From<&Exception> for ExceptionRow {
             lease_until: exception.lease_until.map(micros),
             fence: exception.fence,
             closed_at: exception.closed_at.map(micros),
+            holder_lost: exception.holder_lost,
         }
     }
 }
@@ -157,6 +162,7 @@ impl TryFrom<ExceptionRow> for Exception {
             escalated: row.escalated,
             lease_owner: row.lease_owner,
             fence: row.fence,
+            holder_lost: row.holder_lost,
         })
     }
 }
@@ -276,12 +282,14 @@ pub struct LeaseRequest {
 }
 
 /// Leases the due exceptions that nobody else works on. Each lease raises the row's fence, so that
-/// a holder who was paused past the end of its lease cannot write back.
+/// a holder who was paused past the end of its lease cannot write back. That a holder never gave its
+/// lease up is kept: what it sent last is not in the counts.
 pub(super) fn lease_due(
     c: &mut AnyConnection,
     request: &LeaseRequest,
 ) -> Result<Vec<Exception>, StoreError> {
-    const HEAD: &str = "UPDATE exceptions SET lease_owner = ";
+    const HEAD: &str = "UPDATE exceptions SET holder_lost = (holder_lost OR (phase = 'REVERSE' AND \
+                        lease_owner IS NOT NULL)), lease_owner = ";
     let rows: Vec<ExceptionRow> = match c {
         AnyConnection::Postgres(c) => diesel::sql_query(format!(
             // An array is chosen once. A subquery in an IN may be run for each row, and then each

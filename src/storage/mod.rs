@@ -21,6 +21,7 @@ pub mod notifications;
 pub mod operators;
 pub mod orders;
 pub mod partner_files;
+pub mod partner_looks;
 pub mod reconciliations;
 pub mod settings;
 pub mod settlement_summaries;

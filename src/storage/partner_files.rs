@@ -196,6 +196,26 @@ pub fn list(
     read(query.load::<PartnerFileRow>(c)?)
 }
 
+/// The date of an accepted file of a partner that has these very bytes and lines in it, other than this one.
+pub fn same_bytes_on(
+    c: &mut AnyConnection,
+    partner: &PartnerName,
+    sha256: &str,
+    other_than: BusinessDate,
+) -> Result<Option<BusinessDate>, StoreError> {
+    let date: Option<NaiveDate> = partner_files::table
+        .filter(partner_files::partner.eq(partner.as_str()))
+        .filter(partner_files::sha256.eq(sha256))
+        .filter(partner_files::state.eq(PartnerFileState::Accepted.as_str()))
+        .filter(partner_files::row_count.gt(0))
+        .filter(partner_files::business_date.ne(other_than.0))
+        .order(partner_files::business_date.desc())
+        .select(partner_files::business_date)
+        .first(c)
+        .optional()?;
+    Ok(date.map(BusinessDate))
+}
+
 /// What became of a file that was to be written down.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kept {
@@ -242,6 +262,20 @@ pub(super) fn mark(c: &mut AnyConnection, file_id: Uuid, mark: Option<&str>) -> 
         .set(partner_files::mark.eq(mark))
         .execute(c)?;
     Ok(())
+}
+
+/// Whether people were called because a file is not there.
+pub fn is_alarmed(
+    c: &mut AnyConnection,
+    partner: &PartnerName,
+    date: BusinessDate,
+) -> Result<bool, StoreError> {
+    let raised: Option<i64> = partner_alarms::table
+        .find((partner.as_str(), date.0))
+        .select(partner_alarms::raised_at)
+        .first(c)
+        .optional()?;
+    Ok(raised.is_some())
 }
 
 /// Marks that people were called because a file is not there; false where they were before.

@@ -1,5 +1,6 @@
 //! Results of reconciling as rows: runs, and their counts and sums. `discrepancies.rs` has the flows.
 
+use super::Tx;
 use super::business_days::stretch_of;
 use super::connection::AnyConnection;
 use super::error::StoreError;
@@ -290,6 +291,8 @@ pub struct OurFlow {
     pub merchant: String,
     /// Its biller.
     pub biller: String,
+    /// The number of its bill.
+    pub bill_no: String,
     /// PAYMENT or REVERSAL.
     pub kind: String,
     /// Its adapter.
@@ -329,6 +332,7 @@ type OurColumns = (
     flows::order_no,
     flows::merchant,
     flows::biller,
+    flows::bill_no,
     flows::kind,
     flows::adapter,
     flows::amount_minor,
@@ -343,6 +347,7 @@ const OUR_COLUMNS: OurColumns = (
     flows::order_no,
     flows::merchant,
     flows::biller,
+    flows::bill_no,
     flows::kind,
     flows::adapter,
     flows::amount_minor,
@@ -419,6 +424,28 @@ pub fn billers_of(c: &mut AnyConnection, date: BusinessDate) -> Result<Vec<Strin
         .distinct()
         .order(flows::biller)
         .load(c)?)
+}
+
+impl Tx<'_> {
+    /// Writes down for which inputs a result is known to hold; false where it counts no more.
+    pub fn confirm_reconciliation(&mut self, run: &ReconciliationRun) -> Result<bool, StoreError> {
+        let RunRow {
+            run_id,
+            inputs,
+            input_hash,
+            ..
+        } = RunRow::from(run);
+        let current = reconciliations::table
+            .find(run_id)
+            .filter(reconciliations::state.eq(RunState::Current.as_str()));
+        let written = diesel::update(current)
+            .set((
+                reconciliations::inputs.eq(inputs),
+                reconciliations::input_hash.eq(input_hash),
+            ))
+            .execute(self.c)?;
+        Ok(written == 1)
+    }
 }
 
 /// Writes a run with its counts and sums; the one that it replaces counts no more. False where somebody

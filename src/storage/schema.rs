@@ -194,6 +194,7 @@ diesel::table! {
         lease_until -> Nullable<BigInt>,
         fence -> BigInt,
         closed_at -> Nullable<BigInt>,
+        holder_lost -> Bool,
     }
 }
 

@@ -35,6 +35,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    partner_looks (partner, business_date) {
+        partner -> Text,
+        business_date -> Date,
+        looked_at -> BigInt,
+        found -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     reconciliations (run_id) {
         run_id -> Text,
         business_date -> Date,

@@ -29,7 +29,7 @@ pub use http::{HttpAdapter, UpstreamError};
 pub use link::LinkStats;
 pub use notifier::{HttpNotifier, Names, Notifier, Post, SystemNames, Target};
 pub use partner::{
-    Brought, FetchError, Fetched, PartnerLink, PartnerSettings, PartnerSource, Partners,
+    Beside, Brought, FetchError, Fetched, PartnerLink, PartnerSettings, PartnerSource, Partners,
     ScratchFile,
 };
 #[cfg(feature = "oidc")]

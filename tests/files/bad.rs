@@ -46,6 +46,31 @@ fn readable(name: &str) -> Profile {
     readable
 }
 
+/// A profile of ours with a column for the day on which a line counts.
+fn with_days() -> Profile {
+    let text = BUILT_IN.iter().find(|(name, _)| *name == "payhall-csv");
+    let day = "[[columns]]\nfield = \"BUSINESS_DATE\"\nname = \"day\"\n";
+    Profile::parse("days", &format!("{}\n{day}", text.unwrap().1)).unwrap()
+}
+
+#[test]
+fn a_line_of_another_day_refuses_the_file() {
+    let profile = with_days();
+    let right = text(&profile);
+    assert!(matches!(
+        verdict(&profile, right.as_bytes()),
+        Verdict::Checked(_)
+    ));
+    let mut lines: Vec<&str> = right.lines().collect();
+    let before = lines[2].strip_suffix("2026-11-22").unwrap();
+    let other = format!("{before}2026-11-21");
+    lines[2] = &other;
+    let wrong = sealed(&(lines.join("\n") + "\n"));
+    let refusal = refusal(&profile, wrong.as_bytes());
+    let wanted = "day: the line is of 2026-11-21, and the file is of 2026-11-22";
+    assert_eq!(refusal, (3, wanted.to_owned()));
+}
+
 /// What is wrong with the third line of `payhall-csv` when a cell of it says something else.
 #[test]
 fn cells_that_say_what_they_cannot() {

@@ -69,6 +69,7 @@ async fn plant(world: &World) -> BTreeMap<String, String> {
         { "class": "SHORT", "count": 3 },
         { "class": "AMOUNT", "count": 3 },
         { "class": "STATUS", "count": 2 },
+        { "class": "BILL", "count": 2 },
         { "class": "DUPLICATE", "count": 2 },
         { "class": "DUPLICATE", "count": 1, "amount": "OTHER" },
         { "class": "EXPECTED", "count": 2 },

@@ -110,6 +110,63 @@ fn one_person_proposes_a_file_and_another_applies_it() {
     }
 }
 
+/// Half a file is applied, and then the program dies: nobody can reject it any more, and applying it once more
+/// does the rest.
+#[test]
+fn what_broke_off_is_gone_on_with() {
+    for database in TestDatabase::all() {
+        let (town, cases) = with_cases(database);
+        let engine = town.bank.engine();
+        let (ann, bob, eve) = (operator("ann"), operator("bob"), operator("eve"));
+        let text = file(&cases);
+        let proposed = refused(town.bank.wait(engine.batch_propose(&text, &ann))).unwrap();
+        let batch = proposed.batch.unwrap();
+        let evidence = "the bank lists it on Monday, they say";
+        let decision = payhall::domain::case::Decision::Keep;
+        for (place, case) in cases.iter().take(2).enumerate() {
+            let made = engine.case_propose(&case.case_no, decision, evidence, &ann);
+            let made = refused(town.bank.wait(made)).unwrap();
+            if place == 0 {
+                let approved = engine.case_approve(&case.case_no, made.version, &bob);
+                refused(town.bank.wait(approved)).unwrap();
+            }
+        }
+        let died = "UPDATE case_batches SET state = 'APPLYING', checker = 'operator:bob'";
+        town.bank.database.execute(died).unwrap();
+        let rejected = engine.batch_reject(batch.batch_id, &batch.content_hash, &eve);
+        assert_eq!(
+            code(refused(town.bank.wait(rejected))),
+            RefusalCode::BatchChanged
+        );
+        let applied = engine.batch_apply(batch.batch_id, &batch.content_hash, &eve);
+        let applied = refused(town.bank.wait(applied)).unwrap();
+        assert!(applied.lines.iter().all(|line| line.problem.is_none()));
+        assert_eq!(applied.batch.unwrap().state, BatchState::Applied);
+        assert!(open(&town).is_empty());
+    }
+}
+
+/// One applies a file while another rejects it: either all of it takes effect, or nothing.
+#[test]
+fn a_file_is_applied_or_rejected_and_never_both() {
+    for database in TestDatabase::all() {
+        let (town, cases) = with_cases(database);
+        let engine = town.bank.engine();
+        let (ann, bob, eve) = (operator("ann"), operator("bob"), operator("eve"));
+        let text = file(&cases);
+        let proposed = engine.batch_propose(&text, &ann);
+        let batch = refused(town.bank.wait(proposed)).unwrap().batch.unwrap();
+        let (id, hash) = (batch.batch_id, batch.content_hash.as_str());
+        let (applied, rejected) = town.bank.wait(async {
+            let apply = engine.batch_apply(id, hash, &bob);
+            tokio::join!(apply, engine.batch_reject(id, hash, &eve))
+        });
+        assert_ne!(applied.is_ok(), rejected.is_ok());
+        let left = if applied.is_ok() { 0 } else { cases.len() };
+        assert_eq!(open(&town).len(), left);
+    }
+}
+
 #[test]
 fn people_comment_on_a_case_and_hand_it_over() {
     for database in TestDatabase::all() {

@@ -29,6 +29,7 @@ fn every_planted_difference_is_found_in_its_class_and_nothing_else_is() {
                 bank.push(line(stranger, 777, at));
                 bank.push(line("not-ours-1", 70, at));
                 said(bank, &numbers[8]).status = LineStatus::Pending;
+                said(bank, &numbers[9]).bill_no = "13999999999".to_owned();
             },
             |biller| {
                 biller.retain(|said| said.flow_no != numbers[4]);
@@ -37,6 +38,9 @@ fn every_planted_difference_is_found_in_its_class_and_nothing_else_is() {
                 let twice = said(biller, &numbers[7]).clone();
                 biller.push(twice);
                 biller.push(line("202611229999999999900002", 5, at));
+                said(biller, &numbers[10]).bill_no.push('0');
+                // Who names no bill contradicts nothing.
+                said(biller, &numbers[11]).bill_no.clear();
             },
         );
         let report = town.night(today());
@@ -51,6 +55,8 @@ fn every_planted_difference_is_found_in_its_class_and_nothing_else_is() {
             (&numbers[6], (Class::Status, Rule::BillerSaysNo)),
             (&numbers[7], (Class::Duplicate, Rule::ListedTwice)),
             (&numbers[8], (Class::Status, Rule::BankUndecided)),
+            (&numbers[9], (Class::Status, Rule::OtherBill)),
+            (&numbers[10], (Class::Status, Rule::OtherBill)),
             (stranger, (Class::Long, Rule::NotOurs)),
             ("not-ours-1", (Class::Long, Rule::NotOurs)),
             ("202611229999999999900002", (Class::Long, Rule::BillerAlone)),
@@ -61,7 +67,7 @@ fn every_planted_difference_is_found_in_its_class_and_nothing_else_is() {
         adds_up(&town, 12, (13, 12));
         each_has_a_case(&town, wanted.len());
         let run = town.run_of(today());
-        assert_eq!((run.flow_count, run.difference_count), (15, 12));
+        assert_eq!((run.flow_count, run.difference_count), (15, 14));
         for order in &orders {
             assert_eq!(town.bank.state(&order.order_no), OrderState::Succeeded);
         }
@@ -74,7 +80,23 @@ fn every_planted_difference_is_found_in_its_class_and_nothing_else_is() {
         );
         assert_eq!((bank.line, bank.amount_minor), (2, 1_007));
         assert_eq!(amount.risk_minor, 5);
+        names_both_bills(&town, &numbers[10]);
     }
+}
+
+/// A line about another bill: what is at stake, and what people are shown of it.
+fn names_both_bills(town: &Town, number: &str) {
+    let other = &town.differences(today())[number];
+    assert_eq!(other.risk_minor, 1_011, "all of it went to somebody else");
+    let explained = town.bank.engine().reconciliation_explain(number);
+    let explained = town.bank.wait(explained).unwrap().unwrap();
+    assert_eq!(explained.verdict.rule, Rule::OtherBill);
+    let ours = explained.ours.unwrap();
+    let bills = explained.heard.iter().map(|heard| heard.bill_no.as_str());
+    let bills: Vec<&str> = std::iter::once(ours.bill_no.as_str())
+        .chain(bills)
+        .collect();
+    assert_eq!(bills, ["13800000011", "13800000011", "138000000110"]);
 }
 
 fn said<'a>(lines: &'a mut [super::town::Said], number: &str) -> &'a mut super::town::Said {

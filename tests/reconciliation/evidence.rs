@@ -1,11 +1,12 @@
 //! What a line proves: doubt that ends, a reversal that stops, a success that comes late.
 
-use super::town::{Town, line, today};
+use super::town::{Said, Town, line, today};
 use crate::support::bank::Deed;
 use crate::support::database::TestDatabase;
 use payhall::domain::case::{CaseKind, CaseState};
 use payhall::domain::flow::{FlowKind, FlowState, Operation};
 use payhall::domain::order::{Order, OrderState};
+use payhall::domain::reconciliation::{Class, Rule};
 use payhall::files::LineStatus;
 use payhall::storage::audit;
 use std::time::Duration;
@@ -60,6 +61,31 @@ fn an_unknown_order_that_the_bank_lists_as_paid_has_succeeded() {
         let before = town.run_of(today());
         let after = town.dry_run(today());
         assert_eq!(after.run.result_hash, before.result_hash);
+    }
+}
+
+#[test]
+fn a_line_about_another_bill_settles_nothing() {
+    for database in TestDatabase::all() {
+        let town = Town::new(database);
+        let order = in_doubt(&town, "13899999991");
+        let (number, at) = (town.payment(&order), town.now());
+        let other = Said {
+            bill_no: "13899999992".to_owned(),
+            ..line(&number, 5_000, at)
+        };
+        town.send(
+            today(),
+            |bank| bank.push(other.clone()),
+            |biller| biller.push(other.clone()),
+        );
+        let report = town.night(today());
+        assert_eq!((report.settled, report.differences), (0, 1), "{report:?}");
+        assert_ne!(town.bank.state(&order.order_no), OrderState::Succeeded);
+        let odd = (Class::Status, Rule::OtherBill);
+        assert_eq!(town.classes(today())[&number], odd);
+        town.bank.far.heal();
+        town.bank.run_for(Duration::from_secs(7_200));
     }
 }
 
@@ -158,6 +184,47 @@ fn a_reversal_that_may_be_on_its_way_is_left_to_its_own_answer() {
     town.bank.far.heal();
     town.bank.run_for(Duration::from_secs(7_200));
     assert_eq!(town.bank.state(&order.order_no), OrderState::Reversed);
+}
+
+/// The program dies while the bank undoes the payment, and the next one cannot reach the bank: no try is in the
+/// counts, and still one was sent.
+#[test]
+fn a_try_of_a_reversal_that_nobody_counted_is_not_taken_for_none() {
+    for database in TestDatabase::all() {
+        let mut town = Town::new(database);
+        let bill = "13899999991";
+        let order = town.bank.create("topup", bill, 5_000);
+        town.bank.leave_in_doubt(&order);
+        town.bank
+            .far
+            .tell_for_ever(Operation::Query, bill, Deed::Unknown);
+        town.bank
+            .far
+            .tell(Operation::Reverse, bill, [Deed::WorkThenHang]);
+        town.bank
+            .far
+            .tell_for_ever(Operation::Reverse, bill, Deed::NotSent);
+        let listed = line(&town.payment(&order), 5_000, town.now());
+        while town.bank.far.hanging() == 0 {
+            town.bank.advance(Duration::from_secs(5));
+            let poll = town.bank.start_poll(0);
+            town.bank.wait(async {
+                while town.bank.far.hanging() == 0 && !poll.is_finished() {
+                    tokio::task::yield_now().await;
+                }
+            });
+        }
+        town.bank.crash();
+        town.bank.run_for(Duration::from_secs(900));
+        let exception = town.bank.exception(&order.order_no).unwrap();
+        assert_eq!((exception.tries, exception.holder_lost), (0, true));
+        town.send(today(), |bank| bank.push(listed), |_| {});
+        town.night(today());
+        assert_eq!(town.bank.state(&order.order_no), OrderState::Reversing);
+        town.bank.far.heal();
+        town.bank.run_for(Duration::from_secs(7_200));
+        assert_eq!(town.bank.state(&order.order_no), OrderState::Reversed);
+    }
 }
 
 #[test]

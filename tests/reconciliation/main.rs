@@ -12,5 +12,7 @@ mod late;
 mod partner_files;
 mod pool;
 mod runs;
+mod sources;
 mod strangers;
 mod town;
+mod watched;

@@ -86,9 +86,44 @@ fn the_file_of_another_day_is_no_flood_of_differences() {
     let monday = super::town::date("2026-11-23");
     town.paid(500, 3);
     town.send(monday, |bank| *bank = yesterday, |_| {});
-    let report = town.night(monday);
-    assert_eq!(report.published, [], "{report:?}");
-    assert_eq!(report.failed, [monday], "{report:?}");
+    town.go_to_night_after(monday);
+    town.close();
+    let fetched = town.fetch();
+    assert_eq!((fetched.accepted, fetched.refused), (1, 1), "{fetched:?}");
+    let refused = town.files(BANK, monday).pop().unwrap();
+    assert_eq!(refused.line, Some(2));
+    let reason = refused.reason.unwrap();
+    let wanted =
+        "flow_no: the line is of 2026-11-22, and the file is of 2026-11-23; 120 of its 120";
+    assert!(reason.starts_with(wanted), "{reason}");
+    let report = town.reconcile();
+    assert_eq!((report.published, report.waiting), (vec![], vec![monday]));
+    town.send_honest(monday);
+    town.fetch();
+    assert_eq!(town.reconcile().published, [monday]);
+}
+
+#[test]
+fn a_small_file_of_another_day_is_known_by_its_bytes() {
+    for database in TestDatabase::all() {
+        let town = Town::new(database);
+        town.paid(1, 3);
+        town.send_honest(today());
+        town.night(today());
+        let yesterday = std::fs::read(town.inbox(BANK, today())).unwrap();
+        let monday = super::town::date("2026-11-23");
+        town.paid(500, 3);
+        town.send_honest(monday);
+        std::fs::write(town.inbox(BANK, monday), yesterday).unwrap();
+        town.go_to_night_after(monday);
+        town.close();
+        assert_eq!(town.fetch().refused, 1);
+        let reason = town.files(BANK, monday)[0].reason.clone().unwrap();
+        assert!(
+            reason.ends_with("it is the very file of 2026-11-22"),
+            "{reason}"
+        );
+    }
 }
 
 #[test]

@@ -44,6 +44,30 @@ fn a_flow_that_the_bank_lists_on_the_next_day_matches_then() {
 }
 
 #[test]
+fn a_line_of_the_next_day_that_names_another_bill_ends_no_waiting_well() {
+    for database in TestDatabase::all() {
+        let town = Town::new(database);
+        town.go_to(today(), LATE);
+        let orders = town.paid(1, 2);
+        let numbers = [0, 1].map(|n| town.payment(&orders[n]));
+        let mut moved = town.honest(today());
+        moved[1].bill_no = "13999999999".to_owned();
+        town.send(today(), Vec::clear, |_| {});
+        town.night(today());
+        assert_eq!(town.classes(today()).len(), 2);
+        let monday = date("2026-11-23");
+        town.send(monday, |bank| bank.extend(moved), |_| {});
+        town.night(monday);
+        let odd = (Class::Status, Rule::OtherBill);
+        assert_eq!(town.classes(monday), [(numbers[1].clone(), odd)].into());
+        let ended = town.differences(today())[&numbers[0]].ended.clone();
+        assert_eq!(ended.unwrap().class, Class::Matched);
+        let case = town.bank.open_case(&orders[1].order_no);
+        assert!(case.is_some(), "a person is called");
+    }
+}
+
+#[test]
 fn the_pool_ends_after_three_business_days_with_a_holiday_among_them() {
     for database in TestDatabase::all() {
         let holiday = "date,kind,name\n2026-11-24,HOLIDAY,a day off\n";
@@ -156,6 +180,7 @@ fn a_line_that_is_listed_on_two_days_is_a_duplicate() {
     town.night(today());
     let monday = date("2026-11-23");
     let again = town.honest(today()).pop().unwrap();
+    town.paid(2, 1);
     town.send(monday, |bank| bank.push(again), |_| {});
     town.night(monday);
     assert_eq!(

@@ -1,7 +1,7 @@
 //! Lines that are not what they seem: of a bank that had nothing to do with the flow, and of payments that a
 //! reversal buried.
 
-use super::town::{SECOND, Said, Town, line, today};
+use super::town::{SECOND, Said, Town, date, line, today};
 use crate::support::bank::Deed;
 use crate::support::database::TestDatabase;
 use payhall::domain::flow::{FlowKind, Operation};
@@ -85,5 +85,45 @@ fn a_payment_that_a_reversal_buried_is_compared_as_the_bank_has_it() {
         let found: Vec<_> = town.classes(today()).into_iter().collect();
         assert_eq!(found, Vec::from_iter(wanted), "line {place}");
         assert_eq!(town.bank.state(&order.order_no), OrderState::Reversed);
+    }
+}
+
+/// The bank may have written the payment into the next day's file: the day is looked at again when that comes.
+#[test]
+fn a_file_of_the_next_day_has_a_buried_payment_looked_at_again() {
+    for database in TestDatabase::all() {
+        let town = Town::new(database);
+        let order = undone(&town);
+        let flows = town.bank.flows(&order.order_no);
+        let number = |kind| {
+            let flow = flows.iter().find(|flow| flow.kind == kind);
+            flow.expect("it was made").flow_no.to_string()
+        };
+        town.send(today(), |bank| bank.clear(), |biller| biller.clear());
+        town.night(today());
+        let first = town.run_of(today());
+        assert!(first.inputs.beside.is_empty() && first.difference_count == 0);
+        let tomorrow = date("2026-11-23");
+        town.paid(1, 1);
+        town.send_honest(tomorrow);
+        town.night(tomorrow);
+        let confirmed = town.run_of(today());
+        assert_eq!(
+            (confirmed.run_id, town.versions(today())),
+            (first.run_id, 1)
+        );
+        assert_eq!(
+            confirmed.inputs.beside.len(),
+            1,
+            "the bank's, and not the biller's"
+        );
+        assert_ne!(confirmed.input_hash, first.input_hash);
+        let listed = line(&number(FlowKind::Payment), 5_000, town.now());
+        town.send(tomorrow, |bank| bank.push(listed), |_| {});
+        town.fetch();
+        town.reconcile();
+        assert_eq!(town.versions(today()), 2);
+        let found = town.classes(today());
+        assert!(found.contains_key(&number(FlowKind::Reversal)), "{found:?}");
     }
 }

@@ -16,9 +16,10 @@ use payhall::engine::{Actor, Clock, DayOutcome, FetchReport, Mode, ReconcileRepo
 use payhall::files::{Head, LineStatus, Profiles, Row, StatementWriter, Totals};
 use payhall::output::Shelf;
 use payhall::storage::{discrepancies, flows, orders, reconciliations};
-use payhall::upstream::{PartnerSettings, Partners};
+use payhall::upstream::{PartnerLink, PartnerSettings, PartnerSource, Partners};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use tempfile::TempDir;
 
 /// The bank's partner and the biller's.
@@ -35,6 +36,8 @@ pub struct Said {
     pub status: LineStatus,
     pub amount_minor: i64,
     pub at: Instant,
+    /// The bill that it names; empty where it names none.
+    pub bill_no: String,
 }
 
 pub struct Town {
@@ -62,7 +65,7 @@ enum Banks {
     Two,
 }
 
-fn partners(folder: &std::path::Path, banks: Banks) -> Partners {
+fn partners(folder: &std::path::Path, banks: Banks, more: &str) -> Partners {
     let folder = folder.join("in");
     std::fs::create_dir_all(&folder).unwrap();
     let settings = |whose: &str, file: &str| -> PartnerSettings {
@@ -77,7 +80,10 @@ fn partners(folder: &std::path::Path, banks: Banks) -> Partners {
     let mut all = BTreeMap::from([
         (
             name(BANK),
-            settings("side = \"BANK\"\nadapter = \"bank\"", BANK),
+            settings(
+                &format!("side = \"BANK\"\nadapter = \"bank\"\n{more}"),
+                BANK,
+            ),
         ),
         (
             name(TELECOM),
@@ -97,18 +103,44 @@ impl Town {
     }
 
     pub fn with_calendar(database: TestDatabase, calendar: &str) -> Self {
-        Self::with(database, calendar, Banks::One)
+        let folder = TempDir::new().unwrap();
+        let partners = partners(folder.path(), Banks::One, "");
+        Self::with(database, calendar, (folder, partners))
+    }
+
+    /// A town whose bank has more settings.
+    pub fn with_settings(database: TestDatabase, more: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let partners = partners(folder.path(), Banks::One, more);
+        Self::with(database, "date,kind,name\n", (folder, partners))
+    }
+
+    /// A town whose bank's files come from somewhere else.
+    pub fn with_source(database: TestDatabase, source: Arc<dyn PartnerSource>) -> Self {
+        let folder = TempDir::new().unwrap();
+        let partners = partners(folder.path(), Banks::One, "");
+        let links = partners.iter().map(|link| PartnerLink {
+            partner: link.partner.clone(),
+            source: match link.partner.name.as_str() {
+                BANK => Some(source.clone()),
+                _ => link.source.clone(),
+            },
+        });
+        let partners = Partners::new(links);
+        Self::with(database, "date,kind,name\n", (folder, partners))
     }
 
     /// A town with a second bank, which carries nothing of what [`Town::paid`] pays.
     pub fn with_two_banks(database: TestDatabase) -> Self {
-        Self::with(database, "date,kind,name\n", Banks::Two)
+        let folder = TempDir::new().unwrap();
+        let partners = partners(folder.path(), Banks::Two, "");
+        Self::with(database, "date,kind,name\n", (folder, partners))
     }
 
-    fn with(database: TestDatabase, calendar: &str, banks: Banks) -> Self {
-        let folder = TempDir::new().unwrap();
+    fn with(database: TestDatabase, calendar: &str, from: (TempDir, Partners)) -> Self {
+        let (folder, partners) = from;
         let night = Night {
-            partners: partners(folder.path(), banks),
+            partners,
             shelf: Some(Shelf::new(folder.path().join("shelf"))),
             calendar: Calendar::read(calendar).unwrap(),
         };
@@ -154,7 +186,16 @@ impl Town {
         let mut found = self.bank.read(move |c| flows::list(c, &filter, &page));
         found.retain(|flow| flow.adapter.as_str() == "bank");
         found.sort_by(|a, b| a.flow_no.cmp(&b.flow_no));
-        found.iter().filter_map(said).collect()
+        let ours = self
+            .bank
+            .read(move |c| reconciliations::flows_of(c, date, None, 10_000));
+        let bills = ours.into_iter().map(|flow| (flow.flow_no, flow.bill_no));
+        let bills: BTreeMap<String, String> = bills.collect();
+        let mut lines: Vec<Said> = found.iter().filter_map(said).collect();
+        for line in &mut lines {
+            line.bill_no.clone_from(&bills[&line.flow_no]);
+        }
+        lines
     }
 
     /// Drops a file of a partner, in place of the one before.
@@ -285,6 +326,7 @@ fn said(flow: &Flow) -> Option<Said> {
         status,
         amount_minor: flow.amount.amount_minor,
         at: flow.concluded_at.unwrap_or(flow.started_at),
+        bill_no: String::new(),
     })
 }
 
@@ -296,6 +338,7 @@ pub fn line(flow_no: &str, amount_minor: i64, at: Instant) -> Said {
         status: LineStatus::Succeeded,
         amount_minor,
         at,
+        bill_no: String::new(),
     }
 }
 
@@ -305,6 +348,7 @@ pub fn file_of(date: BusinessDate, lines: &[Said]) -> Vec<u8> {
     let profile = profiles.get("payhall-csv").unwrap();
     let rows = lines.iter().map(|said| Row {
         flow_no: &said.flow_no,
+        bill_no: &said.bill_no,
         kind: said.kind,
         status: said.status,
         concluded_at: Some(said.at),

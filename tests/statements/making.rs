@@ -4,6 +4,8 @@
 use crate::given::{Given, PAID, at, contract, day};
 use crate::support::database::TestDatabase;
 use crate::support::replica::{Manner, Replica};
+use payhall::domain::catalogue::CatalogueParts;
+use payhall::domain::contract::Contract;
 use payhall::domain::flow::{FlowKind, FlowState};
 use payhall::domain::money::Currency;
 use payhall::domain::progress::Silent;
@@ -211,37 +213,87 @@ async fn what_is_settled_balances_with_the_statements_to_the_last_unit() {
     for house in houses().await {
         a_day(&house.database);
         night(&house.replica).await;
-        let store = house.replica.engine.store();
-        for date in ["2026-11-21", "2026-11-22"] {
-            let date = day(date);
-            let read = move |c: &mut _| {
-                Ok((
-                    settlement_summaries::of_day(c, date)?,
-                    statements::of_day(c, date)?,
-                ))
+        balances(&house.replica).await;
+    }
+}
+
+/// What is settled, and what the last versions of the statements say, come to the same.
+async fn balances(replica: &Replica) {
+    for date in ["2026-11-21", "2026-11-22"] {
+        let date = day(date);
+        let read = move |c: &mut _| {
+            let filter = statements::Filter {
+                from: Some(date),
+                to: Some(date),
+                latest_only: true,
+                ..statements::Filter::default()
             };
-            let (settled, stated) = store.read(read).await.unwrap();
-            for kind in [PartyKind::Merchant, PartyKind::Biller] {
-                let of_kind = stated.iter().filter(|one| one.key.party.kind == kind);
-                let sums: Vec<_> = of_kind.flat_map(|one| one.sums.clone()).collect();
-                let total = |wanted: FlowKind, of: fn(&_) -> i64| -> i64 {
-                    let counted = sums.iter().filter(|sum| sum.state == FlowState::Succeeded);
-                    counted.filter(|sum| sum.kind == wanted).map(of).sum()
-                };
-                let amount: fn(&payhall::domain::statement::StatementSum) -> i64 =
-                    |sum| sum.amount_minor;
-                let gross: i64 = settled.iter().map(|one| one.gross_minor).sum();
-                let reversed: i64 = settled.iter().map(|one| one.reversed_minor).sum();
-                let fees: i64 = settled.iter().map(|one| one.fees_minor).sum();
-                let net: i64 = settled.iter().map(|one| one.net_minor()).sum();
-                assert_eq!(total(FlowKind::Payment, amount), gross, "{date} {kind}");
-                assert_eq!(total(FlowKind::Reversal, amount), reversed, "{date} {kind}");
-                let of_statements: i64 = sums.iter().map(|sum| sum.fee_minor).sum();
-                assert_eq!(of_statements, fees, "{date} {kind}");
-                assert_eq!(net, gross - reversed - fees);
-            }
-            assert!(!settled.is_empty());
+            Ok((
+                settlement_summaries::of_day(c, date)?,
+                statements::list(c, &filter, None, 100)?,
+            ))
+        };
+        let (settled, stated) = replica.engine.store().read(read).await.unwrap();
+        for kind in [PartyKind::Merchant, PartyKind::Biller] {
+            let of_kind = stated.iter().filter(|one| one.key.party.kind == kind);
+            let sums: Vec<_> = of_kind.flat_map(|one| one.sums.clone()).collect();
+            let total = |wanted: FlowKind, of: fn(&_) -> i64| -> i64 {
+                let counted = sums.iter().filter(|sum| sum.state == FlowState::Succeeded);
+                counted.filter(|sum| sum.kind == wanted).map(of).sum()
+            };
+            let amount: fn(&payhall::domain::statement::StatementSum) -> i64 =
+                |sum| sum.amount_minor;
+            let gross: i64 = settled.iter().map(|one| one.gross_minor).sum();
+            let reversed: i64 = settled.iter().map(|one| one.reversed_minor).sum();
+            let fees: i64 = settled.iter().map(|one| one.fees_minor).sum();
+            let net: i64 = settled.iter().map(|one| one.net_minor()).sum();
+            assert_eq!(total(FlowKind::Payment, amount), gross, "{date} {kind}");
+            assert_eq!(total(FlowKind::Reversal, amount), reversed, "{date} {kind}");
+            let of_statements: i64 = sums.iter().map(|sum| sum.fee_minor).sum();
+            assert_eq!(of_statements, fees, "{date} {kind}");
+            assert_eq!(net, gross - reversed - fees);
         }
+        assert!(!settled.is_empty());
+    }
+}
+
+/// A contract for days that are closed: they are stated and summed up again, all of them and once.
+#[tokio::test]
+async fn other_fees_for_closed_days_state_them_again() {
+    for house in houses().await {
+        a_day(&house.database);
+        night(&house.replica).await;
+        let import = async |basis_points| {
+            let contract = Contract {
+                merchant: "portal".to_owned(),
+                biller: "sh-telecom".to_owned(),
+                currency: Currency::CNY,
+                valid_from: day("2026-11-22"),
+                basis_points,
+                fixed_minor: 0,
+            };
+            let parts = CatalogueParts {
+                contracts: vec![contract],
+                ..CatalogueParts::default()
+            };
+            let store = house.replica.engine.store();
+            let (_, again) = store
+                .solo(move |tx| tx.import_catalogue(&parts))
+                .await
+                .unwrap();
+            again
+        };
+        assert_eq!(import(100).await, 0, "it is that contract already");
+        let idle = night(&house.replica).await;
+        assert_eq!(idle.0, StatementsReport::default());
+        assert_eq!(import(250).await, 1, "the 22nd alone is closed since");
+        let (merchants, billers) = night(&house.replica).await;
+        assert_eq!((merchants.reissued, billers.reissued), (1, 1));
+        balances(&house.replica).await;
+        let stated = statement(&house.replica, Party::merchant("portal"), "2026-11-22").await;
+        assert_eq!(stated.unwrap().version, 2);
+        let idle = night(&house.replica).await;
+        assert_eq!(idle.1, StatementsReport::default());
     }
 }
 
@@ -339,7 +391,8 @@ async fn both_sum_up_at_once(house: &House, other: &Replica) {
         house.database.execute(forget).unwrap();
         let (ours, theirs) = tokio::join!(sum_up(&house.replica), sum_up(other));
         let store = house.replica.engine.store();
-        let kept = store.read(|c| settlement_summaries::of_day(c, day("2026-11-22")));
+        let all = settlement_summaries::Filter::default();
+        let kept = store.read(move |c| settlement_summaries::list(c, &all, None, 100));
         let kept = kept.await.unwrap();
         let changed = ours.unwrap().changed + theirs.unwrap().changed;
         assert_eq!(changed, u64::try_from(kept.len()).unwrap());

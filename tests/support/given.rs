@@ -135,6 +135,7 @@ pub fn exception(order: &Order, flow: &Flow) -> Exception {
         lease_until: None,
         fence: 0,
         closed_at: None,
+        holder_lost: false,
     }
 }
 

@@ -17,3 +17,4 @@ ALTER TABLE cases DROP CONSTRAINT cases_kind_check;
 ALTER TABLE cases ADD CONSTRAINT cases_kind_check CHECK (kind IN ('DOUBT', 'LATE_SUCCESS'));
 ALTER TABLE cases ALTER COLUMN order_no SET NOT NULL;
 CREATE UNIQUE INDEX cases_open ON cases (order_no, kind) WHERE state <> 'CLOSED';
+ALTER TABLE exceptions DROP COLUMN holder_lost;

@@ -35,3 +35,4 @@ INSERT INTO cases SELECT case_no, order_no, kind, state, cause, opened_at, due_a
 DROP TABLE cases_after;
 CREATE UNIQUE INDEX cases_open ON cases (order_no, kind) WHERE state <> 'CLOSED';
 CREATE INDEX cases_order ON cases (order_no);
+ALTER TABLE exceptions DROP COLUMN holder_lost;

@@ -169,7 +169,7 @@ CREATE TABLE case_batches (
     content_hash TEXT NOT NULL,
     content      TEXT NOT NULL,
     line_count   BIGINT NOT NULL,
-    state        TEXT NOT NULL CHECK (state IN ('PROPOSED', 'APPLIED', 'REJECTED')),
+    state        TEXT NOT NULL CHECK (state IN ('PROPOSED', 'APPLYING', 'APPLIED', 'REJECTED')),
     maker        TEXT NOT NULL,
     proposed_at  BIGINT NOT NULL,
     checker      TEXT,
@@ -177,3 +177,6 @@ CREATE TABLE case_batches (
     -- Law 8: maker is not checker, whatever the program believes.
     CHECK (checker IS NULL OR checker <> maker)
 );
+
+-- Whether a replica that held an exception in phase REVERSE never came back: its try may have gone out uncounted.
+ALTER TABLE exceptions ADD COLUMN holder_lost BOOLEAN NOT NULL DEFAULT FALSE;

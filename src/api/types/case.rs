@@ -157,6 +157,8 @@ impl Case {
 pub enum BatchState {
     /// Waits for the second person.
     Proposed,
+    /// The second person agreed, and its decisions are taking effect one by one. Where that broke off, `caseBatchApply` goes on.
+    Applying,
     /// Every decision in it took effect, but for those whose cases had changed.
     Applied,
     /// The second person did not want it.

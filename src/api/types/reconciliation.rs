@@ -478,6 +478,8 @@ pub struct ReconciliationRow {
     status: &'static str,
     /// How much.
     amount: Money,
+    /// The number of the bill; none where the file does not tell.
+    bill_no: Option<String>,
 }
 
 /// Why a flow has the class that it has.
@@ -514,12 +516,14 @@ impl ReconciliationExplanation {
     /// What each side says, in which line of which file.
     async fn rows(&self) -> Vec<ReconciliationRow> {
         let heard = self.0.heard.iter().map(heard_row);
-        let ours = self.0.our_row.iter().map(|row| ReconciliationRow {
+        let of_flow = self.0.our_row.iter().zip(&self.0.ours);
+        let ours = of_flow.map(|(row, flow)| ReconciliationRow {
             side: "OURS",
             file: None,
             line: None,
             status: row.state.as_str(),
             amount: Money(row.amount),
+            bill_no: Some(flow.bill_no.clone()),
         });
         ours.chain(heard).collect()
     }
@@ -552,6 +556,7 @@ fn heard_row(heard: &Heard) -> ReconciliationRow {
         line: Some(heard.row.line.to_string()),
         status: heard.row.state.as_str(),
         amount: Money(heard.row.amount),
+        bill_no: Some(heard.bill_no.clone()).filter(|bill_no| !bill_no.is_empty()),
     }
 }
 

@@ -62,6 +62,9 @@ named_enum! {
         BillerSaysYes = "BILLER_SAYS_YES",
         /// STATUS: we know the outcome, the biller is still at it.
         BillerUndecided = "BILLER_UNDECIDED",
+        /// STATUS: we and a partner say that money moved, and the partner's line names another bill: somebody
+        /// else's was paid.
+        OtherBill = "OTHER_BILL",
         /// AMOUNT: two sides name different currencies.
         CurrencyDiffers = "CURRENCY_DIFFERS",
         /// AMOUNT: the amounts differ by more than is tolerated.

@@ -10,6 +10,7 @@
 //! | payment here, reversal there | STATUS | KIND_DIFFERS |
 //! | we are undecided, and the bank's line decides | *(we take its word, and go on)* | |
 //! | a partner's line says something else than we do | STATUS | BANK_…, BILLER_… |
+//! | a partner's line names another bill than our flow | STATUS | OTHER_BILL |
 //! | the currencies differ | AMOUNT | CURRENCY_DIFFERS |
 //! | the amounts differ by more than is tolerated | AMOUNT | AMOUNT_DIFFERS |
 //! | we are undecided still | EXPECTED, then STATUS | UNDECIDED |
@@ -24,17 +25,18 @@
 //! ¹ EXPECTED by NEAR_CUT_OFF while the pool lasts, if a row of it lies near to the day's edge.
 //!
 //! Differences that no later file can heal come before those that one can, so that nothing certain waits
-//! in the pool. A line takes the word of nobody: with another amount, currency or kind the bank's line
+//! in the pool. A line takes the word of nobody: with another amount, currency, kind or bill the bank's line
 //! settles nothing. A reversal is a flow of its own and is compared like a payment. A biller's line never
 //! settles a flow: only the bank moves the payer's money.
 //!
 //! The amount at risk is how far apart the sides are: the most that any side may have moved less the least,
 //! where FAILED and a missing row have moved nothing, PENDING may have moved it or not, a reversal moves
 //! back, and several rows add up. Of what matches it is 0. Where the currencies differ nothing can be
-//! taken from anything, and it is the largest of the amounts in our currency (the bank's, where we have none).
+//! taken from anything, and it is the largest of the amounts in our currency (the bank's, where we have none);
+//! so it is where a line names another bill: all of it went to somebody else.
 
 use super::class::{Class, Rule};
-use super::row::{Asked, Edge, Row, RowState, Sides};
+use super::row::{Asked, Bill, Edge, Row, RowState, Sides};
 use super::rules::{Rules, Waited};
 use crate::domain::flow::FlowKind;
 use crate::domain::money::{Currency, Money};
@@ -69,7 +71,7 @@ pub fn classify(sides: Sides<'_>, rules: &[Rules], waited: Waited) -> Verdict {
     let (class, rule) = judge.decide(proves);
     let at_risk = match class {
         Class::Matched => Money::new(0, judge.currency()),
-        _ => judge.at_risk(proves),
+        _ => judge.at_risk(rule, proves),
     };
     Verdict {
         class,
@@ -124,6 +126,9 @@ impl Judge<'_> {
         if state == RowState::Failed {
             return (Class::Matched, Rule::NobodyPaid);
         }
+        if names_other_bill(partners) {
+            return (Class::Status, Rule::OtherBill);
+        }
         let distance = self.distance(ours, partners);
         match distance {
             Distance::Incomparable => return (Class::Amount, Rule::CurrencyDiffers),
@@ -164,7 +169,8 @@ impl Judge<'_> {
         let ([ours], [bank]) = (self.sides.ours, self.sides.bank) else {
             return None;
         };
-        let is_about_it = same_kind(ours, bank) && ours.amount == bank.amount;
+        let is_its = same_kind(ours, bank) && bank.bill == Bill::Agrees;
+        let is_about_it = is_its && ours.amount == bank.amount;
         let decides = ours.state == RowState::Pending && bank.state != RowState::Pending;
         (decides && is_about_it).then_some(bank.state)
     }
@@ -198,10 +204,10 @@ impl Judge<'_> {
     }
 
     /// How far the sides are apart.
-    fn at_risk(&self, proves: Option<RowState>) -> Money {
+    fn at_risk(&self, rule: Rule, proves: Option<RowState>) -> Money {
         let currency = self.currency();
         let comparable = |row: &&Row| row.amount.currency == currency;
-        if !self.sides.rows().all(|row| comparable(&row)) {
+        if rule == Rule::OtherBill || !self.sides.rows().all(|row| comparable(&row)) {
             let amounts = self.sides.rows().filter(comparable);
             let largest = amounts.map(|row| row.amount.amount_minor).max();
             return Money::new(largest.unwrap_or(0), currency);
@@ -234,6 +240,12 @@ fn moved(rows: impl Iterator<Item = Row>) -> (i128, i128) {
 fn same_kind(one: &Row, other: &Row) -> bool {
     let kinds: [Option<FlowKind>; 2] = [one.kind, other.kind];
     !matches!(kinds, [Some(one), Some(other)] if one != other)
+}
+
+/// Whether a partner's line is about another bill than our flow.
+fn names_other_bill(partners: [Option<&Row>; 2]) -> bool {
+    let mut lines = partners.into_iter().flatten();
+    lines.any(|row| row.bill == Bill::Other)
 }
 
 /// Who says something else about the outcome than we do. Where we do not know it there is nothing to

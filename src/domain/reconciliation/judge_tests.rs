@@ -2,14 +2,14 @@
 
 use super::class::{Class, Rule};
 use super::judge::{Verdict, classify};
-use super::row::{Asked, Edge, Row, RowState, Sides};
+use super::row::{Asked, Bill, Edge, Row, RowState, Sides};
 use super::rules::{Rules, Waited};
 use crate::domain::flow::FlowKind::{Payment, Reversal};
 use crate::domain::money::{Currency, Money};
 
 /// A side in one word a row: `Y` it moved, `N` it did not, `P` pending; then the amount, `r` for a
-/// reversal, `k` for a row that does not tell its kind, `$` for dollars, `~` for near the edge. Rows are
-/// separated by a blank; `-` is no row.
+/// reversal, `k` for a row that does not tell its kind, `$` for dollars, `~` for near the edge, `!` for
+/// another bill. Rows are separated by a blank; `-` is no row.
 fn rows(text: &str) -> Vec<Row> {
     let words = text.split(' ').filter(|word| *word != "-");
     words.map(row).collect()
@@ -39,6 +39,9 @@ pub(super) fn row(word: &str) -> Row {
     }
     if word.contains('~') {
         row.edge = Edge::Near;
+    }
+    if word.contains('!') {
+        row.bill = Bill::Other;
     }
     row
 }
@@ -146,6 +149,19 @@ const TABLE: &[Line] = &[
     ("both",   ["Y100", "N100", "N100"], 0, C::Status, R::BankSaysNo, 100),
     ("both",   ["Y100", "N70$", "-"],    0, C::Status, R::BankSaysNo, 100),
 
+    // Another bill. Whether money moved at all comes first, how much comes after.
+    ("both",   ["Y100", "Y100", "Y100!"], 0, C::Status, R::OtherBill, 100),
+    ("both",   ["Y100", "Y100!", "Y100"], 0, C::Status, R::OtherBill, 100),
+    ("both",   ["Y100", "Y90", "Y90!"],  0, C::Status, R::OtherBill, 100),
+    ("both",   ["Y100", "Y100", "Y7!$"], 0, C::Status, R::OtherBill, 100),
+    ("both",   ["Y100~", "-", "Y100!"],  0, C::Status, R::OtherBill, 100),
+    ("both",   ["Y100r", "Y100r!", "Y100r"], 0, C::Status, R::OtherBill, 100),
+    ("both",   ["P100", "Y100!", "-"],   0, C::Status, R::OtherBill, 100),
+    ("both",   ["Y100", "N100!", "-"],   0, C::Status, R::BankSaysNo, 100),
+    ("both",   ["N100", "Y100!", "-"],   0, C::Status, R::BankSaysYes, 100),
+    ("both",   ["N100", "N100!", "N100!"], 0, C::Matched, R::NobodyPaid, 0),
+    ("both",   ["Y100", "Y100", "Y100! Y100"], 0, C::Duplicate, R::ListedTwice, 100),
+
     // Different amounts.
     ("both",   ["Y100", "Y103", "Y100"], 0, C::Amount, R::AmountDiffers, 3),
     ("both",   ["Y100", "Y100", "Y97"],  0, C::Amount, R::AmountDiffers, 3),
@@ -229,6 +245,7 @@ fn only_the_bank_s_only_line_about_the_same_thing_proves_something() {
         ["P100", "Y101", "-"],
         ["P100", "Y100$", "-"],
         ["P100", "Y100r", "-"],
+        ["P100", "Y100!", "-"],
         ["P100", "Y100 Y100", "-"],
         ["Y100", "N100", "-"],
         ["N100", "Y100", "-"],
@@ -258,7 +275,7 @@ fn what_is_at_risk_never_leaves_an_amount() {
 
 /// Everything that a side can be, without duplicates.
 const WORDS: &[&str] = &[
-    "-", "Y100", "N100", "P100", "Y100~", "Y101", "Y150", "Y100r", "Y100$",
+    "-", "Y100", "N100", "P100", "Y100~", "Y101", "Y150", "Y100r", "Y100$", "Y100!",
 ];
 
 #[test]

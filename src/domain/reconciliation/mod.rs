@@ -29,7 +29,7 @@ pub use judge::{Verdict, classify};
 pub use lot::Lot;
 pub use matching::{Compared, Difference, Matching, MatchingError};
 pub use result::{RESULT_HEAD, write_result};
-pub use row::{Asked, Edge, Row, RowState, Sides};
+pub use row::{Asked, Bill, Edge, Row, RowState, Sides};
 pub use rules::{Day, Rules, Waited};
 pub use totals::{Overflow, Sum, Tally, Totals};
 

@@ -3,10 +3,10 @@
 //!
 //! A flow number of 24 digits is less than 2^80, so it needs ten bytes, exactly, and their order is the
 //! order of the numbers. The rest of a row fits into six bytes if its amount is below 2^33 minor units
-//! (some 85 million yuan) and its currency is a usual one; of a row that does not fit, the six bytes say
+//! (some 85 million yuan), its currency is a usual one and its bill is ours; of a row that does not fit, the six bytes say
 //! where it is kept whole. Nothing is ever cut or hashed.
 
-use super::row::{Asked, Edge, Row, RowState};
+use super::row::{Asked, Bill, Edge, Row, RowState};
 use crate::domain::flow::FlowKind;
 use crate::domain::ids::NUMBER_DIGITS;
 use crate::domain::money::{Currency, Money};
@@ -106,7 +106,8 @@ impl Value {
     /// Packs a row, if it fits.
     pub(super) fn of(row: &Row) -> Option<Self> {
         let amount = u64::try_from(row.amount.amount_minor).ok()?;
-        if amount > mask(AMOUNT_BITS) || u64::from(row.rules) > mask(3) {
+        let is_odd = row.bill == Bill::Other;
+        if is_odd || amount > mask(AMOUNT_BITS) || u64::from(row.rules) > mask(3) {
             return None;
         }
         let asked = match row.asked {
@@ -170,6 +171,7 @@ impl Value {
                 2 => Asked::Biller,
                 _ => Asked::Nobody,
             },
+            bill: Bill::Agrees,
             rules: self.bits(RULES_AT, 3) as u8,
             line,
         }
@@ -350,13 +352,15 @@ mod tests {
         ];
         let edge = prop_oneof![4 => Just(Edge::Far), 1 => Just(Edge::Near)];
         let rules = prop_oneof![4 => 0..3_u8, 1 => 6..10_u8];
-        (state, kind, amount, currency, asked, edge, rules).prop_map(
-            |(state, kind, minor, code, asked, edge, rules)| Row {
+        let bill = prop_oneof![8 => Just(Bill::Agrees), 1 => Just(Bill::Other)];
+        (state, kind, amount, currency, asked, edge, rules, bill).prop_map(
+            |(state, kind, minor, code, asked, edge, rules, bill)| Row {
                 kind,
                 state,
                 amount: Money::new(minor, Currency::try_new(code).unwrap()),
                 edge,
                 asked,
+                bill,
                 rules,
                 line: 0,
             },
@@ -380,6 +384,7 @@ mod tests {
             } else {
                 let fits = row.amount.amount_minor < 1 << AMOUNT_BITS
                     && row.rules < 8
+                    && row.bill == Bill::Agrees
                     && row.amount.currency.code() != "ISK";
                 prop_assert!(!fits);
             }

@@ -74,6 +74,16 @@ impl Asked {
     }
 }
 
+/// Whether a partner's row names the bill that our flow of the number is for. `Matching` has no room for the
+/// bills themselves: whoever reads a side compares them on the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Bill {
+    /// It names the same, or none at all, or there is nothing to hold it against.
+    Agrees,
+    /// It names another.
+    Other,
+}
+
 /// One row of a side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {
@@ -87,6 +97,8 @@ pub struct Row {
     pub edge: Edge,
     /// Who has to list it. Looked at in our rows only; a partner's rows say `Both`.
     pub asked: Asked,
+    /// Whether it is about our bill. Looked at in partners' rows only; ours say `Agrees`.
+    pub bill: Bill,
     /// Which of the rules it falls under, as a place in the list that the comparison is given: of a
     /// partner's row the partner's, of ours those of the bank that it went to.
     pub rules: u8,
@@ -104,6 +116,7 @@ impl Row {
             amount,
             edge: Edge::Far,
             asked: Asked::Both,
+            bill: Bill::Agrees,
             rules: 0,
             line: 0,
         }

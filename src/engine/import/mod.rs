@@ -105,6 +105,8 @@ pub struct ImportReport {
     pub items: usize,
     /// Contracts in the files.
     pub contracts: usize,
+    /// Closed days on which other fees are in force than before. They are stated and summed up again.
+    pub stated_again: usize,
 }
 
 impl fmt::Display for ImportReport {
@@ -115,14 +117,19 @@ impl fmt::Display for ImportReport {
             billers,
             items,
             contracts,
+            stated_again,
         } = self;
         write!(
             f,
             "catalogue version {version}: {regions} regions, {billers} billers, {items} items"
         )?;
         match contracts {
+            0 => {}
+            contracts => write!(f, ", {contracts} contracts")?,
+        }
+        match stated_again {
             0 => Ok(()),
-            contracts => write!(f, ", {contracts} contracts"),
+            days => write!(f, "; {days} closed days are stated again, by other fees"),
         }
     }
 }
@@ -168,12 +175,14 @@ pub async fn import(
     let (parts, actor) = (Arc::new(parts), actor.clone());
     let write = move |tx: &mut crate::storage::Tx<'_>| {
         let before = catalogue::version(tx.c)?;
+        let (version, stated_again) = tx.import_catalogue(&parts)?;
         let report = ImportReport {
-            version: tx.import_catalogue(&parts)?,
+            version,
             regions: parts.regions.len(),
             billers: parts.billers.len(),
             items: parts.items.len(),
             contracts: parts.contracts.len(),
+            stated_again,
         };
         tx.audit(AuditEntry {
             at: now,

@@ -8,12 +8,10 @@ use crate::domain::partner::{Covers, Partner, PartnerFile, PartnerFileState, Par
 use crate::domain::progress::Progress;
 use crate::domain::time::{BusinessDate, Instant};
 use crate::engine::{Actor, Engine};
-use crate::storage::{business_days, partner_files, reconciliations};
-use crate::upstream::{Brought, Fetched, PartnerLink, ScratchFile};
-use chrono::{Days, NaiveTime, TimeZone};
+use crate::storage::{Tx, business_days, partner_files, partner_looks, reconciliations};
+use crate::upstream::{Fetched, PartnerLink};
+use chrono::{Days, NaiveTime, TimeDelta, TimeZone};
 use serde::Serialize;
-use std::io::{Read, Write};
-use std::path::Path;
 
 /// What a run brought.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -32,6 +30,44 @@ pub struct FetchReport {
 
 /// How many closed days are looked at, at most.
 const DAYS_MAX: i64 = 400;
+/// How many of the days that are older than a partner's reach it is asked about in one run.
+const OLD_DAYS_MAX: usize = 30;
+/// How long a date is left alone whose file is there, where the source cannot say whether it is still the same.
+const UNTAGGED_EVERY: TimeDelta = TimeDelta::hours(1);
+/// The mark of a file of which its source says nothing. What was brought by hand has no mark at all.
+const UNTAGGED: &str = "untagged";
+
+/// Whether a source is asked about a date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ask<'a> {
+    /// It is, for a file other than the one with this tag.
+    For { tag: Option<&'a str> },
+    /// It is not, this time.
+    Not,
+}
+
+/// The file that counts, among all of a date.
+fn counts(known: &[PartnerFile]) -> Option<&PartnerFile> {
+    let accepted = |file: &&PartnerFile| file.state == PartnerFileState::Accepted;
+    known.iter().rfind(accepted)
+}
+
+/// Decides whether a source is asked, by what came of the date before. As long as nothing counts it is. Where
+/// a person has brought what counts it is not: it would bring its own file again. Where the source tells its
+/// files apart it is asked whether there is another one; where it does not, it has to send it all, and what
+/// comes is compared: once an hour, but for a look that left a doubt.
+fn ask(known: &[PartnerFile], looked_at: Option<Instant>, now: Instant) -> Ask<'_> {
+    let mark = known.iter().rev().find_map(|file| file.mark.as_deref());
+    let tag = mark.filter(|mark| *mark != UNTAGGED);
+    let Some(counts) = counts(known) else {
+        return Ask::For { tag };
+    };
+    let is_due = looked_at.is_none_or(|at| at + UNTAGGED_EVERY <= now);
+    if counts.mark.is_none() || (tag.is_none() && !is_due) {
+        return Ask::Not;
+    }
+    Ask::For { tag }
+}
 
 impl Engine {
     /// Looks for the files of every partner.
@@ -58,17 +94,25 @@ impl Engine {
         Ok(report)
     }
 
-    /// The closed days whose file may be looked for by now.
+    /// The closed days whose file may be looked for by now: those in the partner's reach, and before them some
+    /// of those that are older and still wait for it.
     async fn dates_of(&self, partner: &Partner) -> Result<Vec<BusinessDate>, FileFault> {
         let today = self.0.options.day.date_of(self.now());
         let back = Days::new(u64::from(partner.days_back) + 1);
         let after = today.0.checked_sub_days(back).map(BusinessDate);
-        let read = move |c: &mut _| business_days::closed_after(c, after, DAYS_MAX);
-        let days = self.0.store.read(read).await?;
-        let dates = days.into_iter().map(|day| day.date);
-        Ok(dates
-            .filter(|date| self.now() >= self.on_next_day(*date, partner.expected_from_s))
-            .collect())
+        let name = partner.name.clone();
+        let read = move |c: &mut _| {
+            let mut dates = match after {
+                Some(until) => partner_looks::missing(c, &name, until, OLD_DAYS_MAX)?,
+                None => Vec::new(),
+            };
+            let days = business_days::closed_after(c, after, DAYS_MAX)?;
+            dates.extend(days.into_iter().map(|day| day.date));
+            Ok(dates)
+        };
+        let mut dates = self.0.store.browse(read).await?;
+        dates.retain(|date| self.now() >= self.on_next_day(*date, partner.expected_from_s));
+        Ok(dates)
     }
 
     /// An instant of the day after a date, by the center's zone.
@@ -92,26 +136,37 @@ impl Engine {
         report: &mut FetchReport,
     ) -> Result<(), FileFault> {
         let name = link.partner.name.clone();
-        let read = move |c: &mut _| partner_files::of(c, &name, date);
-        let known = self.0.store.read(read).await?;
-        let is_there = known
-            .iter()
-            .any(|file| file.state == PartnerFileState::Accepted);
-        let mark = known.last().and_then(|file| file.mark.clone());
-        // Who has a file and cannot say whether it is still the same is not asked for it again.
+        let read = move |c: &mut _| {
+            let known = partner_files::of(c, &name, date)?;
+            Ok((known, partner_looks::looked_at(c, &name, date)?))
+        };
+        let (known, looked_at) = self.0.store.read(read).await?;
+        let is_there = counts(&known).is_some();
         if let Some(source) = &link.source
-            && (!is_there || mark.is_some())
+            && let Ask::For { tag } = ask(&known, looked_at, self.now())
         {
-            match source.fetch(date, mark.as_deref()).await {
-                Ok(Fetched::File(brought)) => {
-                    let received = self.receive(&link.partner.name, date, brought, actor).await;
+            let fetched = source.fetch(date, tag).await;
+            let doubt = match &fetched {
+                Ok(Fetched::File(brought)) => brought.contradiction(),
+                Ok(Fetched::NotYet | Fetched::Unchanged) | Err(_) => None,
+            };
+            let name = &link.partner.name;
+            let is_sure = self.note_look(name, date, doubt.as_deref()).await?;
+            match fetched {
+                // One of both may still be being written. The next look shows whether it is.
+                Ok(Fetched::File(_)) if !is_sure => {
+                    let why = doubt.unwrap_or_default();
+                    tracing::warn!(partner = %name, business_date = %date, why, "a partner's file waits for the next look");
+                }
+                Ok(Fetched::File(mut brought)) => {
+                    brought.mark.get_or_insert_with(|| UNTAGGED.to_owned());
+                    let received = self.receive(name, date, brought, actor).await;
                     return self.count(link, date, (received, is_there), report).await;
                 }
                 Ok(Fetched::NotYet | Fetched::Unchanged) => {}
                 Err(error) => {
                     let error = with_causes(&error);
-                    let partner = &link.partner.name;
-                    tracing::warn!(%partner, business_date = %date, error, "a partner's file could not be fetched");
+                    tracing::warn!(partner = %name, business_date = %date, error, "a partner's file could not be fetched");
                     report.failed += 1;
                 }
             }
@@ -121,6 +176,21 @@ impl Engine {
             self.cry_if_late(&link.partner, date, report).await?;
         }
         Ok(())
+    }
+
+    /// Writes a look down; whether what was found is to be taken at its word: nothing speaks against it, or the
+    /// look before has found the same, so that nobody is writing it any more.
+    async fn note_look(
+        &self,
+        partner: &PartnerName,
+        date: BusinessDate,
+        doubt: Option<&str>,
+    ) -> Result<bool, FileFault> {
+        let (name, now) = (partner.clone(), self.now());
+        let found = doubt.map(str::to_owned);
+        let note = move |tx: &mut Tx<'_>| tx.note_partner_look(&name, date, found.as_deref(), now);
+        let is_same = self.0.store.solo(note).await?;
+        Ok(doubt.is_none() || is_same)
     }
 
     async fn count(
@@ -160,13 +230,16 @@ impl Engine {
         report: &mut FetchReport,
     ) -> Result<(), FileFault> {
         let now = self.now();
-        if now < self.on_next_day(date, partner.critical_at_s)
-            || !self.had_flows(partner, date).await?
-        {
+        if now < self.on_next_day(date, partner.critical_at_s) {
             return Ok(());
         }
         let name = partner.name.clone();
-        let raise = move |tx: &mut crate::storage::Tx<'_>| tx.raise_partner_alarm(&name, date, now);
+        let read = move |c: &mut _| partner_files::is_alarmed(c, &name, date);
+        if self.0.store.read(read).await? || !self.had_flows(partner, date).await? {
+            return Ok(());
+        }
+        let name = partner.name.clone();
+        let raise = move |tx: &mut Tx<'_>| tx.raise_partner_alarm(&name, date, now);
         if self.0.store.solo(raise).await? {
             report.alarms += 1;
             self.cry_about_file(
@@ -197,24 +270,6 @@ impl Engine {
         Ok(self.0.store.scan(read).await?)
     }
 
-    /// Takes a file over that somebody brings by hand.
-    ///
-    /// # Errors
-    /// There is no such partner, the day is not closed, or the file cannot be read.
-    pub async fn add_partner_file(
-        &self,
-        (partner, date): (&PartnerName, BusinessDate),
-        path: &Path,
-        actor: &Actor,
-    ) -> Result<Received, FileFault> {
-        self.partner(partner)?;
-        let brought = {
-            let path = path.to_owned();
-            super::receive::blocking(move || copy(&path)).await?
-        };
-        self.receive(partner, date, brought, actor).await
-    }
-
     /// Every version of a partner's file for a date.
     ///
     /// # Errors
@@ -228,31 +283,4 @@ impl Engine {
         let read = move |c: &mut _| partner_files::of(c, &name, date);
         Ok(self.0.store.read(read).await?)
     }
-}
-
-/// Copies a file of somebody's into one of ours.
-fn copy(path: &Path) -> Result<Brought, FileFault> {
-    use sha2::Digest;
-    let mut from = std::fs::File::open(path)?;
-    let (scratch, mut to) = ScratchFile::try_new()?;
-    let (mut hash, mut bytes) = (sha2::Sha256::new(), 0);
-    let mut piece = vec![0; 256 * 1_024];
-    loop {
-        let read = from.read(&mut piece)?;
-        if read == 0 {
-            break;
-        }
-        hash.update(&piece[..read]);
-        to.write_all(&piece[..read])?;
-        bytes += u64::try_from(read).unwrap_or(0);
-    }
-    to.flush()?;
-    let name = path.file_name().map(|name| name.to_string_lossy());
-    Ok(Brought {
-        name: name.unwrap_or_default().into_owned(),
-        file: scratch,
-        sha256: crate::domain::audit::hex(&hash.finalize()),
-        bytes,
-        mark: None,
-    })
 }

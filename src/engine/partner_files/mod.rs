@@ -9,6 +9,8 @@
 //! How one could break it: by reading rows of a file that was not checked to its end; by deciding by the
 //! name or the time of a file whether it is another one.
 
+mod another_day;
+mod by_hand;
 mod fetch;
 mod receive;
 

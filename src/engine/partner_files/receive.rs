@@ -149,16 +149,29 @@ impl Engine {
         date: BusinessDate,
         brought: &Arc<Brought>,
     ) -> Result<Result<Checked, Refusal>, FileFault> {
+        if let Some(reason) = brought.contradiction() {
+            return Ok(Err(Refusal { line: 0, reason }));
+        }
         let profile = self.0.options.profiles.get(&partner.profile)?;
         let zone = self.0.options.day.zone;
-        let (partner, brought) = (partner.clone(), brought.clone());
-        blocking(move || {
-            let digest = digest_text(&brought.sha256);
-            let expect = expect(&partner, date, zone, Some(&digest));
-            let file = File::open(brought.file.path())?;
-            Ok(check_file(&profile, &expect, file, &Silent)?)
+        let judged = {
+            let (profile, partner, brought) = (profile.clone(), partner.clone(), brought.clone());
+            let check = move || {
+                let digest = digest_text(&brought.sha256);
+                let expect = expect(&partner, date, zone, Some(&digest));
+                let file = File::open(brought.file.path())?;
+                Ok(check_file(&profile, &expect, file, &Silent)?)
+            };
+            blocking(check).await?
+        };
+        let Ok(checked) = judged else {
+            return Ok(judged);
+        };
+        let odd = self.of_another_day((partner, date), &profile, checked, brought);
+        Ok(match odd.await? {
+            None => Ok(checked),
+            Some(refusal) => Err(refusal),
         })
-        .await
     }
 
     fn row_of(
@@ -210,8 +223,8 @@ impl Engine {
             PartnerFileState::Accepted => "PARTNER_FILE_ACCEPTED",
             PartnerFileState::Refused => "PARTNER_FILE_REFUSED",
         };
-        let detail = match &file.reason {
-            Some(reason) => format!("line {}: {reason}", file.line.unwrap_or(0)),
+        let detail = match file.complaint() {
+            Some(complaint) => complaint,
             None => format!("{} rows, sha256 {}", file.row_count, file.sha256),
         };
         AuditEntry {
@@ -227,7 +240,7 @@ impl Engine {
         let (partner, date) = (&file.partner, file.business_date);
         metrics::counter!("payhall_partner_files_total", "state" => file.state.as_str())
             .increment(1);
-        match &file.reason {
+        match file.complaint() {
             None => {
                 tracing::info!(
                     %partner,
@@ -237,12 +250,11 @@ impl Engine {
                     "a partner's file was accepted"
                 );
             }
-            Some(reason) => self.cry_about_file(
+            Some(complaint) => self.cry_about_file(
                 AlarmLevel::Critical,
                 format!(
-                    "the file of {partner} for {date} is refused as a whole, line {}: {reason}; ask the \
-                     partner for a corrected one (docs/RUNBOOK.md)",
-                    file.line.unwrap_or(0)
+                    "the file of {partner} for {date} is refused as a whole, {complaint}; ask the partner for a \
+                     corrected one (docs/RUNBOOK.md)"
                 ),
             ),
         }

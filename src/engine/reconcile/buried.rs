@@ -7,19 +7,24 @@
 //! say that the payment moved money, both of ours count as flows that moved none. A bank that lists such a
 //! reversal all the same then says something else than we do, and is found.
 //!
+//! The bank may have written the payment into the file of the day before or after, and that one may come later,
+//! or be corrected: it went into the result like the day's own files, and a result is looked at again when it
+//! changes.
+//!
 //! How one could break it: by taking the reversal for granted without looking at the payment's line. A bank
 //! that debited and never paid back would go unseen.
 
 use super::CompareFault;
-use super::plan::{Party, Plan, date_in};
+use super::plan::{Party, Plan, date_in, input_of};
 use crate::domain::flow::{FlowKind, FlowState};
 use crate::domain::partner::Covers;
+use crate::domain::reconciled::InputBeside;
 use crate::domain::time::BusinessDate;
 use crate::engine::Engine;
 use crate::engine::partner_files::blocking;
 use crate::files::LineStatus;
 use crate::storage::reconciliations::{self, OurFlow};
-use crate::storage::{AnyConnection, partner_files};
+use crate::storage::{AnyConnection, StoreError, partner_files};
 use chrono::Days;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,20 +32,31 @@ use std::collections::{BTreeMap, BTreeSet};
 const LOOK_UP: usize = 500;
 
 /// The payment and the reversals of one order that was undone.
-struct Undone {
+#[derive(Clone, Debug)]
+pub(super) struct Undone {
     payment: OurFlow,
     reversals: Vec<String>,
 }
 
+impl Undone {
+    /// The dates in whose files the bank may list the payment: its own, and those beside it.
+    fn dates(&self) -> impl Iterator<Item = BusinessDate> {
+        let own = date_in(&self.payment.flow_no).map(|date| date.0);
+        let before = own.and_then(|date| date.checked_sub_days(Days::new(1)));
+        let after = own.and_then(|date| date.checked_add_days(Days::new(1)));
+        [before, own, after].into_iter().flatten().map(BusinessDate)
+    }
+}
+
 impl Engine {
-    /// The numbers of the flows that count as such that moved no money: among those of the plan's date, and
-    /// among the given ones of earlier dates.
-    pub(super) async fn buried(
+    /// The plan with what was undone, among the flows of its date and the given ones of earlier dates, and with
+    /// the files of other dates that say whether money moved.
+    pub(super) async fn with_undone(
         &self,
-        plan: &Plan,
-        earlier: &[String],
-    ) -> Result<BTreeSet<String>, CompareFault> {
-        let (date, earlier) = (plan.date, earlier.to_vec());
+        mut plan: Plan,
+        earlier: Vec<String>,
+    ) -> Result<Plan, StoreError> {
+        let date = plan.date;
         let orders = move |c: &mut AnyConnection| {
             let mut orders: BTreeSet<String> = reconciliations::undone_on(c, date)?;
             for numbers in earlier.chunks(LOOK_UP) {
@@ -54,15 +70,42 @@ impl Engine {
             }
             Ok(undone)
         };
-        let undone: Vec<Undone> = self.0.store.scan(orders).await?;
+        plan.undone = self.0.store.scan(orders).await?;
+        let dates: BTreeSet<BusinessDate> = plan.undone.iter().flat_map(Undone::dates).collect();
+        plan.beside.clear();
+        for on in dates.into_iter().filter(|on| *on != date) {
+            let mut parties = self.parties_on(on).await?;
+            let is_asked = |party: &Party| {
+                let is_its = |one: &Undone| {
+                    carries(party, &BTreeSet::from([one.payment.adapter.as_str()]))
+                        && one.dates().any(|date| date == on)
+                };
+                plan.undone.iter().any(is_its)
+            };
+            parties.retain(is_asked);
+            plan.beside.insert(on, parties);
+        }
+        let beside = plan.beside.iter().flat_map(|(date, parties)| {
+            let file = |party| InputBeside {
+                date: *date,
+                file: input_of(party),
+            };
+            parties.iter().map(file)
+        });
+        plan.inputs.beside = beside.collect();
+        Ok(plan)
+    }
+
+    /// The numbers of the flows that count as such that moved no money, of what a plan knows to be undone.
+    pub(super) async fn buried(&self, plan: &Plan) -> Result<BTreeSet<String>, CompareFault> {
         let mut buried = BTreeSet::new();
-        for (date, undone) in by_date(undone) {
+        for (date, undone) in by_date(&plan.undone) {
             let moved = self.moved_on(date, plan, &undone).await?;
             let Some(moved) = moved else { continue };
             for one in undone {
                 if !moved.contains(&one.payment.flow_no) {
-                    buried.insert(one.payment.flow_no);
-                    buried.extend(one.reversals);
+                    buried.insert(one.payment.flow_no.clone());
+                    buried.extend(one.reversals.iter().cloned());
                 }
             }
         }
@@ -75,7 +118,7 @@ impl Engine {
         &self,
         date: BusinessDate,
         plan: &Plan,
-        undone: &[Undone],
+        undone: &[&Undone],
     ) -> Result<Option<BTreeSet<String>>, CompareFault> {
         let adapters: BTreeSet<&str> = undone
             .iter()
@@ -86,18 +129,17 @@ impl Engine {
             .map(|one| one.payment.flow_no.clone())
             .collect();
         let mut moved = BTreeSet::new();
-        let beside = [
-            date.0.checked_sub_days(Days::new(1)),
-            Some(date.0),
-            date.0.checked_add_days(Days::new(1)),
-        ];
-        for on in beside.into_iter().flatten().map(BusinessDate) {
+        let dates: BTreeSet<BusinessDate> = undone.iter().flat_map(|one| one.dates()).collect();
+        for on in dates {
             let parties = match on == plan.date {
-                true => plan.parties.clone(),
-                false => self.parties_on(on).await?,
+                true => &plan.parties,
+                false => match plan.beside.get(&on) {
+                    Some(parties) => parties,
+                    None => continue,
+                },
             };
-            let banks: Vec<Party> = parties
-                .into_iter()
+            let banks: Vec<&Party> = parties
+                .iter()
                 .filter(|party| carries(party, &adapters))
                 .collect();
             if on == date && banks.len() < adapters.len() {
@@ -111,7 +153,7 @@ impl Engine {
     }
 
     /// Whose files count on a date.
-    async fn parties_on(&self, date: BusinessDate) -> Result<Vec<Party>, CompareFault> {
+    async fn parties_on(&self, date: BusinessDate) -> Result<Vec<Party>, StoreError> {
         let read = move |c: &mut AnyConnection| partner_files::that_count(c, date);
         let files = self.0.store.read(read).await?;
         let links = self.0.upstreams.partners().iter();
@@ -122,10 +164,10 @@ impl Engine {
     /// The wanted numbers that a file lists as anything but failed.
     async fn listed_in(
         &self,
-        party: Party,
+        party: &Party,
         wanted: BTreeSet<String>,
     ) -> Result<BTreeSet<String>, CompareFault> {
-        let shelved = self.shelved(&party)?;
+        let shelved = self.shelved(party)?;
         let search = move || {
             let mut listed = BTreeSet::new();
             let read = shelved.each(|line| {
@@ -167,8 +209,8 @@ fn pairs(flows: Vec<OurFlow>) -> Vec<Undone> {
     undone.collect()
 }
 
-fn by_date(undone: Vec<Undone>) -> BTreeMap<BusinessDate, Vec<Undone>> {
-    let mut dates: BTreeMap<BusinessDate, Vec<Undone>> = BTreeMap::new();
+fn by_date(undone: &[Undone]) -> BTreeMap<BusinessDate, Vec<&Undone>> {
+    let mut dates: BTreeMap<BusinessDate, Vec<&Undone>> = BTreeMap::new();
     for one in undone {
         if let Some(date) = date_in(&one.payment.flow_no) {
             dates.entry(date).or_default().push(one);

@@ -1,6 +1,8 @@
 //! Answers for one flow: which class, by which rule, what each side says in which line of which file, and on
 //! which days it was looked at.
 
+use super::bills;
+use super::gather::row_of;
 use super::plan::{Party, Plan, date_in};
 use crate::domain::case::Case;
 use crate::domain::partner::{PartnerFile, PartnerSide};
@@ -19,6 +21,8 @@ pub struct Heard {
     pub file: PartnerFile,
     /// The row, with its line.
     pub row: Row,
+    /// The number of the bill that it names; empty where the file does not tell.
+    pub bill_no: String,
 }
 
 /// The whole answer.
@@ -74,7 +78,8 @@ impl Engine {
                 continue;
             };
             let of_day = self.plan_day(date).await?;
-            heard.extend(self.heard_in(&of_day, &run, flow_no).await?);
+            let bill_no = ours.as_ref().map(|flow| flow.bill_no.clone());
+            heard.extend(self.heard_in(&of_day, &run, (flow_no, bill_no)).await?);
             if plan.is_none() || Some(date) == own {
                 plan = Some(of_day);
             }
@@ -122,8 +127,9 @@ impl Engine {
     ) -> Result<Option<Row>, FileFault> {
         let Some(flow) = ours else { return Ok(None) };
         let mut row = plan.our_row(flow, 0).map_err(FileFault::from)?;
-        let numbers = [flow.flow_no.clone()];
-        let buried = self.buried(plan, &numbers).await;
+        let numbers = vec![flow.flow_no.clone()];
+        let plan = self.with_undone(plan.clone(), numbers).await?;
+        let buried = self.buried(&plan).await;
         if buried.map_err(FileFault::from)?.contains(&flow.flow_no) {
             row.state = RowState::Failed;
         }
@@ -135,7 +141,7 @@ impl Engine {
         &self,
         plan: &Plan,
         run: &ReconciliationRun,
-        flow_no: &str,
+        (flow_no, bill_no): (&str, Option<String>),
     ) -> Result<Vec<Heard>, FileFault> {
         let mut heard = Vec::new();
         for input in &run.inputs.files {
@@ -158,14 +164,21 @@ impl Engine {
                 file,
             };
             let (plan, shelved) = (plan.clone(), self.shelved(&party)?);
-            let number = flow_no.to_owned();
+            let (number, our_bill) = (flow_no.to_owned(), bill_no.clone());
             let search = move || {
                 let mut found = Vec::new();
                 shelved.each(|line| {
                     if line.row.flow_no == number {
-                        let row = super::gather::row_of(&plan, (place, shelved.party()), line);
-                        let file = shelved.party().file.clone();
-                        found.push(Heard { file, row });
+                        let bill_no = line.row.bill_no;
+                        let row = row_of(&plan, (place, shelved.party()), line);
+                        found.push(Heard {
+                            file: shelved.party().file.clone(),
+                            row: Row {
+                                bill: bills::hold(our_bill.as_deref(), bill_no),
+                                ..row
+                            },
+                            bill_no: bill_no.to_owned(),
+                        });
                     }
                     Ok(())
                 })?;

@@ -2,6 +2,7 @@
 //! left in the pool.
 
 use super::CompareFault;
+use super::bills::{self, Bills};
 use super::lines::Shelved;
 use super::plan::{Party, Plan, date_in};
 use super::weigh::{Weighed, weigh};
@@ -10,7 +11,7 @@ use crate::domain::money::Money;
 use crate::domain::partner::{Covers, PartnerSide};
 use crate::domain::progress::Progress;
 use crate::domain::reconciled::{Discrepancy, PartnerRow};
-use crate::domain::reconciliation::{Asked, Edge, Lot, Matching, Row, RowState, Side};
+use crate::domain::reconciliation::{Asked, Bill, Edge, Lot, Matching, Row, RowState, Rule, Side};
 use crate::domain::time::BusinessDate;
 use crate::engine::Engine;
 use crate::engine::partner_files::blocking;
@@ -19,18 +20,26 @@ use crate::storage::reconciliations::OurFlow;
 use crate::storage::{AnyConnection, StoreError, discrepancies, reconciliations};
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 /// Our flows are read so many at a time.
 const PAGE: i64 = 10_000;
 /// A file that lists more flows of other days is the file of another day.
 const ELSEWHERE_MAX: usize = 200_000;
-/// So many flows of other days, where they are more than half of a file, are no payments around midnight.
-const ELSEWHERE_ODD: usize = 100;
 /// Numbers are looked up so many at a time.
 const LOOK_UP: usize = 500;
 
 /// What was carried over from an earlier day, by number.
 pub(super) type CarriedOver = BTreeMap<String, Carried>;
+
+/// A line of today about a flow of an earlier day of ours.
+#[derive(Clone, Debug)]
+struct Elsewhere {
+    flow_no: String,
+    bill_no: String,
+    side: Side,
+    row: Row,
+}
 
 /// A flow of an earlier day that is looked at once more.
 #[derive(Clone, Debug)]
@@ -49,27 +58,24 @@ impl Engine {
         progress: &dyn Progress,
     ) -> Result<Weighed, CompareFault> {
         let mut matching = Matching::new(plan.rules());
-        let pool: Vec<String> = plan.pool.iter().map(|one| one.flow_no.clone()).collect();
-        let buried = self.buried(plan, &pool).await?;
+        let buried = self.buried(plan).await?;
         let lot = matching.lot(Side::Ours)?;
-        let ours = self.our_lot(plan, buried.clone(), lot).await?;
+        let (ours, bills) = self.our_lot(plan, buried.clone(), lot).await?;
+        let bills = Arc::new(bills);
         let listed: i64 = plan.parties.iter().map(|party| party.file.row_count).sum();
         let total = u64::try_from(plan.inputs.flows + listed).ok();
         let mut done = ours.rows();
         progress.at(done, total);
         matching.add(ours)?;
-        let mut elsewhere = BTreeSet::new();
+        let mut elsewhere = Vec::new();
         for (place, party) in (0_u8..).zip(&plan.parties) {
-            let side = match party.partner.covers.side() {
-                PartnerSide::Bank => Side::Bank,
-                PartnerSide::Biller => Side::Biller,
-            };
-            let lot = matching.lot(side)?;
-            let read = self.partner_lot(plan, (place, party), lot).await?;
-            done += read.0.rows();
+            let lot = matching.lot(side_of(party))?;
+            let read = self.partner_lot(plan, (place, party), lot, &bills);
+            let (lot, lines) = read.await?;
+            done += lot.rows() + u64::try_from(lines.len()).unwrap_or(0);
             progress.at(done, total);
-            matching.add(read.0)?;
-            elsewhere.extend(read.1);
+            matching.add(lot)?;
+            elsewhere.extend(lines);
         }
         let carry = self.carry_over(plan, (elsewhere, &buried), &mut matching);
         let carried = carry.await?;
@@ -87,20 +93,22 @@ impl Engine {
             .map_err(|error| StoreError::Unavailable(error.to_string()))?
     }
 
-    /// Our flows of the day, page by page.
+    /// Our flows of the day, page by page, and their bills.
     async fn our_lot(
         &self,
         plan: &Plan,
         buried: BTreeSet<String>,
         mut lot: Lot,
-    ) -> Result<Lot, CompareFault> {
+    ) -> Result<(Lot, Bills), CompareFault> {
+        let are_named = self.bills_are_named(plan)?;
         let plan = plan.clone();
         let read = move |c: &mut AnyConnection| {
+            let mut bills = Bills::default();
             let (mut line, mut after) = (0, None::<String>);
             loop {
                 let page = reconciliations::flows_of(c, plan.date, after.as_deref(), PAGE)?;
                 let Some(last) = page.last() else {
-                    return Ok(Ok(lot));
+                    return Ok(Ok((lot, bills)));
                 };
                 after = Some(last.flow_no.clone());
                 for flow in &page {
@@ -112,6 +120,9 @@ impl Engine {
                     if buried.contains(&flow.flow_no) {
                         row.state = RowState::Failed;
                     }
+                    if are_named {
+                        bills.push(&flow.flow_no, &flow.bill_no);
+                    }
                     if let Err(overflow) = lot.push(&flow.flow_no, row) {
                         return Ok(Err(CompareFault::Matching(overflow.into())));
                     }
@@ -121,15 +132,17 @@ impl Engine {
         self.0.store.scan(read).await?
     }
 
-    /// The rows of a partner's file, and the numbers among them that are of earlier days of ours.
+    /// The rows of a partner's file, and beside them those that are about earlier days of ours.
     async fn partner_lot(
         &self,
         plan: &Plan,
         (place, party): (u8, &Party),
         lot: Lot,
-    ) -> Result<(Lot, BTreeSet<String>), CompareFault> {
+        bills: &Arc<Bills>,
+    ) -> Result<(Lot, Vec<Elsewhere>), CompareFault> {
         let (plan, shelved) = (plan.clone(), self.shelved(party)?);
-        let read = move || Ok(fill(&plan, place, &shelved, lot));
+        let bills = bills.clone();
+        let read = move || Ok(fill(&plan, (place, &shelved), lot, &bills));
         blocking(read).await?
     }
 
@@ -137,7 +150,7 @@ impl Engine {
     async fn carry_over(
         &self,
         plan: &Plan,
-        (elsewhere, buried): (BTreeSet<String>, &BTreeSet<String>),
+        (elsewhere, buried): (Vec<Elsewhere>, &BTreeSet<String>),
         matching: &mut Matching,
     ) -> Result<CarriedOver, CompareFault> {
         let mut carried: CarriedOver = BTreeMap::new();
@@ -146,9 +159,11 @@ impl Engine {
             let since = since(one);
             carried.insert(one.flow_no.clone(), Carried { origin, since });
         }
-        let unknown: Vec<String> = elsewhere
+        let numbers: BTreeSet<&String> = elsewhere.iter().map(|line| &line.flow_no).collect();
+        let unknown: Vec<String> = numbers
             .into_iter()
-            .filter(|number| !carried.contains_key(number))
+            .filter(|number| !carried.contains_key(*number))
+            .cloned()
             .collect();
         for numbers in unknown.chunks(LOOK_UP) {
             let numbers = numbers.to_vec();
@@ -172,7 +187,19 @@ impl Engine {
             }
         }
         let rows = self.carried_rows(plan, (&mut carried, buried), matching);
-        rows.await?;
+        let bills = rows.await?;
+        for side in [Side::Bank, Side::Biller] {
+            let mut lot = matching.lot(side)?;
+            for line in elsewhere.iter().filter(|line| line.side == side) {
+                let ours = bills.get(&line.flow_no).map(String::as_str);
+                let row = Row {
+                    bill: bills::hold(ours, &line.bill_no),
+                    ..line.row
+                };
+                lot.push(&line.flow_no, row).map_err(overflow)?;
+            }
+            matching.add(lot)?;
+        }
         Ok(carried)
     }
 
@@ -186,17 +213,18 @@ impl Engine {
         Asked::of(has_bank, has_biller)
     }
 
+    /// Puts down the rows of what is carried over, and gives the bills of those flows of ours.
     async fn carried_rows(
         &self,
         plan: &Plan,
         (carried, buried): (&mut CarriedOver, &BTreeSet<String>),
         matching: &mut Matching,
-    ) -> Result<(), CompareFault> {
+    ) -> Result<BTreeMap<String, String>, CompareFault> {
         let mut ours = matching.lot(Side::Ours)?;
         let mut bank = matching.lot(Side::Bank)?;
         let mut biller = matching.lot(Side::Biller)?;
         let numbers: Vec<String> = carried.keys().cloned().collect();
-        let mut known = BTreeSet::new();
+        let mut known = BTreeMap::new();
         for numbers in numbers.chunks(LOOK_UP) {
             let numbers = numbers.to_vec();
             let read = move |c: &mut AnyConnection| reconciliations::flows_by_number(c, &numbers);
@@ -215,7 +243,7 @@ impl Engine {
                     .get(&flow.flow_no)
                     .and_then(|one| one.origin.as_ref());
                 row.edge = edge_of(origin);
-                known.insert(flow.flow_no.clone());
+                known.insert(flow.flow_no.clone(), flow.bill_no.clone());
                 if origin.is_some() {
                     // Whoever has to list it has to, whether or not a file of today has come.
                     row.asked = self.asked_by_settings(&flow);
@@ -231,7 +259,7 @@ impl Engine {
                 ours.push(&flow.flow_no, row).map_err(overflow)?;
             }
         }
-        carried.retain(|number, one| one.origin.is_some() || known.contains(number));
+        carried.retain(|number, one| one.origin.is_some() || known.contains_key(number));
         for (number, one) in carried.iter() {
             let Some(origin) = &one.origin else { continue };
             for (lot, row) in [(&mut bank, &origin.bank), (&mut biller, &origin.biller_row)] {
@@ -244,7 +272,15 @@ impl Engine {
         for lot in [ours, bank, biller] {
             matching.add(lot)?;
         }
-        Ok(())
+        Ok(known)
+    }
+}
+
+/// The side that a party's file speaks for.
+fn side_of(party: &Party) -> Side {
+    match party.partner.covers.side() {
+        PartnerSide::Bank => Side::Bank,
+        PartnerSide::Biller => Side::Biller,
     }
 }
 
@@ -273,45 +309,56 @@ fn stored_row(plan: &Plan, origin: &Discrepancy, row: &PartnerRow) -> Result<Row
         .iter()
         .position(|party| party.partner.name.as_str() == named);
     let place = u8::try_from(place.unwrap_or(0)).unwrap_or(0);
+    // The day that it is of may have found that a line was about another bill. It did not say which of both
+    // lines, and it is so whichever it was.
+    let bill = match origin.rule {
+        Rule::OtherBill => Bill::Other,
+        _ => Bill::Agrees,
+    };
     Ok(Row {
         kind: origin.kind.parse::<FlowKind>().ok(),
         state: row.status,
         amount: Money::new(row.amount_minor, origin.currency),
         edge: edge_of(Some(origin)),
         asked: Asked::Both,
+        bill,
         rules: plan.carried(place),
         line: u32::try_from(row.line).unwrap_or(0),
     })
 }
 
-/// Fills a lot with the lines of a file.
+/// Fills a lot with the lines of a file. Those about earlier days of ours are laid beside: their bills are not
+/// among those of the day.
 fn fill(
     plan: &Plan,
-    place: u8,
-    shelved: &Shelved,
+    (place, shelved): (u8, &Shelved),
     mut lot: Lot,
-) -> Result<(Lot, BTreeSet<String>), CompareFault> {
+    bills: &Bills,
+) -> Result<(Lot, Vec<Elsewhere>), CompareFault> {
     let party = shelved.party();
-    let (mut rows, mut unknown) = (0_usize, 0_usize);
-    let mut elsewhere = BTreeSet::new();
+    let mut unknown = 0_usize;
+    let mut elsewhere = Vec::new();
     shelved.each(|line| {
         let flow_no = line.row.flow_no;
-        rows += 1;
-        match date_in(flow_no) {
-            Some(date) if date < plan.date => drop(elsewhere.insert(flow_no.to_owned())),
-            Some(date) if date == plan.date => {}
-            _ => unknown += 1,
-        }
+        let mut row = row_of(plan, (place, party), line);
+        let date = date_in(flow_no);
+        unknown += usize::from(date.is_none_or(|date| date > plan.date));
         // A text that is no number of ours is kept as it is: so many are no day's differences.
         if elsewhere.len().max(unknown) > ELSEWHERE_MAX {
             return Err(of_another_day(party, elsewhere.len().max(unknown)));
         }
-        let row = row_of(plan, (place, party), line);
+        if date.is_some_and(|date| date < plan.date) {
+            elsewhere.push(Elsewhere {
+                flow_no: flow_no.to_owned(),
+                bill_no: line.row.bill_no.to_owned(),
+                side: side_of(party),
+                row,
+            });
+            return Ok(());
+        }
+        row.bill = bills.hold(flow_no, line.row.bill_no);
         lot.push(flow_no, row).map_err(overflow)
     })?;
-    if elsewhere.len() >= ELSEWHERE_ODD && elsewhere.len() > rows / 2 {
-        return Err(of_another_day(party, elsewhere.len()));
-    }
     Ok((lot, elsewhere))
 }
 
@@ -322,7 +369,7 @@ fn of_another_day(party: &Party, many: usize) -> CompareFault {
     ))
 }
 
-/// A partner's line as a row.
+/// A partner's line as a row, with nothing to hold its bill against.
 pub(super) fn row_of(plan: &Plan, (place, party): (u8, &Party), line: &Line<'_>) -> Row {
     let row = &line.row;
     let times = (row.started_at, row.concluded_at);
@@ -345,6 +392,7 @@ pub(super) fn row_of(plan: &Plan, (place, party): (u8, &Party), line: &Line<'_>)
         amount: Money::new(row.amount_minor, row.currency),
         edge,
         asked: Asked::Both,
+        bill: Bill::Agrees,
         rules: place,
         line: u32::try_from(line.line).unwrap_or(u32::MAX),
     }

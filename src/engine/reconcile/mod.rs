@@ -6,7 +6,8 @@
 //! the day is compared anew, and the new result takes the place of the old one, which is kept. So a corrected
 //! file, a night that was missed, a crash and a second replica are one path.
 //!
-//! `plan.rs` says whether a day can be reconciled and by what; `gather.rs` brings the rows together;
+//! `plan.rs` says whether a day can be reconciled and by what; `gather.rs` brings the rows together, and holds the
+//! bills that lines name against ours (`bills.rs`);
 //! `weigh.rs` walks along them; `prove.rs` settles; `publish.rs` writes; `explain.rs` answers for one flow;
 //! `download.rs` finds a result's file for whoever asks for it.
 //!
@@ -16,6 +17,7 @@
 //! How one could break it: by a result that depends on when it was made; by settling by a line of a file that
 //! was not checked whole; by moving an order here instead of in `settle`.
 
+mod bills;
 mod buried;
 mod download;
 mod explain;

@@ -1,11 +1,12 @@
 //! Whether a day can be reconciled, and by what.
 
 use super::CompareFault;
+use super::buried::Undone;
 use crate::domain::flow::{FlowKind, FlowState};
 use crate::domain::money::{Currency, Money};
 use crate::domain::partner::{Covers, Partner, PartnerFile};
 use crate::domain::reconciled::{Discrepancy, InputFile, InputPool, Inputs, ReconciliationRun};
-use crate::domain::reconciliation::{Asked, Day, Edge, Row, RowState, Rules, Waited};
+use crate::domain::reconciliation::{Asked, Bill, Day, Edge, Row, RowState, Rules, Waited};
 use crate::domain::time::{BusinessDate, Instant};
 use crate::engine::Engine;
 use crate::engine::partner_files::FileFault;
@@ -38,6 +39,10 @@ pub(super) struct Plan {
     pub current: Option<ReconciliationRun>,
     /// What the date still waits for, in words.
     pub lacking: Vec<String>,
+    /// What was undone of the orders that are looked at.
+    pub undone: Vec<Undone>,
+    /// The banks' files of other dates that say whether an undone payment moved money.
+    pub beside: BTreeMap<BusinessDate, Vec<Party>>,
     bank_of: BTreeMap<String, u8>,
     biller_of: BTreeMap<String, u8>,
 }
@@ -98,15 +103,21 @@ impl Engine {
                 })
                 .collect(),
             rules: parties.iter().map(rules_text).collect(),
+            beside: Vec::new(),
         };
-        Ok(Plan {
+        let earlier = pool.iter().map(|one| one.flow_no.clone()).collect();
+        let plan = Plan {
             inputs,
             current,
             lacking,
             pool,
             ..Plan::empty(date, day, Vec::new())
+        };
+        let plan = plan.with(parties);
+        match plan.lacking.is_empty() {
+            true => Ok(self.with_undone(plan, earlier).await?),
+            false => Ok(plan),
         }
-        .with(parties))
     }
 
     /// What a date waits for: the file of every partner that had something to do on it, and until people
@@ -165,7 +176,7 @@ pub(super) fn parties_of(partners: &[Partner], files: Vec<PartnerFile>) -> Vec<P
     files.into_iter().filter_map(find).collect()
 }
 
-fn input_of(party: &Party) -> InputFile {
+pub(super) fn input_of(party: &Party) -> InputFile {
     InputFile {
         partner: party.file.partner.clone(),
         version: party.file.version,
@@ -192,6 +203,8 @@ impl Plan {
             inputs: Inputs::default(),
             current: None,
             lacking,
+            undone: Vec::new(),
+            beside: BTreeMap::new(),
             bank_of: BTreeMap::new(),
             biller_of: BTreeMap::new(),
         }
@@ -266,6 +279,7 @@ impl Plan {
             amount,
             edge: if is_near { Edge::Near } else { Edge::Far },
             asked: Asked::of(bank.is_some(), biller.is_some()),
+            bill: Bill::Agrees,
             rules: bank.unwrap_or(0),
             line,
         })
@@ -282,12 +296,7 @@ impl Plan {
 
 /// The date that a number formed like ours begins with.
 pub(super) fn date_in(flow_no: &str) -> Option<BusinessDate> {
-    let is_ours = flow_no.len() == 24 && flow_no.bytes().all(|b| b.is_ascii_digit());
-    if !is_ours {
-        return None;
-    }
-    let date = chrono::NaiveDate::parse_from_str(&flow_no[..8], "%Y%m%d");
-    date.ok().map(BusinessDate)
+    BusinessDate::of_number(flow_no)
 }
 
 fn facts_of(flow: &OurFlow) -> Result<(FlowKind, FlowState, Money), CompareFault> {

@@ -246,10 +246,10 @@ fn stands(proof: &Proof, held: &Held, actor: &Actor, now: Instant) -> Option<Ste
     if exception.lease_owner.is_some() || exception.phase != Phase::Reverse {
         return None;
     }
-    // A try that was not sent leaves no count; one that was, and was refused, is listed as failed.
+    // A try that may have been sent, and was refused, is listed as failed.
     let is_refused =
         proof.reversal_failed.is_some() && proof.reversal_failed == exception.reversal_flow_no;
-    if exception.tries > 0 && !is_refused {
+    if exception.may_be_reversed() && !is_refused {
         return None;
     }
     // Whoever leases it in this moment makes the whole step void.

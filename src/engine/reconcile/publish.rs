@@ -41,9 +41,9 @@ impl Engine {
         }
         if let Some(current) = &plan.current
             && current.result_hash == done.run.result_hash
-            && current.input_hash == done.run.input_hash
+            && current.inputs.differ_beside_alone(&done.run.inputs)
         {
-            return Ok(DayOutcome::Same(Box::new(current.clone())));
+            return self.still_holds(current.clone(), &done.run, actor).await;
         }
         let shelf = self.0.options.shelf.clone().ok_or(FileFault::NoShelf)?;
         let path = done.run.file_path.clone();
@@ -61,6 +61,46 @@ impl Engine {
                 Ok(DayOutcome::Published(Box::new(done)))
             }
             Published::Overtaken => Ok(DayOutcome::Overtaken),
+        }
+    }
+
+    /// The same result: it holds with the files that are beside it now.
+    async fn still_holds(
+        &self,
+        current: ReconciliationRun,
+        now: &ReconciliationRun,
+        actor: &Actor,
+    ) -> Result<DayOutcome, FileFault> {
+        if current.input_hash == now.input_hash {
+            return Ok(DayOutcome::Same(Box::new(current)));
+        }
+        let audit = AuditEntry {
+            subject_kind: "RECONCILIATION",
+            subject: current.business_date.to_string(),
+            after: Some(now.input_hash.clone()),
+            before: Some(current.input_hash.clone()),
+            detail: Some(format!(
+                "version {} holds with other files beside it",
+                current.version
+            )),
+            ..self.audit(now.made_at, actor, "RECONCILIATION_CONFIRMED")
+        };
+        let confirmed = ReconciliationRun {
+            inputs: now.inputs.clone(),
+            input_hash: now.input_hash.clone(),
+            ..current
+        };
+        let run = confirmed.clone();
+        let write = move |tx: &mut crate::storage::Tx<'_>| {
+            let is_current = tx.confirm_reconciliation(&run)?;
+            if is_current {
+                tx.audit(audit.clone())?;
+            }
+            Ok(is_current)
+        };
+        match self.0.store.solo(write).await? {
+            true => Ok(DayOutcome::Same(Box::new(confirmed))),
+            false => Ok(DayOutcome::Overtaken),
         }
     }
 

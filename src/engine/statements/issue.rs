@@ -72,7 +72,8 @@ impl Engine {
         Err(StatementError::Busy(told.key.party.clone(), told.key.date))
     }
 
-    /// Whether the last version would come out with the same bytes again; then its content is written down.
+    /// Whether the last version would come out with the same bytes and sums again; then its content is written
+    /// down. Not every profile has the fees in its file.
     async fn still_stands(
         &self,
         rules: &StatementRules,
@@ -90,7 +91,7 @@ impl Engine {
         let rendering = self.rendering(&last.key, last.version, profile).await?;
         let wrong = wrong_with(&last.key);
         let rendered = rendering.measure(&self.0.store).await.map_err(wrong)?;
-        if hex(&rendered.written.sha256) != last.file.sha256 {
+        if hex(&rendered.written.sha256) != last.file.sha256 || rendered.sums != last.sums {
             return Ok(false);
         }
         let (last, content) = (last.clone(), told.content.clone());

@@ -34,7 +34,7 @@ use crate::domain::statement::{Party, PartyKind};
 use crate::domain::time::BusinessDate;
 use crate::files::{NoSuchProfile, Profile, Profiles};
 use crate::output::{Objects, ObjectsError};
-use crate::storage::{StoreError, business_days};
+use crate::storage::{StoreError, business_days, catalogue};
 use chrono::NaiveTime;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -178,6 +178,7 @@ impl Engine {
         actor: &Actor,
         (watch, stop, report): (&mut Watch, &CancellationToken, &mut StatementsReport),
     ) -> Result<bool, StatementError> {
+        let version = self.0.store.read(catalogue::version).await?;
         let due = self.parties_of(day, kind).await?;
         // Days of the same run count on.
         watch.total = Some(watch.before + due.iter().map(|told| told.flows).sum::<u64>());
@@ -200,8 +201,9 @@ impl Engine {
             watch.progress.at(watch.before, watch.total);
         }
         let (worked, now) = (day.clone(), self.now());
-        let write =
-            move |tx: &mut crate::storage::Tx<'_>| tx.day_worked(&worked, work_of(kind), now);
+        let write = move |tx: &mut crate::storage::Tx<'_>| {
+            tx.day_worked(&worked, (work_of(kind), version), now)
+        };
         self.0.store.solo(write).await?;
         Ok(true)
     }

@@ -279,6 +279,9 @@ fn check(wish: &PlantSpec, format: Format) -> Result<(), String> {
             "status: {} has no word for {status:?}",
             format.name()
         )),
+        PlantSpec::Bill(_) if !format.has_bill() => {
+            Err(format!("bill: {} names no bill", format.name()))
+        }
         _ => Ok(()),
     }
 }

@@ -42,6 +42,8 @@ pub(super) enum PlantSpec {
     },
     Short(Lines),
     Amount(Lines),
+    /// Another bill than the one that was paid; it is found as STATUS.
+    Bill(Lines),
     Status {
         #[serde(default = "one")]
         count: u32,

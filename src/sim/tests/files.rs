@@ -247,6 +247,7 @@ async fn what_is_planted_is_exactly_what_is_different() {
         {"class": "LONG", "of": "UNPAID"},
         {"class": "SHORT", "count": 3},
         {"class": "AMOUNT", "count": 4},
+        {"class": "BILL", "count": 2},
         {"class": "STATUS", "count": 2, "status": "PENDING"},
         {"class": "STATUS"},
         {"class": "STATUS", "status": "SUCCEEDED"},
@@ -256,12 +257,20 @@ async fn what_is_planted_is_exactly_what_is_different() {
     ]});
     let ledger = std::fs::read(world.ledger_path()).expect("a ledger");
     let plants = plant(&world, wishes.clone()).await;
-    assert_eq!(plants.len(), 18);
+    assert_eq!(plants.len(), 20);
     let numbers: BTreeSet<&str> = plants
         .iter()
         .filter_map(|plant| plant["flow_no"].as_str())
         .collect();
-    assert_eq!(numbers.len(), 18, "never two in one flow");
+    assert_eq!(numbers.len(), 20, "never two in one flow");
+
+    let other_bill = |plant: &&Value| {
+        let is_listed = plant["truth"].is_object() && plant["listed"].is_object();
+        is_listed && plant["truth"]["bill_no"] != plant["listed"]["bill_no"]
+    };
+    let bills: Vec<&Value> = plants.iter().filter(other_bill).collect();
+    assert_eq!(bills.len(), 2);
+    assert!(bills.iter().all(|plant| plant["class"] == "STATUS"));
 
     let mut expected = before.clone();
     for plant in &plants {
@@ -338,6 +347,10 @@ async fn a_clear_answer_or_none() {
         (
             json!([{"class": "SHORT", "flow_no": "X"}]),
             "X has no Payment line",
+        ),
+        (
+            json!([{"class": "BILL", "count": 144}]),
+            "144 lines are wanted",
         ),
         (
             json!([{"class": "AMOUNT", "flow_no": "F001"}, {"class": "SHORT", "flow_no": "F001"}]),

@@ -10,6 +10,7 @@ use diesel::pg::{CopyTarget, Pg};
 use diesel::prelude::*;
 use diesel::query_builder::AstPass;
 use diesel::sql_types::Text;
+use std::borrow::Cow;
 use std::io::BufRead;
 
 /// Where PostgreSQL's session keeps what a question asks for.
@@ -67,6 +68,10 @@ pub const OF_MERCHANT: &str = concat!(
     " AND f.merchant = current_setting('payhall.party') ORDER BY f.flow_no"
 );
 
+/// What this question is asked with: it is compiled for longer than it saves, and a day of a large party is
+/// joined and sorted in memory rather than on the disk.
+const SESSION: &str = "BEGIN READ ONLY; SET LOCAL jit = off; SET LOCAL work_mem = '64MB'";
+
 pub(super) fn each<E>(
     c: &mut PgConnection,
     flows: &DayFlows,
@@ -77,7 +82,7 @@ pub(super) fn each<E>(
         DayFlows::Of(key) => (key.party.code.as_str(), key.currency.code()),
         DayFlows::All(_) => ("", ""),
     };
-    c.batch_execute("BEGIN READ ONLY")?;
+    c.batch_execute(SESSION)?;
     diesel::sql_query(
         "SELECT set_config('payhall.from', $1, true), set_config('payhall.to', $2, true), \
          set_config('payhall.party', $3, true), set_config('payhall.currency', $4, true)",
@@ -156,21 +161,20 @@ fn line_of<E>(
             _ => return Err(corrupt(text, "its cells are too few or too many").into()),
         }
     }
-    let plain;
-    let cells = match memchr::memchr(b'\\', line) {
-        None => &cells,
-        Some(_) => {
-            plain = cells.map(unescaped);
-            return hand_out(&std::array::from_fn(|place| plain[place].as_str()), take);
-        }
-    };
-    hand_out(cells, take)
+    if memchr::memchr(b'\\', line).is_none() {
+        return hand_out(&cells, take);
+    }
+    let plain = cells.map(unescaped);
+    hand_out(&plain.each_ref().map(AsRef::as_ref), take)
 }
 
 /// A cell as PostgreSQL's text format has it; one that is null is empty.
-fn unescaped(cell: &str) -> String {
+fn unescaped(cell: &str) -> Cow<'_, str> {
     if cell == "\\N" {
-        return String::new();
+        return Cow::Borrowed("");
+    }
+    if memchr::memchr(b'\\', cell.as_bytes()).is_none() {
+        return Cow::Borrowed(cell);
     }
     let mut plain = String::with_capacity(cell.len());
     let mut chars = cell.chars();
@@ -189,7 +193,7 @@ fn unescaped(cell: &str) -> String {
             other => plain.push(other),
         }
     }
-    plain
+    Cow::Owned(plain)
 }
 
 fn hand_out<E>(

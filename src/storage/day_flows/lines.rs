@@ -32,17 +32,38 @@ pub struct DayLine {
     pub versions: i64,
 }
 
-/// The question, with what a line's amount is and what else parts the lines.
-macro_rules! question {
+/// The questions about payments and about reversals, with what a line's amount is and what else parts the
+/// lines. They are two, because only the few reversals have to be held against their payments.
+macro_rules! questions {
     ($amount:literal, $by:literal) => {
+        [
+            questions!(
+                $amount,
+                $by,
+                "''",
+                "",
+                "PAYMENT"
+            ),
+            questions!(
+                $amount,
+                $by,
+                "SUBSTR(p.flow_no, 1, 8)",
+                " LEFT JOIN flows p ON p.order_no = f.order_no AND p.kind = 'PAYMENT' AND p.step = 1",
+                "REVERSAL"
+            ),
+        ]
+    };
+    ($amount:literal, $by:literal, $paid_on:literal, $join:literal, $kind:literal) => {
         concat!(
-            "SELECT f.merchant, f.biller, f.currency, f.kind, f.state, CASE WHEN f.kind = 'REVERSAL' \
-             THEN (SELECT SUBSTR(p.flow_no, 1, 8) FROM flows p WHERE p.order_no = f.order_no AND \
-             p.kind = 'PAYMENT' AND p.step = 1) ELSE '' END AS paid_on, COUNT(*) AS flows, ",
+            "SELECT f.merchant, f.biller, f.currency, f.kind, f.state, ",
+            $paid_on,
+            " AS paid_on, COUNT(*) AS flows, ",
             $amount,
-            " AS amount_minor, CAST(SUM(f.version) AS BIGINT) AS versions FROM flows f \
-             WHERE f.flow_no >= $1 AND f.flow_no < $2 AND f.state <> 'STARTED' \
-             GROUP BY 1, 2, 3, 4, 5, 6",
+            " AS amount_minor, CAST(SUM(f.version) AS BIGINT) AS versions FROM flows f",
+            $join,
+            " WHERE f.flow_no >= $1 AND f.flow_no < $2 AND f.state <> 'STARTED' AND f.kind = '",
+            $kind,
+            "' GROUP BY 1, 2, 3, 4, 5, 6",
             $by
         )
     };
@@ -52,19 +73,19 @@ macro_rules! question {
 pub fn lines_of(c: &mut AnyConnection, date: BusinessDate) -> Result<Vec<DayLine>, StoreError> {
     ask(
         c,
-        question!("CAST(SUM(f.amount_minor) AS BIGINT)", ""),
+        questions!("CAST(SUM(f.amount_minor) AS BIGINT)", ""),
         date,
     )
 }
 
 /// The same, a line for each amount: `amount_minor` is that of each flow of the line.
 pub fn amounts_of(c: &mut AnyConnection, date: BusinessDate) -> Result<Vec<DayLine>, StoreError> {
-    ask(c, question!("f.amount_minor", ", f.amount_minor"), date)
+    ask(c, questions!("f.amount_minor", ", f.amount_minor"), date)
 }
 
 fn ask(
     c: &mut AnyConnection,
-    question: &str,
+    questions: [&'static str; 2],
     date: BusinessDate,
 ) -> Result<Vec<DayLine>, StoreError> {
     #[derive(QueryableByName)]
@@ -89,12 +110,16 @@ fn ask(
         versions: i64,
     }
     let (from, to) = stretch_of(date);
-    let rows: Vec<Row> = either!(c, |c| {
-        diesel::sql_query(question)
-            .bind::<Text, _>(from)
-            .bind::<Text, _>(to)
-            .load(c)
-    })?;
+    let mut rows: Vec<Row> = Vec::new();
+    for question in questions {
+        let found: Vec<Row> = either!(c, |c| {
+            diesel::sql_query(question)
+                .bind::<Text, _>(&from)
+                .bind::<Text, _>(&to)
+                .load(c)
+        })?;
+        rows.extend(found);
+    }
     let lines = rows.into_iter().map(|row| DayLine {
         merchant: row.merchant,
         biller: row.biller,

@@ -56,14 +56,14 @@ macro_rules! question {
         "f.flow_no, f.order_no, f.merchant, f.biller, f.bill_no, f.kind, f.state, f.amount_minor, \
          f.currency, f.upstream_ref, f.started_at, f.concluded_at, f.version, \
          CASE WHEN f.kind = 'REVERSAL' THEN (SELECT p.flow_no FROM flows p WHERE \
-         p.order_no = f.order_no AND p.kind = 'PAYMENT' AND p.step = 1) END AS payment_flow_no, \
+         p.order_no = f.order_no AND p.kind = 'PAYMENT' AND p.step = 1) ELSE '' END AS payment_flow_no, \
          '' AS request_no, '' AS item FROM flows f WHERE f.state <> 'STARTED'"
     };
     (full) => {
         "f.flow_no, f.order_no, f.merchant, f.biller, f.bill_no, f.kind, f.state, f.amount_minor, \
          f.currency, f.upstream_ref, f.started_at, f.concluded_at, f.version, \
          CASE WHEN f.kind = 'REVERSAL' THEN (SELECT p.flow_no FROM flows p WHERE \
-         p.order_no = f.order_no AND p.kind = 'PAYMENT' AND p.step = 1) END AS payment_flow_no, \
+         p.order_no = f.order_no AND p.kind = 'PAYMENT' AND p.step = 1) ELSE '' END AS payment_flow_no, \
          o.request_no, o.item FROM flows f JOIN orders o ON o.order_no = f.order_no \
          WHERE f.state <> 'STARTED'"
     };

@@ -6,7 +6,7 @@
 //! version. Only plain files are taken, no links: a link could lead to a file that is nobody's business.
 
 use super::scratch::Filling;
-use super::{Brought, FetchError, Fetched, PartnerSettings, PartnerSource, dated};
+use super::{Beside, Brought, FetchError, Fetched, PartnerSettings, PartnerSource, dated};
 use crate::domain::time::BusinessDate;
 use async_trait::async_trait;
 use std::fs::{File, Metadata};
@@ -48,10 +48,15 @@ impl DropFolder {
     fn look(&self, date: BusinessDate) -> Result<Option<Look>, FetchError> {
         let path = self.folder.join(dated(&self.file_name, date));
         match std::fs::symlink_metadata(&path) {
-            Ok(data) if data.is_file() => Ok(Some(Look {
-                mark: mark_of(&data),
-                path,
-            })),
+            Ok(data) if data.is_file() => {
+                let mut mark = mark_of(&data);
+                // Who corrects only the digest has sent something else all the same.
+                let beside = self.digest_path(&path).map(std::fs::metadata);
+                if let Some(Ok(beside)) = beside {
+                    mark = format!("{mark} {}", mark_of(&beside));
+                }
+                Ok(Some(Look { path, mark }))
+            }
             Ok(_) => {
                 let what = format!("{} is no plain file", path.display());
                 Err(FetchError::Source(what))
@@ -68,9 +73,9 @@ impl DropFolder {
         let gone = |error: std::io::Error| {
             FetchError::Source(format!("{} cannot be read: {error}", look.path.display()))
         };
-        let wanted = match self.digest_beside(&look.path)? {
+        let beside = match self.digest_beside(&look.path)? {
             Digest::None => None,
-            Digest::Says(wanted) => Some(wanted),
+            Digest::Is(beside) => Some(beside),
             Digest::NotYet => return Ok(Fetched::NotYet),
         };
         let mut from = File::open(&look.path).map_err(gone)?;
@@ -88,31 +93,35 @@ impl DropFolder {
         if self.look(date)?.as_ref() != Some(look) {
             return Ok(Fetched::NotYet);
         }
-        if let Some(wanted) = wanted
-            && wanted != filled.sha256
-        {
-            let found = filled.sha256;
-            return Err(FetchError::Digest { found, wanted });
-        }
         Ok(Fetched::File(Brought {
             name: dated(&self.file_name, date),
             file: filled.file,
             sha256: filled.sha256,
             bytes: filled.bytes,
             mark: Some(look.mark.clone()),
+            beside,
         }))
     }
 
+    /// Where the digest of a file lies, if there has to be one.
+    fn digest_path(&self, path: &Path) -> Option<PathBuf> {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(self.digest_suffix.as_ref()?);
+        Some(beside.into())
+    }
+
     fn digest_beside(&self, path: &Path) -> Result<Digest, FetchError> {
-        let Some(suffix) = &self.digest_suffix else {
+        let Some(beside) = self.digest_path(path) else {
             return Ok(Digest::None);
         };
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(suffix);
-        let mut text = String::new();
-        let read = File::open(&beside).and_then(|file| file.take(4_096).read_to_string(&mut text));
+        let name = beside.file_name().unwrap_or_default().to_string_lossy();
+        let mut bytes = Vec::new();
+        let read = File::open(&beside).and_then(|file| file.take(4_096).read_to_end(&mut bytes));
         match read {
-            Ok(_) => Ok(Digest::Says(read_digest(&text)?)),
+            Ok(_) => {
+                let text = String::from_utf8_lossy(&bytes);
+                Ok(Digest::Is(Beside::read(name, &text)))
+            }
             // The digest is written after the file.
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Digest::NotYet),
             Err(error) => Err(FetchError::Source(format!(
@@ -124,19 +133,8 @@ impl DropFolder {
 
 enum Digest {
     None,
-    Says(String),
+    Is(Beside),
     NotYet,
-}
-
-/// Reads 64 hexadecimal digits, with a name behind them or not, as `sha256sum` writes them.
-pub(super) fn read_digest(text: &str) -> Result<String, FetchError> {
-    let word = text.split_whitespace().next().unwrap_or_default();
-    let is_digest = word.len() == 64 && word.bytes().all(|b| b.is_ascii_hexdigit());
-    if is_digest {
-        return Ok(word.to_ascii_lowercase());
-    }
-    let what = "the digest beside it does not begin with 64 hexadecimal digits";
-    Err(FetchError::Source(what.to_owned()))
 }
 
 /// Size and time of the last write, in one word.

@@ -1,9 +1,8 @@
 //! A file behind a URL: one GET a look, no redirects, no proxies, one deadline, and bytes that go to the
 //! disk as they come.
 
-use super::folder::read_digest;
 use super::scratch::Filling;
-use super::{Brought, FetchError, Fetched, PartnerSettings, PartnerSource, dated};
+use super::{Beside, Brought, FetchError, Fetched, PartnerSettings, PartnerSource, dated};
 use crate::domain::time::BusinessDate;
 use crate::upstream::UpstreamError;
 use crate::upstream::exchange;
@@ -60,11 +59,12 @@ impl HttpSource {
         }
     }
 
-    async fn digest(&self, date: BusinessDate) -> Result<Option<String>, FetchError> {
+    async fn digest(&self, date: BusinessDate) -> Result<Option<Beside>, FetchError> {
         let Some(url) = &self.digest_url else {
             return Ok(None);
         };
-        let Some(mut response) = self.ask(&dated(url, date), None).await? else {
+        let url = dated(url, date);
+        let Some(mut response) = self.ask(&url, None).await? else {
             return Err(FetchError::Source(
                 "the file is there, and the digest beside it is not".to_owned(),
             ));
@@ -77,7 +77,8 @@ impl HttpSource {
                 return Err(FetchError::Source(what));
             }
         }
-        read_digest(&String::from_utf8_lossy(&text)).map(Some)
+        let text = String::from_utf8_lossy(&text);
+        Ok(Some(Beside::read(name_in(&url), &text)))
     }
 }
 
@@ -103,22 +104,27 @@ impl PartnerSource for HttpSource {
             filling.add(&piece)?;
         }
         let filled = filling.end()?;
-        if let Some(wanted) = self.digest(date).await?
-            && wanted != filled.sha256
-        {
-            let found = filled.sha256;
-            return Err(FetchError::Digest { found, wanted });
-        }
-        let last = url.rsplit('/').next().unwrap_or_default();
-        let name: String = last.chars().take(200).collect();
-        Ok(Fetched::File(Brought {
-            name: name.split(['?', '#']).next().unwrap_or_default().to_owned(),
+        let mut brought = Brought {
+            name: name_in(&url),
             file: filled.file,
             sha256: filled.sha256,
             bytes: filled.bytes,
             mark,
-        }))
+            beside: self.digest(date).await?,
+        };
+        // The tag is the file's alone: it would not tell that the digest was corrected.
+        if brought.contradiction().is_some() {
+            brought.mark = None;
+        }
+        Ok(Fetched::File(brought))
     }
+}
+
+/// What a file is called that a URL leads to.
+fn name_in(url: &str) -> String {
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    let last = path.rsplit('/').next().unwrap_or_default();
+    last.chars().take(200).collect()
 }
 
 /// The network's own words, without the URL, which may hold a secret.

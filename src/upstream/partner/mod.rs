@@ -1,7 +1,7 @@
 //! Where partners' files come from: a URL, or a folder that somebody else drops them into.
 //!
-//! A source brings the bytes of one date and nothing else: what they say is for `files` to read and for the
-//! engine to judge. "Not there yet" is an answer, not a failure. A file is brought into a scratch file on the
+//! A source brings the bytes of one date, and the digest beside them, and nothing else: what they say, and
+//! whether the two go together, is for `files` to read and for the engine to judge. "Not there yet" is an answer, not a failure. A file is brought into a scratch file on the
 //! disk, piece by piece, so its size is nobody's memory; the digest is taken on the way.
 //!
 //! How one could break it: by bringing a file that is still being written; by taking a part for the whole
@@ -34,6 +34,47 @@ pub struct Brought {
     pub bytes: u64,
     /// What the source says of it (a tag, a size and a time), so that it is not brought twice.
     pub mark: Option<String>,
+    /// The digest that lies beside it, where one does.
+    pub beside: Option<Beside>,
+}
+
+/// A digest that lies beside a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beside {
+    /// As it is called there; only ever shown.
+    pub name: String,
+    /// What it says, in small letters; none where it is no digest at all.
+    pub says: Option<String>,
+}
+
+impl Beside {
+    /// Reads 64 hexadecimal digits, with a name behind them or not, as `sha256sum` writes them.
+    pub fn read(name: impl Into<String>, text: &str) -> Self {
+        let word = text.split_whitespace().next().unwrap_or_default();
+        let is_digest = word.len() == 64 && word.bytes().all(|b| b.is_ascii_hexdigit());
+        Self {
+            name: name.into(),
+            says: is_digest.then(|| word.to_ascii_lowercase()),
+        }
+    }
+}
+
+impl Brought {
+    /// What the digest beside it says against it, in words; none where it says nothing.
+    pub fn contradiction(&self) -> Option<String> {
+        let Beside { name, says } = self.beside.as_ref()?;
+        let (file, found) = (&self.name, &self.sha256);
+        let odd = match says {
+            Some(says) if says == found => return None,
+            Some(says) => format!("{name} says the SHA-256 {says}, and that of {file} is {found}"),
+            None => format!(
+                "{name} does not begin with 64 hexadecimal digits; the SHA-256 of {file} is {found}"
+            ),
+        };
+        Some(format!(
+            "{odd}: one of both is not whole or not the right one; whichever it is has to be sent again"
+        ))
+    }
 }
 
 /// What a source says of a date.
@@ -53,14 +94,6 @@ pub enum FetchError {
     /// The other side did not give it.
     #[error("{0}")]
     Source(String),
-    /// What came is not what the digest beside it says.
-    #[error("its SHA-256 is {found}, and the digest beside it says {wanted}")]
-    Digest {
-        /// Of what came.
-        found: String,
-        /// What it should be.
-        wanted: String,
-    },
     /// It is longer than any file may be.
     #[error("it is longer than {0} bytes (bytes_max)")]
     TooLong(u64),

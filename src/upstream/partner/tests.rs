@@ -51,6 +51,13 @@ const FILE: &str =
     "HTTP/1.1 200 OK\r\nETag: \"v1\"\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello";
 const SHA: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
 
+async fn brought(source: &Arc<dyn PartnerSource>) -> Brought {
+    match source.fetch(date(), None).await.unwrap() {
+        Fetched::File(brought) => brought,
+        other => panic!("{other:?}"),
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_in_the_folder_is_brought_with_its_digest() {
     let dir = tempfile::tempdir().unwrap();
@@ -140,13 +147,28 @@ async fn the_digest_beside_a_file_is_waited_for_and_compared() {
     ));
     let beside = dir.path().join("bank-20261122.csv.sha256");
     std::fs::write(&beside, format!("{}  bank.csv\n", "0".repeat(64))).unwrap();
-    let error = source.fetch(date(), None).await.unwrap_err();
-    assert!(matches!(error, FetchError::Digest { .. }), "{error}");
-    std::fs::write(&beside, format!("{}\n", SHA.to_uppercase())).unwrap();
-    assert!(matches!(
-        source.fetch(date(), None).await.unwrap(),
-        Fetched::File(_)
-    ));
+    let wrong = brought(&source).await;
+    let odd = wrong.contradiction().unwrap();
+    for part in [
+        "bank-20261122.csv.sha256 says the SHA-256 0000",
+        SHA,
+        "sent again",
+    ] {
+        assert!(odd.contains(part), "{odd}");
+    }
+    // Whoever corrects the digest alone is heard.
+    std::fs::write(&beside, format!("{} \n", SHA.to_uppercase())).unwrap();
+    let Fetched::File(right) = source.fetch(date(), wrong.mark.as_deref()).await.unwrap() else {
+        panic!("the digest is another one");
+    };
+    assert_eq!(right.contradiction(), None);
+    let again = source.fetch(date(), right.mark.as_deref()).await.unwrap();
+    assert!(matches!(again, Fetched::Unchanged));
+    for no_digest in [&b""[..], b"soon", &[0xff; 70]] {
+        std::fs::write(&beside, no_digest).unwrap();
+        let odd = brought(&source).await.contradiction().unwrap();
+        assert!(odd.contains("64 hexadecimal"), "{odd}");
+    }
 }
 
 #[tokio::test]
@@ -187,12 +209,26 @@ async fn what_is_no_whole_file_is_an_error() {
 #[tokio::test]
 async fn a_digest_behind_a_url_is_compared() {
     let wrong = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nnope";
-    let at = server(vec![FILE, wrong]).await;
+    let right = "HTTP/1.1 200 OK\r\nContent-Length: 64\r\nConnection: close\r\n\r\n\
+        2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+    let at = server(vec![FILE, wrong, FILE, right]).await;
     let url = format!(
-        "url = \"http://{at}/bank-{{date}}.csv\"\ndigest_url = \"http://{at}/bank-{{date}}.sha256\""
+        "url = \"http://{at}/bank-{{date}}.csv\"\ndigest_url = \"http://{at}/bank-{{date}}.sha256?k=1\""
     );
-    let error = source(&url).fetch(date(), None).await.unwrap_err();
-    assert!(error.to_string().contains("64 hexadecimal"), "{error}");
+    let source = source(&url);
+    let odd = brought(&source).await;
+    // The tag would say that nothing has changed where the digest alone is corrected.
+    assert_eq!(odd.mark, None);
+    let words = odd.contradiction().unwrap();
+    assert!(
+        words.starts_with("bank-2026-11-22.sha256 does not begin with 64"),
+        "{words}"
+    );
+    let good = brought(&source).await;
+    assert_eq!(
+        (good.contradiction(), good.mark.as_deref()),
+        (None, Some("\"v1\""))
+    );
 }
 
 #[test]

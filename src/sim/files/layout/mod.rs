@@ -75,6 +75,14 @@ impl Format {
         }
     }
 
+    /// Whether its lines name the bill where a reader looks for it.
+    pub fn has_bill(self) -> bool {
+        match self {
+            Self::PayhallCsv | Self::Pipe | Self::UnionpayZm => true,
+            Self::Wechat | Self::Alipay => false,
+        }
+    }
+
     /// What the file of a day is called.
     pub fn file_name(self, partner: &str, date: NaiveDate, version: u32) -> String {
         let date = date.format("%Y%m%d");

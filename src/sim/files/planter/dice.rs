@@ -5,6 +5,20 @@ use crate::sim::stir;
 
 pub(super) struct Dice(u64);
 
+/// The line with the bill of somebody else: another last digit.
+pub(super) fn other_bill(row: &Row) -> Row {
+    let mut bill_no = row.bill_no.clone();
+    match bill_no.pop().map(|last| (last, last.to_digit(10))) {
+        Some((_, Some(digit))) => bill_no.push_str(&((digit + 1) % 10).to_string()),
+        Some((last, None)) => bill_no.extend([last, '1']),
+        None => bill_no.push('1'),
+    }
+    Row {
+        bill_no,
+        ..row.clone()
+    }
+}
+
 impl Dice {
     /// Those of this seed.
     pub fn new(seed: u64) -> Self {

@@ -75,6 +75,10 @@ impl<'a> Planter<'a> {
                     Some(dice.other_amount(row))
                 })
             }
+            PlantSpec::Bill(lines) => {
+                let wanted = Wanted::new(lines.count, lines.kind, lines.flow_no.as_deref());
+                self.each(Class::Status, &wanted, |_, row| Some(dice::other_bill(row)))
+            }
             PlantSpec::Status {
                 count,
                 kind,

@@ -2,25 +2,24 @@
 //!
 //! The file is CSV: `case_no,decision,evidence`, a line a case. A look says what each line would do and names
 //! every mistake by its line; nothing happens. What is proposed is the file with its hash, and what another
-//! person applies is the file with that very hash. Applying is deciding case by case, each in its own
-//! transaction, by the two people of the file: a case that has changed meanwhile is left out and named, and
-//! applying once more does the rest.
+//! person applies is the file with that very hash. Whoever applies it takes it first, so that nobody rejects what
+//! is half done. Applying is deciding case by case, each in its own transaction, by the two people of the file: a
+//! case that has changed meanwhile is left out and named, in the answer and in the audit trail, and needs another
+//! file. Death in the middle leaves a file that is being applied: applying once more finds what is done and goes
+//! on.
 
+mod lines;
+
+use self::lines::{Wanted, read_lines};
 use super::decide::{check_fit, refusal};
 use super::{Actor, Engine, EngineError};
 use crate::domain::audit::{AuditEntry, hex};
 use crate::domain::case::{BatchState, Case, CaseState, Decision, Proposal};
-use crate::domain::ids::CaseNo;
 use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::storage::case_batches::{self, CaseBatch};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use uuid::Uuid;
-
-/// How many lines a file may have.
-pub const LINES_MAX: usize = 1_000;
-/// The first line.
-const HEADER: [&str; 3] = ["case_no", "decision", "evidence"];
 
 /// A line of a file, and what it would do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,14 +52,6 @@ impl BatchPreview {
     pub fn is_right(&self) -> bool {
         !self.lines.is_empty() && self.lines.iter().all(|line| line.problem.is_none())
     }
-}
-
-/// A line that can be read.
-struct Wanted {
-    line: u64,
-    case_no: CaseNo,
-    decision: Decision,
-    evidence: String,
 }
 
 impl Engine {
@@ -177,6 +168,13 @@ impl Engine {
         let batch = self
             .batch_to_decide(batch_id, content_hash, checker)
             .await?;
+        let batch = match batch.state {
+            BatchState::Proposed => {
+                let taken = self.move_batch(&batch, BatchState::Applying, (checker, None));
+                taken.await?
+            }
+            _ => batch,
+        };
         let maker = Actor {
             who: batch.maker.clone(),
             request_id: checker.request_id.clone(),
@@ -188,8 +186,14 @@ impl Engine {
                 lines.push(self.apply_line(line, &wanted, (&maker, checker)).await?);
             }
         }
+        let left_out = lines.iter().filter(|line| line.problem.is_some());
+        let left_out: Vec<&str> = left_out.map(|line| line.case_no.as_str()).collect();
+        let told = match left_out.as_slice() {
+            [] => "all are decided".to_owned(),
+            some => format!("left out: {}", some.join(", ")),
+        };
         let applied = self
-            .decide_batch(&batch, BatchState::Applied, checker)
+            .move_batch(&batch, BatchState::Applied, (checker, Some(told)))
             .await?;
         Ok(BatchPreview {
             content_hash: batch.content_hash.clone(),
@@ -211,7 +215,12 @@ impl Engine {
         let batch = self
             .batch_to_decide(batch_id, content_hash, checker)
             .await?;
-        self.decide_batch(&batch, BatchState::Rejected, checker)
+        if batch.state == BatchState::Applying {
+            let message =
+                "this file of decisions is being applied; apply it again to go on with it";
+            return Err(changed(message).into());
+        }
+        self.move_batch(&batch, BatchState::Rejected, (checker, None))
             .await
     }
 
@@ -230,25 +239,23 @@ impl Engine {
         };
         let done = async {
             let (case, _) = self.case_and_order(&wanted.case_no).await?;
-            let is_its = |proposal: &Proposal| {
-                proposal.maker == maker.who
-                    && proposal.decision == wanted.decision
-                    && proposal.evidence == wanted.evidence
-            };
+            if case.state == CaseState::Closed && is_of_line(&case, wanted, maker) {
+                return Ok(case);
+            }
             // A death between the two steps leaves the proposal of this very line.
-            let proposed = match &case.proposal {
-                Some(proposal) if case.state == CaseState::Proposed && is_its(proposal) => case,
+            let proposed = match case.state {
+                CaseState::Proposed if is_of_line(&case, wanted, maker) => case,
                 _ => {
                     let of = (wanted.decision, wanted.evidence.as_str());
                     self.case_propose(&wanted.case_no, of.0, of.1, maker)
                         .await?
                 }
             };
-            self.case_approve(&wanted.case_no, proposed.version, checker)
-                .await
+            let approved = self.case_approve(&wanted.case_no, proposed.version, checker);
+            Ok(approved.await?.0)
         };
         match done.await {
-            Ok((case, _)) => told.does = case.resolution,
+            Ok(case) => told.does = case.resolution,
             Err(EngineError::Refused(refused)) => told.problem = Some(refused.message),
             Err(fault) => return Err(fault),
         }
@@ -282,47 +289,52 @@ impl Engine {
             let refusal = Refusal::new(RefusalCode::BatchChanged, message).on("contentHash");
             return Err(refusal.into());
         }
-        if batch.state != BatchState::Proposed {
-            let message = format!("this file of decisions is {} already", batch.state);
-            return Err(Refusal::new(RefusalCode::BatchChanged, message)
-                .on("batchId")
-                .into());
+        match batch.state {
+            BatchState::Proposed | BatchState::Applying => Ok(batch),
+            BatchState::Applied | BatchState::Rejected => {
+                let message = format!("this file of decisions is {} already", batch.state);
+                Err(changed(message).into())
+            }
         }
-        Ok(batch)
     }
 
-    async fn decide_batch(
+    /// Moves a file on, unless somebody has moved it since it was read.
+    async fn move_batch(
         &self,
         batch: &CaseBatch,
-        state: BatchState,
-        checker: &Actor,
+        to: BatchState,
+        (checker, told): (&Actor, Option<String>),
     ) -> Result<CaseBatch, EngineError> {
-        let decided = CaseBatch {
-            state,
+        let moved = CaseBatch {
+            state: to,
             checker: Some(checker.who.clone()),
             decided_at: Some(self.now()),
             ..batch.clone()
         };
-        let action = match state {
+        let action = match to {
+            BatchState::Proposed => "BATCH_PROPOSED",
+            BatchState::Applying => "BATCH_TAKEN",
+            BatchState::Applied => "BATCH_APPLIED",
             BatchState::Rejected => "BATCH_REJECTED",
-            BatchState::Proposed | BatchState::Applied => "BATCH_APPLIED",
         };
-        let entry = self.batch_audit(&decided, checker, action);
-        let new = decided.clone();
+        let mut entry = self.batch_audit(&moved, checker, action);
+        if let (Some(detail), Some(told)) = (entry.detail.as_mut(), told) {
+            detail.push_str("; ");
+            detail.push_str(&told);
+        }
+        let (new, from) = (moved.clone(), batch.state);
         let write = move |tx: &mut crate::storage::Tx<'_>| {
-            let written = tx.decide_case_batch(&new)?;
+            let written = tx.move_case_batch(&new, from)?;
             if written {
                 tx.audit(entry.clone())?;
             }
             Ok(written)
         };
         if self.0.store.solo(write).await? {
-            return Ok(decided);
+            return Ok(moved);
         }
         let message = "somebody else decided this file of decisions first; read it again";
-        Err(Refusal::new(RefusalCode::BatchChanged, message)
-            .on("batchId")
-            .into())
+        Err(changed(message).into())
     }
 
     fn batch_audit(&self, batch: &CaseBatch, actor: &Actor, action: &str) -> AuditEntry {
@@ -346,6 +358,19 @@ impl Engine {
         let read = move |c: &mut _| case_batches::find(c, batch_id);
         Ok(self.0.store.read(read).await?)
     }
+}
+
+fn changed(message: impl Into<String>) -> Refusal {
+    Refusal::new(RefusalCode::BatchChanged, message).on("batchId")
+}
+
+/// Whether what is proposed, or was decided, about a case is what a line says, by the file's maker.
+fn is_of_line(case: &Case, wanted: &Wanted, maker: &Actor) -> bool {
+    case.proposal.as_ref().is_some_and(|proposal| {
+        proposal.maker == maker.who
+            && proposal.decision == wanted.decision
+            && proposal.evidence == wanted.evidence
+    })
 }
 
 fn hash(content: &str) -> String {
@@ -374,111 +399,6 @@ fn does(decision: Decision, case: &Case) -> String {
         Decision::Reverse => format!("has the payment of {about} undone"),
         Decision::Succeeded | Decision::Failed | Decision::Reversed => {
             format!("{about} becomes {decision}")
-        }
-    }
-}
-
-/// Why a line cannot be read: the case and the decision as they are written, and the reason.
-type Unreadable = (String, String, String);
-
-/// A line with its number, as far as it can be read.
-type ReadLine = (u64, Result<Wanted, Unreadable>);
-
-/// The lines of a file.
-fn read_lines(content: &str) -> Result<Vec<ReadLine>, Refusal> {
-    let bad = |message: String| Refusal::new(RefusalCode::BatchInvalid, message).on("csv");
-    let text = content.strip_prefix('\u{feff}').unwrap_or(content);
-    let mut reader = csv::ReaderBuilder::new()
-        .flexible(true)
-        .trim(csv::Trim::All)
-        .from_reader(text.as_bytes());
-    let header = reader
-        .headers()
-        .map_err(|error| bad(format!("this is no CSV: {error}")))?;
-    if header.iter().ne(HEADER) {
-        return Err(bad(format!(
-            "the first line has to be {}",
-            HEADER.join(",")
-        )));
-    }
-    let mut lines = Vec::new();
-    for record in reader.records() {
-        let record = record.map_err(|error| bad(format!("this is no CSV: {error}")))?;
-        let line = record.position().map_or(0, csv::Position::line);
-        lines.push((line, read_line(line, &record)));
-        if lines.len() > LINES_MAX {
-            return Err(bad(format!("a file may have {LINES_MAX} cases")));
-        }
-    }
-    if lines.is_empty() {
-        return Err(bad("there is no case in it".to_owned()));
-    }
-    Ok(lines)
-}
-
-fn read_line(line: u64, record: &csv::StringRecord) -> Result<Wanted, Unreadable> {
-    let cell = |place: usize| record.get(place).unwrap_or_default().to_owned();
-    let (number, word) = (cell(0), cell(1));
-    let wrong = |problem: String| Err((number.clone(), word.clone(), problem));
-    if record.len() != HEADER.len() {
-        return wrong(format!(
-            "it has {} cells, and needs {}",
-            record.len(),
-            HEADER.len()
-        ));
-    }
-    let Ok(case_no) = CaseNo::try_new(number.clone()) else {
-        return wrong("case_no has to be 24 digits".to_owned());
-    };
-    let Ok(decision) = word.parse::<Decision>() else {
-        let words: Vec<&str> = Decision::ALL.iter().map(|one| one.as_str()).collect();
-        return wrong(format!("decision has to be one of {}", words.join(", ")));
-    };
-    Ok(Wanted {
-        line,
-        case_no,
-        decision,
-        evidence: cell(2),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_mistake_is_named_by_its_line() {
-        let number = "1".repeat(24);
-        let text = format!(
-            "case_no,decision,evidence\n{number},KEEP,\"a, letter\"\n12,KEEP,x\n{number},MAYBE,x\n\
-             {number},KEEP\n"
-        );
-        let lines = read_lines(&text).unwrap();
-        let told: Vec<(u64, Option<&str>)> = lines
-            .iter()
-            .map(|(line, read)| (*line, read.as_ref().err().map(|(.., why)| why.as_str())))
-            .collect();
-        assert_eq!(told[0], (2, None));
-        assert_eq!(told[1], (3, Some("case_no has to be 24 digits")));
-        assert!(
-            told[2]
-                .1
-                .unwrap()
-                .starts_with("decision has to be one of SUCCEEDED")
-        );
-        assert_eq!(told[3], (5, Some("it has 2 cells, and needs 3")));
-    }
-
-    #[test]
-    fn what_is_no_such_file_is_refused_whole() {
-        for text in [
-            "",
-            "case_no,decision\n",
-            "case_no,decision,evidence\n",
-            "a,b,c\n1,2,3\n",
-        ] {
-            let refused = read_lines(text).err().unwrap();
-            assert_eq!(refused.code, RefusalCode::BatchInvalid, "{text:?}");
         }
     }
 }
