@@ -97,14 +97,14 @@ fn copy(url: &str, file: &Path) -> anyhow::Result<f64> {
 /// Orders and payments of one merchant on one day, a hundred times as many minor units as it is the n-th.
 fn fill(url: &str, flows: u64) -> anyhow::Result<()> {
     let number = "lpad((n * 80000)::text, 11, '0') || '00007'";
-    let biller = "(ARRAY['sh-telecom', 'sh-gas', 'bj-power', 'bj-water'])[1 + n % 4]";
+    let biller = "(ARRAY['sh-telecom', 'sh-gas', 'bj-power', 'bj-water'])[(1 + n % 4)::int]";
     let bill_no = "(13000000000 + n)::text";
     let orders = format!(
         "INSERT INTO orders (order_no, merchant, request_no, fingerprint, item, biller, bill_no, \
          amount_minor, currency, state, business_date, expires_at, created_at, updated_at, version) \
          SELECT '20261122' || {number}, 'portal', 'R-' || n, 'f', 'sh-telecom-topup', {biller}, \
          {bill_no}, 100 + n % 50000, 'CNY', 'SUCCEEDED', '2026-11-22', 0, 0, 0, 2 \
-         FROM generate_series(1, {flows}) n"
+         FROM generate_series(1::bigint, {flows}) n"
     );
     let payments = format!(
         "INSERT INTO flows (flow_no, order_no, merchant, biller, bill_no, kind, step, adapter, \
@@ -112,7 +112,7 @@ fn fill(url: &str, flows: u64) -> anyhow::Result<()> {
          concluded_at, version) SELECT '20261122' || {number}, '20261122' || {number}, 'portal', \
          {biller}, {bill_no}, 'PAYMENT', 1, 'bank', 100 + n % 50000, 'CNY', 'SUCCEEDED', '1', \
          'B2026112200' || n, 'paid', '2026-11-22', 1763740800000000 + n * 80000, \
-         1763740800000000 + n * 80000 + 40000, 1 FROM generate_series(1, {flows}) n"
+         1763740800000000 + n * 80000 + 40000, 1 FROM generate_series(1::bigint, {flows}) n"
     );
     psql(url, &orders)?;
     psql(url, &payments)?;
