@@ -18,7 +18,7 @@
 mod objects;
 mod shelf;
 
-pub use objects::{Objects, ObjectsError, PART_BYTES, Upload};
+pub use objects::{Objects, ObjectsError, PART_BYTES, Placed, Upload};
 pub use shelf::Shelf;
 
 use std::fs::{File, OpenOptions};
