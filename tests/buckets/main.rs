@@ -32,6 +32,29 @@ fn a_bucket_that_puts_on_no_condition_keeps_files() {
     in_a_bucket(test, &cannot, keeps_files);
 }
 
+#[test]
+fn a_bucket_that_does_not_answer_is_a_fault_and_no_empty_bucket() {
+    let test = "a_bucket_that_does_not_answer_is_a_fault_and_no_empty_bucket";
+    // Nobody listens there.
+    let gone = [("AWS_ENDPOINT", "http://127.0.0.1:1")];
+    in_a_bucket(test, &gone, |url| {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let objects = Objects::open(url).unwrap();
+        let from = tempfile::NamedTempFile::new().unwrap();
+        let errors = runtime.block_on(async {
+            [
+                objects.length("a").await.unwrap_err(),
+                objects.put("a", Vec::new()).await.unwrap_err(),
+                objects.keep("a", from.path()).await.unwrap_err(),
+                objects.file("a", 1).unwrap_err(),
+            ]
+        });
+        for error in errors {
+            assert!(matches!(error, ObjectsError::Store { .. }), "{error:?}");
+        }
+    });
+}
+
 fn keeps_files(url: &str) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let objects = Objects::open(url).unwrap();
@@ -40,12 +63,18 @@ fn keeps_files(url: &str) {
         large(&objects).await;
         kept(&objects).await;
         swept(&objects).await;
-        // Who blocks anyway may do so anywhere.
+        // Wherever it is called from.
         objects.put("a", b"one".to_vec()).await.unwrap();
-        assert_eq!(whole(objects.file_now("a", 3).unwrap()), b"one");
+        assert_eq!(whole(objects.file("a", 3).unwrap()), b"one");
     });
+    let nobodys = Objects::open("s3://nobodys/files").unwrap();
+    let error = runtime.block_on(nobodys.put("a", b"one".to_vec()));
+    assert!(
+        matches!(error, Err(ObjectsError::Store { .. })),
+        "{error:?}"
+    );
     let again = Objects::to_read(url).unwrap();
-    assert_eq!(whole(again.file_now("a", 3).unwrap()), b"one");
+    assert_eq!(whole(again.file("a", 3).unwrap()), b"one");
 }
 
 fn whole(mut file: std::fs::File) -> Vec<u8> {
@@ -70,8 +99,7 @@ async fn small(objects: &Objects) {
         objects.read(name).await.err(),
         objects.length(name).await.err(),
         objects.stream(name, 0..1).await.err(),
-        objects.file(name, 1).await.err(),
-        objects.file_now(name, 1).err(),
+        objects.file(name, 1).err(),
     ];
     for error in missing {
         assert!(error.as_ref().is_some_and(is_missing), "{error:?}");
@@ -144,10 +172,10 @@ async fn kept(objects: &Objects) {
         let taken = objects.keep(name, &from).await.unwrap_err();
         assert!(matches!(taken, ObjectsError::Taken(_)), "{taken}");
         let bytes = u64::try_from(one.len()).unwrap();
-        assert!(whole(objects.file(name, bytes).await.unwrap()) == one);
+        assert!(whole(objects.file(name, bytes).unwrap()) == one);
         // Longer than it should be: so much of it that one sees that.
         if let Some(fewer) = bytes.checked_sub(2) {
-            let brought = whole(objects.file(name, fewer).await.unwrap());
+            let brought = whole(objects.file(name, fewer).unwrap());
             assert_eq!(brought.len(), one.len() - 1);
         }
         objects.remove(name).await.unwrap();

@@ -15,6 +15,7 @@
 //! depend on the bytes, given to an object that is not kept by `keep`; by reading an object into memory as
 //! a whole that a partner has made.
 
+mod read;
 mod sweep;
 mod upload;
 
@@ -23,22 +24,13 @@ mod tests;
 
 pub use upload::{PART_BYTES, Placed, Upload};
 
-use futures_util::stream::BoxStream;
-use futures_util::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path as ObjectPath;
-use object_store::{Error, GetOptions, GetRange, ObjectStore, ObjectStoreExt};
-use std::fs::File;
-use std::io::{ErrorKind, Seek, Write};
-use std::ops::Range;
+use object_store::{Error, ObjectStore, ObjectStoreExt};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use uuid::Uuid;
-
-/// What is read from a bucket at once. Whoever reads slowly keeps no request waiting, which would be cut
-/// off after a while.
-const READ_BYTES: u64 = 4 * 1_024 * 1_024;
 
 /// Why an object cannot be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -95,12 +87,9 @@ fn failed(name: &str) -> impl FnOnce(Error) -> ObjectsError + '_ {
 }
 
 fn disk(name: &str) -> impl FnOnce(std::io::Error) -> ObjectsError + '_ {
-    move |cause| match cause.kind() {
-        ErrorKind::NotFound => ObjectsError::Missing(name.to_owned()),
-        _ => ObjectsError::Disk {
-            name: name.to_owned(),
-            cause,
-        },
+    move |cause| ObjectsError::Disk {
+        name: name.to_owned(),
+        cause,
     }
 }
 
@@ -174,8 +163,15 @@ impl Objects {
     fn bucket(url: &str) -> Result<Self, ObjectsError> {
         let place = url.trim_start_matches("s3://");
         let prefix = place.split_once('/').map_or("", |(_, prefix)| prefix);
+        // Whoever asks for a file waits for this; and each job comes back by itself.
+        let patience = object_store::RetryConfig {
+            max_retries: 5,
+            retry_timeout: std::time::Duration::from_secs(30),
+            ..Default::default()
+        };
         let store = object_store::aws::AmazonS3Builder::from_env()
             .with_url(url)
+            .with_retry(patience)
             .build()
             .map_err(failed(url))?;
         let store: Arc<dyn ObjectStore> = match prefix.trim_matches('/') {
@@ -193,143 +189,6 @@ impl Objects {
         Err(ObjectsError::Settings(format!(
             "{url:?} is a bucket, and this program is built without the feature s3"
         )))
-    }
-
-    /// The bytes of an object that is known to be small.
-    ///
-    /// # Errors
-    /// It is not there, or the store failed.
-    pub async fn read(&self, name: &str) -> Result<Vec<u8>, ObjectsError> {
-        let path = path_of(name)?;
-        let got = self.store.get(&path).await.map_err(failed(name))?;
-        Ok(got.bytes().await.map_err(failed(name))?.to_vec())
-    }
-
-    /// How long an object is.
-    ///
-    /// # Errors
-    /// It is not there, or the store failed.
-    pub async fn length(&self, name: &str) -> Result<u64, ObjectsError> {
-        let path = path_of(name)?;
-        Ok(self.store.head(&path).await.map_err(failed(name))?.size)
-    }
-
-    /// The bytes of a stretch of an object, piece by piece.
-    ///
-    /// # Errors
-    /// It is not there, or the store failed; later ones come with the pieces.
-    pub async fn stream(
-        &self,
-        name: &str,
-        range: Range<u64>,
-    ) -> Result<BoxStream<'static, std::io::Result<Vec<u8>>>, ObjectsError> {
-        if range.is_empty() {
-            return Ok(futures_util::stream::empty().boxed());
-        }
-        let path = path_of(name)?;
-        if self.folder.is_none() {
-            return self.stream_of_pieces(name, (path, range)).await;
-        }
-        let options = GetOptions {
-            range: Some(GetRange::Bounded(range)),
-            ..GetOptions::default()
-        };
-        let got = self.store.get_opts(&path, options).await;
-        let pieces = got.map_err(failed(name))?.into_stream();
-        let pieces = pieces.map_ok(|piece| piece.to_vec());
-        Ok(pieces.map_err(std::io::Error::other).boxed())
-    }
-
-    /// A stretch in requests of their own. The first is made at once: what is not there is said before
-    /// anything else is.
-    async fn stream_of_pieces(
-        &self,
-        name: &str,
-        (path, range): (ObjectPath, Range<u64>),
-    ) -> Result<BoxStream<'static, std::io::Result<Vec<u8>>>, ObjectsError> {
-        let store = self.store.clone();
-        let end = range.end.min(range.start.saturating_add(READ_BYTES));
-        let first = store.get_range(&path, range.start..end).await;
-        let first = first.map_err(failed(name))?.to_vec();
-        if length(&first) != end - range.start {
-            let cut = futures_util::stream::iter([Ok(first), Err(cut_off())]);
-            return Ok(cut.boxed());
-        }
-        let rest = futures_util::stream::try_unfold(end..range.end, move |range| {
-            let (store, path) = (store.clone(), path.clone());
-            async move {
-                if range.is_empty() {
-                    return Ok(None);
-                }
-                let end = range.end.min(range.start.saturating_add(READ_BYTES));
-                let got = store.get_range(&path, range.start..end).await;
-                let piece = got.map_err(std::io::Error::other)?.to_vec();
-                if length(&piece) != end - range.start {
-                    return Err(cut_off());
-                }
-                Ok(Some((piece, end..range.end)))
-            }
-        });
-        let first = futures_util::stream::iter([Ok(first)]);
-        Ok(first.chain(rest).boxed())
-    }
-
-    /// An object as a file, to be read on a thread that may block. What lies in a bucket is brought first,
-    /// into a file without a name, which goes with its last reader; where it is longer than `bytes`, what
-    /// its row says, only so much of it as tells that.
-    ///
-    /// # Errors
-    /// It is not there, or the store or the disk failed.
-    pub async fn file(&self, name: &str, bytes: u64) -> Result<File, ObjectsError> {
-        path_of(name)?;
-        if let Some(folder) = &self.folder {
-            let path = folder.join(name);
-            let opened = tokio::task::spawn_blocking(move || File::open(path)).await;
-            return opened
-                .map_err(std::io::Error::from)
-                .flatten()
-                .map_err(disk(name));
-        }
-        let there = self.length(name).await?;
-        let mut pieces = self
-            .stream(name, 0..there.min(bytes.saturating_add(1)))
-            .await?;
-        let mut file = nameless().map_err(disk(name))?;
-        while let Some(piece) = pieces.try_next().await.map_err(disk(name))? {
-            let written = tokio::task::spawn_blocking(move || {
-                file.write_all(&piece)?;
-                Ok(file)
-            });
-            file = written
-                .await
-                .map_err(std::io::Error::from)
-                .flatten()
-                .map_err(disk(name))?;
-        }
-        file.rewind().map_err(disk(name))?;
-        Ok(file)
-    }
-
-    /// The same for whoever blocks anyway.
-    ///
-    /// # Errors
-    /// It is not there, or the store or the disk failed.
-    pub fn file_now(&self, name: &str, bytes: u64) -> Result<File, ObjectsError> {
-        path_of(name)?;
-        if let Some(folder) = &self.folder {
-            return File::open(folder.join(name)).map_err(disk(name));
-        }
-        // On a thread of its own, because the caller's may belong to a runtime.
-        std::thread::scope(|scope| {
-            let bring = || {
-                let mut builder = tokio::runtime::Builder::new_current_thread();
-                let runtime = builder.enable_all().build().map_err(disk(name))?;
-                runtime.block_on(self.file(name, bytes))
-            };
-            let brought = scope.spawn(bring).join();
-            let lost = |_| Err(disk(name)(std::io::Error::other("the reader panicked")));
-            brought.unwrap_or_else(lost)
-        })
     }
 
     /// Removes an object; one that is not there is removed.
@@ -377,26 +236,4 @@ fn path_of(name: &str) -> Result<ObjectPath, ObjectsError> {
         return Err(ObjectsError::Name(name.to_owned()));
     }
     ObjectPath::parse(name).map_err(|cause| failed(name)(cause.into()))
-}
-
-/// A new file in the machine's folder for such things, which nobody else can open, and which is gone with
-/// its last reader, however that one ends.
-fn nameless() -> std::io::Result<File> {
-    let name = format!("payhall-{}.scratch", Uuid::now_v7().simple());
-    let path = std::env::temp_dir().join(name);
-    let mut options = std::fs::OpenOptions::new();
-    options.read(true).write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(&path)?;
-    std::fs::remove_file(&path)?;
-    Ok(file)
-}
-
-fn cut_off() -> std::io::Error {
-    std::io::Error::new(ErrorKind::UnexpectedEof, "the object is cut off")
-}
-
-fn length(bytes: &[u8]) -> u64 {
-    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }

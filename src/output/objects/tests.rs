@@ -2,7 +2,9 @@
 
 use super::upload::PARTS;
 use super::*;
+use futures_util::StreamExt;
 use std::io::Read;
+use std::ops::Range;
 use std::time::Duration;
 
 async fn all(objects: &Objects, name: &str, range: Range<u64>) -> Vec<u8> {
@@ -92,18 +94,14 @@ async fn a_file_is_kept_once_and_never_written_over() {
         let taken = objects.keep(name, &from).await.unwrap_err();
         assert!(matches!(taken, ObjectsError::Taken(_)), "{taken}");
         let bytes = u64::try_from(one.len()).unwrap();
-        for mut kept in [
-            objects.file(name, bytes).await.unwrap(),
-            objects.file_now(name, bytes).unwrap(),
-        ] {
-            let mut read = Vec::new();
-            kept.read_to_end(&mut read).unwrap();
-            assert!(read == one, "it is as it was kept first");
-        }
+        let mut kept = objects.file(name, bytes).unwrap();
+        let mut read = Vec::new();
+        kept.read_to_end(&mut read).unwrap();
+        assert!(read == one, "it is as it was kept first");
         assert_eq!(files(&dir.path().join("files")), [name], "and no part");
         objects.remove(name).await.unwrap();
     }
-    let missing = objects.file_now(name, 1).unwrap_err();
+    let missing = objects.file(name, 1).unwrap_err();
     assert!(matches!(missing, ObjectsError::Missing(_)), "{missing}");
 }
 
@@ -131,7 +129,7 @@ async fn a_name_leads_nowhere_else() {
     for bad in [
         "../a", "a/../b", "/etc/a", "a//b", "a/.b", "a b", "水", "", "a#1",
     ] {
-        assert!(objects.file_now(bad, 9).is_err(), "{bad:?}");
+        assert!(objects.file(bad, 9).is_err(), "{bad:?}");
         for error in [
             objects.keep(bad, dir.path()).await.unwrap_err(),
             objects.put(bad, Vec::new()).await.unwrap_err(),
@@ -170,12 +168,12 @@ async fn whoever_only_reads_makes_nothing() {
     let folder = dir.path().join("files");
     let url = folder.display().to_string();
     let none = Objects::to_read(&url).unwrap();
-    let missing = none.file_now("a", 1).unwrap_err();
+    let missing = none.file("a", 1).unwrap_err();
     assert!(matches!(missing, ObjectsError::Missing(_)), "{missing}");
     assert!(!folder.exists());
     let objects = Objects::open(&url).unwrap();
     objects.put("a", b"one".to_vec()).await.unwrap();
-    assert!(Objects::to_read(&url).unwrap().file_now("a", 3).is_ok());
+    assert!(Objects::to_read(&url).unwrap().file("a", 3).is_ok());
     let error = Objects::to_read(&folder.join("a").display().to_string()).unwrap_err();
     assert!(error.to_string().contains("cannot be used"), "{error}");
 }

@@ -1,6 +1,6 @@
 //! Writing into the store: an object that is put, one that is kept, one that grows.
 
-use super::{Objects, ObjectsError, disk, failed, path_of};
+use super::{Objects, ObjectsError, disk, path_of};
 use futures_util::TryStreamExt;
 use object_store::{
     Error, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
@@ -30,30 +30,31 @@ impl Objects {
     /// # Errors
     /// The store failed; then the object may be there or not.
     pub async fn put(&self, name: &str, bytes: Vec<u8>) -> Result<Placed, ObjectsError> {
+        let path = path_of(name)?;
         if self.folder.is_some() {
             let part = part_name();
             let put = self.store.put(&path_of(&part)?, bytes.into()).await;
-            put.map_err(failed(&part))?;
+            put.map_err(unwritten(&part))?;
             return self.place(&part, name).await;
         }
-        let (path, payload) = (path_of(name)?, PutPayload::from(bytes));
+        let payload = PutPayload::from(bytes);
         let options = PutOptions {
             mode: PutMode::Create,
             ..PutOptions::default()
         };
         match self.store.put_opts(&path, payload.clone(), options).await {
             Ok(_) => Ok(Placed::New),
-            Err(Error::AlreadyExists { .. }) => Ok(Placed::Taken),
+            Err(cause @ Error::AlreadyExists { .. }) => self.taken(name, cause).await,
             // A bucket that cannot do it in one step.
             Err(Error::NotImplemented { .. } | Error::NotSupported { .. }) => {
                 if self.is_there(name).await? {
                     return Ok(Placed::Taken);
                 }
                 let put = self.store.put(&path, payload).await;
-                put.map_err(failed(name))?;
+                put.map_err(unwritten(name))?;
                 Ok(Placed::New)
             }
-            Err(cause) => Err(failed(name)(cause)),
+            Err(cause) => Err(unwritten(name)(cause)),
         }
     }
 
@@ -103,16 +104,25 @@ impl Objects {
         let (from, to) = (path_of(part)?, path_of(name)?);
         match self.store.copy_if_not_exists(&from, &to).await {
             Ok(()) => Ok(Placed::New),
-            Err(Error::AlreadyExists { .. }) => Ok(Placed::Taken),
+            Err(cause @ Error::AlreadyExists { .. }) => self.taken(name, cause).await,
             // A bucket that cannot do it in one step.
             Err(Error::NotImplemented { .. } | Error::NotSupported { .. }) => {
                 if self.is_there(name).await? {
                     return Ok(Placed::Taken);
                 }
-                self.store.copy(&from, &to).await.map_err(failed(name))?;
+                self.store.copy(&from, &to).await.map_err(unwritten(name))?;
                 Ok(Placed::New)
             }
-            Err(cause) => Err(failed(name)(cause)),
+            Err(cause) => Err(unwritten(name)(cause)),
+        }
+    }
+
+    /// The store says that a name is taken. Some buckets also say so of two who come at once, of whom none
+    /// has come to its end: then nothing is there.
+    async fn taken(&self, name: &str, cause: Error) -> Result<Placed, ObjectsError> {
+        match self.is_there(name).await? {
+            true => Ok(Placed::Taken),
+            false => Err(unwritten(name)(cause)),
         }
     }
 
@@ -142,6 +152,14 @@ impl Objects {
             }
         }
         Ok(true)
+    }
+}
+
+/// Also where the far side says that something is missing: then it is the bucket.
+fn unwritten(name: &str) -> impl FnOnce(Error) -> ObjectsError + '_ {
+    move |cause| ObjectsError::Store {
+        name: name.to_owned(),
+        cause,
     }
 }
 
@@ -186,7 +204,7 @@ impl Upload {
         if self.part.is_none() {
             let name = part_name();
             let begun = self.objects.store.put_multipart(&path_of(&name)?).await;
-            self.part = Some((name.clone(), begun.map_err(failed(&name))?));
+            self.part = Some((name.clone(), begun.map_err(unwritten(&name))?));
         }
         let first = self.first.take();
         let Some((name, upload)) = self.part.as_mut() else {
@@ -194,7 +212,7 @@ impl Upload {
         };
         for bytes in first.into_iter().chain([bytes]) {
             let put = upload.put_part(PutPayload::from(bytes)).await;
-            put.map_err(failed(name))?;
+            put.map_err(unwritten(name))?;
         }
         Ok(())
     }
@@ -211,7 +229,7 @@ impl Upload {
         if let Err(cause) = upload.complete().await {
             self.part = Some((part.clone(), upload));
             self.abort().await;
-            return Err(failed(name)(cause));
+            return Err(unwritten(name)(cause));
         }
         self.objects.place(&part, name).await
     }
