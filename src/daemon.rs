@@ -23,9 +23,7 @@ use crate::engine::{
 };
 use crate::jobs::{Driver, JobTable, Metronome};
 use crate::output::OutputFolder;
-use crate::storage::{
-    Committed, StorageOptions, Store, catalogue, exceptions, notifications, orders,
-};
+use crate::storage::{Committed, StorageOptions, Store, catalogue};
 use crate::telemetry::Metrics;
 use crate::trust::Masters;
 use crate::upstream::{HttpNotifier, Partners, Reach, SystemNames, Upstreams, Webhook};
@@ -42,17 +40,13 @@ use zeroize::Zeroizing;
 
 mod bare;
 mod claim;
+mod figures;
 pub mod night;
 #[cfg(feature = "oidc")]
 pub mod provider;
 
 pub use bare::Bare;
 pub use claim::Claim;
-
-/// How often the catalogue is looked at for an import by somebody else.
-const CATALOGUE_EVERY: Duration = Duration::from_secs(5);
-/// How often the figures that come from the database are read.
-const FIGURES_EVERY: Duration = Duration::from_secs(10);
 
 /// A running center.
 pub struct Daemon {
@@ -108,7 +102,8 @@ impl Daemon {
         metrics: Metrics,
         claim: Claim,
     ) -> anyhow::Result<Daemon> {
-        for warning in config.warnings() {
+        let calendar = night::calendar_warning(config, SystemClock.now())?;
+        for warning in config.warnings().into_iter().chain(calendar) {
             tracing::warn!("settings: {warning}");
         }
         let addr = claim.addr()?;
@@ -130,7 +125,7 @@ impl Daemon {
         record(&store, config, &table, &instance).await?;
         let driver = Driver::new(engine.clone(), table, tasks.clone(), stop.clone());
         let metronome = driver.start().await?;
-        keep_fresh(&engine, &tasks, &stop);
+        figures::keep_fresh(&engine, &driver, &tasks, &stop);
         tasks.spawn(engine.clone().keep_notifying());
         let kept = metrics.clone().keep();
         tasks.spawn(stop.clone().run_until_cancelled_owned(kept));
@@ -385,7 +380,7 @@ fn engine_options(config: &Config, instance: &str) -> anyhow::Result<EngineOptio
             grace: Duration::from_secs(config.statements.close_grace_s),
             recount_days: config.statements.recount_days,
         },
-        calendar: Arc::new(night::calendar(config)?),
+        calendar: Arc::new(night::calendar(config).context("center.calendar")?),
         statements: night::statement_rules(config, objects.clone())?.map(Arc::new),
         order_expiry: Duration::from_secs(config.orders.expiry_s),
         answer_within: Duration::from_millis(config.orders.answer_within_ms),
@@ -504,73 +499,4 @@ fn readiness(engine: &Engine, stop: &CancellationToken) -> ReadyCheck {
 
 fn metrics_text(metrics: Metrics) -> MetricsText {
     Arc::new(move || metrics.render())
-}
-
-/// Work that only keeps things fresh: the catalogue, and the figures of the database.
-fn keep_fresh(engine: &Engine, tasks: &TaskTracker, stop: &CancellationToken) {
-    let catalogue = engine.clone();
-    tasks.spawn(stop.clone().run_until_cancelled_owned(async move {
-        loop {
-            tokio::time::sleep(CATALOGUE_EVERY).await;
-            match catalogue.refresh_catalogue().await {
-                Ok(true) => tracing::info!("the catalogue was read again"),
-                Ok(false) => {}
-                Err(error) => tracing::warn!(%error, "the catalogue cannot be read"),
-            }
-            if let Err(error) = catalogue.refresh_center_key().await {
-                tracing::error!(%error, "the center's own key cannot be read");
-            }
-        }
-    }));
-    let figures = engine.clone();
-    tasks.spawn(stop.clone().run_until_cancelled_owned(async move {
-        loop {
-            if let Err(error) = read_figures(&figures).await {
-                tracing::warn!(%error, "the figures cannot be read");
-            }
-            tokio::time::sleep(FIGURES_EVERY).await;
-        }
-    }));
-}
-
-/// Open exceptions with their oldest age, open payments by state, and what is due to merchants, as gauges.
-async fn read_figures(engine: &Engine) -> Result<(), crate::storage::StoreError> {
-    use crate::domain::exception::Phase;
-    use crate::domain::order::OrderState;
-    let (open, states, due) = engine
-        .store()
-        .read(|c| {
-            Ok((
-                exceptions::open_figures(c)?,
-                orders::count_by_state(c)?,
-                notifications::pending_figures(c)?,
-            ))
-        })
-        .await?;
-    let now = engine.clock().now();
-    for phase in Phase::ALL {
-        let row = open.iter().find(|found| found.phase == *phase);
-        let count = row.map_or(0, |row| row.count);
-        let age = row.map_or(0, |row| (now - row.oldest).num_seconds().max(0));
-        let depth = row.map_or(0, |row| i64::from(row.polls_max));
-        let gauge = |name: &'static str| metrics::gauge!(name, "phase" => phase.as_str());
-        gauge("payhall_exceptions_open").set(figure(count));
-        gauge("payhall_exceptions_oldest_age_seconds").set(figure(age));
-        gauge("payhall_exceptions_ladder_depth").set(figure(depth));
-    }
-    let age = due.oldest.map_or(0, |at| (now - at).num_seconds().max(0));
-    metrics::gauge!("payhall_notifications_pending").set(figure(due.count));
-    metrics::gauge!("payhall_notifications_oldest_age_seconds").set(figure(age));
-    for state in OrderState::OPEN_PAYMENT {
-        let count = states
-            .iter()
-            .find(|(name, _)| name == state.as_str())
-            .map_or(0, |(_, n)| *n);
-        metrics::gauge!("payhall_orders_open", "state" => state.as_str()).set(figure(count));
-    }
-    Ok(())
-}
-
-fn figure(number: i64) -> f64 {
-    f64::from(i32::try_from(number).unwrap_or(i32::MAX))
 }

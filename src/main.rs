@@ -292,7 +292,8 @@ fn say(text: impl std::fmt::Display) -> anyhow::Result<()> {
 }
 
 /// Does what `serve` does at its start with what the settings name, as far as nobody has to be
-/// called: reads the certificates, the job files and the master keys, and looks for SQLite's folder.
+/// called: reads the certificates, the job files, the calendar and the master keys, and looks for SQLite's
+/// folder.
 fn check_settings(config: &Config) -> anyhow::Result<()> {
     let mut wrong = Vec::new();
     let mut found = |path: String, what: String| {
@@ -315,6 +316,9 @@ fn check_settings(config: &Config) -> anyhow::Result<()> {
     if let Err(error) = daemon::masters(config) {
         found("keys".to_owned(), format!("{error:#}"));
     }
+    if let Err(error) = daemon::night::calendar(config) {
+        found("center.calendar".to_owned(), format!("{error:#}"));
+    }
     if let Some(what) = unusable_output(config) {
         found("output.dir".to_owned(), what);
     }
@@ -333,7 +337,8 @@ fn check_settings(config: &Config) -> anyhow::Result<()> {
     if !wrong.is_empty() {
         return Err(ConfigError::Wrong(wrong).into());
     }
-    for warning in config.warnings() {
+    let calendar = daemon::night::calendar_warning(config, engine::SystemClock.now())?;
+    for warning in config.warnings().into_iter().chain(calendar) {
         say(format_args!("warning: {warning}\n"))?;
     }
     say("the settings are right\n")

@@ -168,6 +168,11 @@ const METRICS: &[(&str, Kind, &str)] = &[
         "Reads of the cache, by kind (order, flow, bill) and result (hit, miss, error).",
     ),
     (
+        "payhall_cases_open",
+        Kind::Gauge,
+        "Cases that wait for people, by kind.",
+    ),
+    (
         "payhall_commit_batch_size",
         Kind::Sizes,
         "Changes that shared one commit.",
@@ -191,6 +196,11 @@ const METRICS: &[(&str, Kind, &str)] = &[
         "payhall_exceptions_open",
         Kind::Gauge,
         "Open exceptions, by phase.",
+    ),
+    (
+        "payhall_job_dates_late",
+        Kind::Gauge,
+        "Business dates of the last week that a job is late with.",
     ),
     (
         "payhall_job_last_success_timestamp_seconds",

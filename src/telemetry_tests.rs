@@ -129,7 +129,7 @@ fn histograms_have_buckets_and_all_metrics_descriptions() {
 /// The sources without this room: names stand in them as whole string literals.
 fn names_in(folder: &Path, found: &mut BTreeSet<String>) {
     let name = regex::Regex::new(
-        "\"(payhall_[a-z_]+_(?:total|seconds|size|open|depth|pending|stopped))\"",
+        "\"(payhall_[a-z_]+_(?:total|seconds|size|open|depth|pending|stopped|late))\"",
     )
     .unwrap();
     for entry in std::fs::read_dir(folder).unwrap() {

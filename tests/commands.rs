@@ -1,5 +1,7 @@
 //! The program as somebody types it: what it says, what it leaves alone, and how it ends.
 
+use chrono::Datelike;
+use payhall::engine::{Clock, SystemClock};
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -114,6 +116,41 @@ fn the_check_of_settings_looks_at_what_serve_reads() {
         "{said}"
     );
     assert!(said.contains("jobs/expire_orders.toml:2"), "{said}");
+}
+
+#[test]
+fn the_check_of_settings_looks_at_the_calendar() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let settings = "[center]\ncalendar = \"days.csv\"\n";
+    std::fs::write(folder.join("payhall.toml"), settings).unwrap();
+    let check = ["--config", "payhall.toml", "config", "check"];
+    let said = refused(folder, &check);
+    assert!(said.contains("center.calendar: days.csv"), "{said}");
+    let days = |text: &str| {
+        let text = format!("date,kind,name\n{text}");
+        std::fs::write(folder.join("days.csv"), text).unwrap();
+    };
+    days("2026-13-01,HOLIDAY,x\n");
+    let said = refused(folder, &check);
+    assert!(said.contains("center.calendar: days.csv: line 2"), "{said}");
+    let warned = || {
+        let checked = run(folder, &check);
+        assert!(checked.status.success(), "{checked:?}");
+        let said = String::from_utf8(checked.stdout).unwrap();
+        let line = said.lines().find(|line| line.contains("holiday calendar"));
+        line.map(str::to_owned)
+    };
+    let year = SystemClock.now().year();
+    days("1999-01-01,HOLIDAY,x\n");
+    let line = warned().unwrap();
+    // Where it is another year in Shanghai by now, that one.
+    let named = |year: i32| line.contains(&format!("has no day of {year}: "));
+    assert!(named(year) || named(year + 1), "{line}");
+    assert!(line.contains("as center.calendar"), "{line}");
+    let known = (year..year + 3).map(|year| format!("{year}-01-01,HOLIDAY,x\n"));
+    days(&known.collect::<String>());
+    assert_eq!(warned(), None);
 }
 
 #[test]

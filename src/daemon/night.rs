@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::domain::calendar::Calendar;
+use crate::domain::time::Instant;
 use crate::engine::StatementRules;
 use crate::files::{ProfileProblem, Profiles};
 use crate::output::Objects;
@@ -16,9 +17,19 @@ pub fn calendar(config: &Config) -> anyhow::Result<Calendar> {
     let Some(file) = config.center.calendar_file() else {
         return Ok(Calendar::china());
     };
-    let named = || format!("center.calendar: {}", file.display());
+    let named = || file.display().to_string();
     let text = std::fs::read_to_string(file).with_context(named)?;
     Calendar::read(&text).with_context(named)
+}
+
+/// Which year the calendar lacks, to be said at start; none where it has what is needed.
+///
+/// # Errors
+/// As [`calendar`].
+pub fn calendar_warning(config: &Config, now: Instant) -> anyhow::Result<Option<String>> {
+    let calendar = calendar(config).context("center.calendar")?;
+    let unknown = calendar.unknown_year(config.business_day().date_of(now));
+    Ok(unknown.map(|unknown| unknown.to_string()))
 }
 
 /// The profiles of files: those compiled in, and those of the settings' folder.

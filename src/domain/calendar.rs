@@ -8,9 +8,14 @@
 use super::time::BusinessDate;
 use chrono::{Datelike, NaiveDate, Weekday};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// The calendar that is compiled in: mainland China, as the State Council fixes it for each year.
 pub const CHINA: &str = include_str!("../../deploy/calendar/china.csv");
+
+/// With fewer days of a year left than this, today among them, the next one should be known: its holidays are
+/// published in November.
+const DAYS_AHEAD: i64 = 60;
 
 /// The first line of a calendar's file.
 const HEADER: &str = "date,kind,name";
@@ -30,6 +35,50 @@ pub struct BadCalendar {
     pub line: usize,
     /// What is wrong, and what is expected.
     pub what: String,
+}
+
+/// A year that a calendar knows nothing of, and that is here or near.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownYear {
+    /// The year that is: holidays pass for business days by now.
+    Present {
+        /// Which.
+        year: i32,
+    },
+    /// The year that comes.
+    Next {
+        /// Which.
+        year: i32,
+        /// In how many days it begins.
+        in_days: i64,
+    },
+}
+
+impl fmt::Display for UnknownYear {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let year = match self {
+            UnknownYear::Present { year } => {
+                write!(
+                    f,
+                    "the holiday calendar has no day of {year}: every Monday to Friday of it counts as a \
+                     business day, and no weekend does"
+                )?;
+                year
+            }
+            UnknownYear::Next { year, in_days } => {
+                write!(
+                    f,
+                    "the holiday calendar has no day of {year}, which begins in {in_days} days: every Monday \
+                     to Friday of it will count as a business day, and no weekend"
+                )?;
+                year
+            }
+        };
+        write!(
+            f,
+            ". Name a file that has {year} as center.calendar (docs/RUNBOOK.md, \"Once a year: the holidays\")"
+        )
+    }
 }
 
 impl Calendar {
@@ -113,6 +162,23 @@ impl Calendar {
     pub fn knows(&self, year: i32) -> bool {
         self.days.keys().any(|date| date.year() == year)
     }
+
+    /// The year that somebody has to bring in, as seen from a day: that day's own, or the next one once it is
+    /// fewer than 60 days away.
+    pub fn unknown_year(&self, today: BusinessDate) -> Option<UnknownYear> {
+        let year = today.0.year();
+        if !self.knows(year) {
+            return Some(UnknownYear::Present { year });
+        }
+        let next = year + 1;
+        let begin = NaiveDate::from_ymd_opt(next, 1, 1)?;
+        let in_days = (begin - today.0).num_days();
+        let is_near = in_days < DAYS_AHEAD;
+        (is_near && !self.knows(next)).then_some(UnknownYear::Next {
+            year: next,
+            in_days,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -165,6 +231,55 @@ mod tests {
                 "{from} + {days}"
             );
         }
+    }
+
+    #[test]
+    fn a_year_that_is_not_known_is_named_before_it_begins() {
+        let until_2026 = Calendar::china();
+        let gap = format!("{CHINA}2028-01-01,HOLIDAY,x\n");
+        let gap = Calendar::read(&gap).unwrap();
+        let until_2027 = Calendar::read(&format!("{CHINA}2027-01-01,HOLIDAY,x\n")).unwrap();
+        let present = |year| Some(UnknownYear::Present { year });
+        let next = |year, in_days| Some(UnknownYear::Next { year, in_days });
+        let table = [
+            (&until_2026, "2025-12-31", present(2025)),
+            (&until_2026, "2026-01-01", None),
+            (&until_2026, "2026-11-02", None),
+            (&until_2026, "2026-11-03", next(2027, 59)),
+            (&until_2026, "2026-12-31", next(2027, 1)),
+            (&until_2026, "2027-01-01", present(2027)),
+            (&until_2027, "2026-12-31", None),
+            (&until_2027, "2027-11-03", next(2028, 59)),
+            (&gap, "2026-12-31", next(2027, 1)),
+            (&gap, "2027-12-31", present(2027)),
+        ];
+        for (calendar, today, wanted) in table {
+            assert_eq!(calendar.unknown_year(day(today)), wanted, "{today}");
+        }
+        for (unknown, wanted) in [
+            (present(2027), "no day of 2027: every Monday"),
+            (next(2027, 59), "no day of 2027, which begins in 59 days"),
+        ] {
+            let told = unknown.unwrap().to_string();
+            assert!(told.contains(wanted), "{told}");
+            assert!(
+                told.contains("a file that has 2027 as center.calendar"),
+                "{told}"
+            );
+        }
+    }
+
+    #[test]
+    fn in_a_year_that_is_not_known_weekends_alone_are_no_business_days() {
+        let china = Calendar::china();
+        // New Year is a Friday, and passes for a business day.
+        assert!(china.is_business_day(day("2027-01-01")));
+        assert!(!china.is_business_day(day("2027-01-02")));
+        assert!(!china.is_business_day(day("2027-01-03")));
+        assert_eq!(
+            china.add_business_days(day("2026-12-30"), 3),
+            day("2027-01-04")
+        );
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub enum AlarmKind {
     PartnerFile,
     /// A day could not be reconciled.
     Reconciliation,
+    /// The holiday calendar lacks the year that is, or the one that comes.
+    Calendar,
     /// No merchant is notified: there is no key to sign with.
     NotificationsStopped,
 }

@@ -24,6 +24,12 @@ pub trait JobBook: Send + Sync {
         job: &str,
         date: BusinessDate,
     ) -> BoxFuture<'static, Result<Standing, StoreError>>;
+
+    /// From when on a job can do what a business date needs of it, at the earliest; of one that is not there,
+    /// from the end of the date on.
+    fn ready_from(&self, engine: &Engine, _job: &str, date: BusinessDate) -> Instant {
+        engine.business_day().end_of(date)
+    }
 }
 
 /// The first due time at which a job works on a business date: the first between the end of the date and

@@ -26,6 +26,7 @@ mod hub;
 mod import;
 mod job_book;
 mod keys;
+mod late_dates;
 mod links;
 mod lookup;
 mod notify;
@@ -47,6 +48,7 @@ mod statements;
 mod summarise_settlement;
 mod tend_keys;
 mod timeline;
+mod watch_calendar;
 mod watch_runs;
 
 pub use admit::{AdmitError, Admittance, Pass};

@@ -1,7 +1,7 @@
 //! 日切: closes the business days that are over.
 
 use super::{Job, JobContext};
-use crate::domain::time::BusinessDate;
+use crate::domain::time::{BusinessDate, Instant};
 use crate::engine::{CloseReport, Engine, Standing};
 use crate::storage::StoreError;
 use anyhow::Context;
@@ -26,5 +26,9 @@ impl Job for CloseDay {
 
     async fn standing(engine: &Engine, date: BusinessDate) -> Result<Standing, StoreError> {
         engine.closing_of(date).await
+    }
+
+    fn ready_from(engine: &Engine, date: BusinessDate) -> Instant {
+        engine.closable_from(date)
     }
 }

@@ -259,6 +259,10 @@ impl JobBook for Driver {
     ) -> BoxFuture<'static, Result<Standing, StoreError>> {
         self.table().standing(engine, job, date)
     }
+
+    fn ready_from(&self, engine: &Engine, job: &str, date: BusinessDate) -> Instant {
+        self.table().ready_from(engine, job, date)
+    }
 }
 
 /// Wakes the driver when a job is due. Ends when it is stopped, not when it is dropped.

@@ -2,7 +2,7 @@
 
 use super::{Job, JobContext};
 use crate::domain::statement::PartyKind;
-use crate::domain::time::BusinessDate;
+use crate::domain::time::{BusinessDate, Instant};
 use crate::engine::{Engine, Standing, StatementError, StatementsReport};
 use crate::storage::StoreError;
 use anyhow::Context;
@@ -36,5 +36,9 @@ impl Job for MakeBillerStatements {
 
     async fn standing(engine: &Engine, date: BusinessDate) -> Result<Standing, StoreError> {
         engine.statements_of(PartyKind::Biller, date).await
+    }
+
+    fn ready_from(engine: &Engine, date: BusinessDate) -> Instant {
+        engine.closable_from(date)
     }
 }

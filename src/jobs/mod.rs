@@ -67,7 +67,7 @@ pub use table::{JobFilesError, JobTable, NoSuchJob};
 pub use watch_runs::WatchRuns;
 
 use crate::domain::job::JobRun;
-use crate::domain::time::BusinessDate;
+use crate::domain::time::{BusinessDate, Instant};
 use crate::engine::{Actor, Engine, Standing};
 use crate::storage::StoreError;
 use futures_util::future::BoxFuture;
@@ -119,6 +119,12 @@ pub trait Job: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Standing, StoreError>> + Send {
         std::future::ready(Ok(Standing::AsRunsSay))
     }
+
+    /// From when on it can do what a business date needs of it, at the earliest: before that nobody who
+    /// watches over it may call it late.
+    fn ready_from(engine: &Engine, date: BusinessDate) -> Instant {
+        engine.business_day().end_of(date)
+    }
 }
 
 /// What a run did, as it is stored.
@@ -140,6 +146,8 @@ trait AnyJob: Send + Sync {
         engine: Engine,
         date: BusinessDate,
     ) -> BoxFuture<'static, Result<Standing, StoreError>>;
+
+    fn ready_from(&self, engine: &Engine, date: BusinessDate) -> Instant;
 }
 
 impl<J: Job> AnyJob for J {
@@ -163,5 +171,9 @@ impl<J: Job> AnyJob for J {
         date: BusinessDate,
     ) -> BoxFuture<'static, Result<Standing, StoreError>> {
         Box::pin(async move { J::standing(&engine, date).await })
+    }
+
+    fn ready_from(&self, engine: &Engine, date: BusinessDate) -> Instant {
+        J::ready_from(engine, date)
     }
 }

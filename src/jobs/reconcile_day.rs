@@ -1,7 +1,7 @@
 //! 对账: reconciles the closed days whose files are there.
 
 use super::{Job, JobContext};
-use crate::domain::time::BusinessDate;
+use crate::domain::time::{BusinessDate, Instant};
 use crate::engine::{Engine, ReconcileReport, Standing};
 use crate::storage::StoreError;
 use anyhow::Context;
@@ -23,5 +23,9 @@ impl Job for ReconcileDay {
 
     async fn standing(engine: &Engine, date: BusinessDate) -> Result<Standing, StoreError> {
         engine.reconciling_of(date).await
+    }
+
+    fn ready_from(engine: &Engine, date: BusinessDate) -> Instant {
+        engine.comparable_from(date)
     }
 }

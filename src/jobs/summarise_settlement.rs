@@ -1,7 +1,7 @@
 //! 结算汇总: sums up what is settled for the days that are closed.
 
 use super::{Job, JobContext};
-use crate::domain::time::BusinessDate;
+use crate::domain::time::{BusinessDate, Instant};
 use crate::engine::{Engine, SettlementReport, Standing};
 use crate::storage::StoreError;
 use anyhow::Context;
@@ -29,5 +29,9 @@ impl Job for SummariseSettlement {
 
     async fn standing(engine: &Engine, date: BusinessDate) -> Result<Standing, StoreError> {
         engine.settlement_of(date).await
+    }
+
+    fn ready_from(engine: &Engine, date: BusinessDate) -> Instant {
+        engine.closable_from(date)
     }
 }

@@ -259,6 +259,17 @@ impl JobBook for JobTable {
             None => Box::pin(std::future::ready(Ok(Standing::AsRunsSay))),
         }
     }
+
+    /// The jobs that it comes after have their own times; they go in no circle.
+    fn ready_from(&self, engine: &Engine, job: &str, date: BusinessDate) -> Instant {
+        let Some(entry) = self.entry(job) else {
+            return engine.business_day().end_of(date);
+        };
+        let before = entry.plan.after.iter();
+        before
+            .map(|before| self.ready_from(engine, before, date))
+            .fold(entry.job.ready_from(engine, date), Instant::max)
+    }
 }
 
 /// The `.toml` files of a folder by job: each with its path and its text.

@@ -8,7 +8,9 @@ use super::schema::{self, cases};
 use crate::domain::case::{Case, CaseKind, CaseState, Proposal};
 use crate::domain::ids::{CaseNo, OrderNo};
 use crate::domain::time::Instant;
+use diesel::dsl::{count_star, sql};
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 
 /// A row of `cases`.
 #[derive(Clone, Debug, Queryable, Insertable, AsChangeset)]
@@ -126,6 +128,16 @@ pub fn open_of(
         .first::<CaseRow>(c)
         .optional()?;
     row.map(Case::try_from).transpose()
+}
+
+/// How many cases wait for people, by kind.
+pub fn open_by_kind(c: &mut AnyConnection) -> Result<Vec<(String, i64)>, StoreError> {
+    let counted = cases::table
+        // In the words of the index, so that both databases see that they may walk it.
+        .filter(sql::<Bool>("state <> 'CLOSED'"))
+        .group_by(cases::kind)
+        .select((cases::kind, count_star()));
+    Ok(counted.load(c)?)
 }
 
 /// What a listing of cases is narrowed to.

@@ -1,4 +1,4 @@
-//! Which alarms of jobs were raised, so that each is raised once, whatever dies.
+//! Which alarms of jobs, and of the watch over them, were raised, so that each is raised once, whatever dies.
 
 use super::error::StoreError;
 use super::job_runs::JobRunRow;
@@ -19,6 +19,8 @@ pub enum About {
     Failed(Uuid),
     /// A business date has no run that succeeded in time.
     Late(BusinessDate),
+    /// On this date the calendar lacked a year.
+    Calendar(BusinessDate),
 }
 
 impl About {
@@ -26,6 +28,7 @@ impl About {
         match self {
             About::Failed(run_id) => format!("FAILED {run_id}"),
             About::Late(date) => format!("LATE {date}"),
+            About::Calendar(date) => format!("CALENDAR {date}"),
         }
     }
 }

@@ -148,6 +148,7 @@ async fn start(database: &TestDatabase, instance: &str, folder: &TempDir) -> Rep
         writers: 1,
         output: Some(OutputFolder::new(folder.path())),
         statements: None,
+        closing: Default::default(),
     };
     Replica::start_as(database, instance, given::at(0), manner).await
 }

@@ -256,6 +256,7 @@ async fn without_a_folder_nothing_is_published_and_without_a_key_it_is_an_error(
         writers: 1,
         output: Some(OutputFolder::new(path)),
         statements: None,
+        closing: Default::default(),
     };
     let no_key = manner(Masters::default(), folder.path());
     let replica = Replica::start_as(&database, "b", given::at(0), no_key).await;

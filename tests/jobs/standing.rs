@@ -2,12 +2,14 @@
 //! a date is done, neither for what comes after nor for who watches.
 
 use crate::support::database::TestDatabase;
-use crate::support::replica::Replica;
+use crate::support::replica::{MASTER, Manner, Replica, notifier};
 use crate::worker::{at, date_of, dates};
 use payhall::domain::job::JobRun;
-use payhall::engine::WatchReport;
+use payhall::engine::{ClosingRules, JobBook, WatchReport};
 use payhall::jobs::{Driver, JobTable, Ticked};
 use payhall::storage::{business_days, job_runs};
+use payhall::trust::Masters;
+use std::time::Duration;
 
 const OPENED: &str = "2026-11-22T04:00:03Z";
 const STATEMENTS: &str = "make_merchant_statements";
@@ -20,8 +22,21 @@ struct Night {
 impl Night {
     /// A center that has closed the 21st, at noon of the 22nd in Shanghai.
     async fn start(database: &TestDatabase) -> Self {
-        let replica = Replica::start(database, "a", at(OPENED)).await;
         let table = JobTable::load(None).unwrap();
+        Self::start_with(database, ClosingRules::default(), table).await
+    }
+
+    /// The same with rules of its own.
+    async fn start_with(database: &TestDatabase, closing: ClosingRules, table: JobTable) -> Self {
+        let manner = Manner {
+            masters: Masters::read([MASTER]).unwrap(),
+            notifier: notifier(),
+            writers: 2,
+            output: None,
+            statements: None,
+            closing,
+        };
+        let replica = Replica::start_as(database, "a", at(OPENED), manner).await;
         let (tasks, stop) = (replica.tasks.clone(), replica.stop.clone());
         let driver = Driver::new(replica.engine.clone(), table, tasks, stop);
         let night = Self { replica, driver };
@@ -50,8 +65,13 @@ impl Night {
     async fn late_at(&self, time: &str) -> u32 {
         self.replica.clock.set(at(time));
         let watched = self.replica.engine.watch_runs(&self.driver).await;
-        let WatchReport { failed, late } = watched.unwrap();
-        assert_eq!(failed, 0);
+        let watched = watched.unwrap();
+        let late = watched.late;
+        let wanted = WatchReport {
+            late,
+            ..WatchReport::default()
+        };
+        assert_eq!(watched, wanted);
         late
     }
 
@@ -121,5 +141,70 @@ async fn a_settlement_that_is_not_summed_up_is_late_and_statements_that_nobody_k
             database.kind
         );
         assert_eq!(night.late_at("2026-11-23T01:00:30Z").await, 0);
+    }
+}
+
+/// A day that is closed as late as the settings may say: at six in the morning.
+fn six_hours() -> ClosingRules {
+    ClosingRules {
+        grace: Duration::from_secs(6 * 3_600),
+        ..ClosingRules::default()
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_late_before_the_day_can_be_closed_whatever_the_files_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let early = include_str!("../../jobs/summarise_settlement.toml").replace("09:00", "05:00");
+    std::fs::write(folder.path().join("summarise_settlement.toml"), early).unwrap();
+    for database in TestDatabase::all() {
+        let table = JobTable::load(Some(folder.path())).unwrap();
+        let night = Night::start_with(&database, six_hours(), table).await;
+        night.tick_at("2026-11-22T16:00:00Z", "close_day").await;
+        assert_eq!(night.of_the_22nd().await, (true, false));
+        // One o'clock is the alarm's time of close_day, five o'clock that of the settlement.
+        for early in ["17:00:00", "21:00:00", "22:29:59"] {
+            let late = night.late_at(&format!("2026-11-22T{early}Z")).await;
+            assert_eq!(late, 0, "{early} {}", database.kind);
+        }
+        assert_eq!(night.late_at("2026-11-22T22:30:00Z").await, 2);
+        assert_eq!(night.late_at("2026-11-22T22:30:30Z").await, 0);
+        let late = night.replica.engine.dates_late(&night.driver).await;
+        let late: Vec<_> = late
+            .unwrap()
+            .into_iter()
+            .filter(|late| late.1 > 0)
+            .collect();
+        assert_eq!(late, [("close_day", 1), ("summarise_settlement", 1)]);
+        night.tick("close_day").await;
+        night.tick("summarise_settlement").await;
+        let late = night.replica.engine.dates_late(&night.driver).await;
+        assert!(late.unwrap().iter().all(|late| late.1 == 0));
+    }
+}
+
+#[tokio::test]
+async fn what_comes_after_the_closing_begins_with_it() {
+    let database = TestDatabase::sqlite();
+    let table = JobTable::load(None).unwrap();
+    let night = Night::start_with(&database, six_hours(), table).await;
+    let of = |job| {
+        let from = night
+            .driver
+            .ready_from(&night.replica.engine, job, date_of("2026-11-22"));
+        from.to_rfc3339()
+    };
+    for job in [
+        "close_day",
+        STATEMENTS,
+        "make_biller_statements",
+        "summarise_settlement",
+        "fetch_partner_files",
+        "reconcile_day",
+    ] {
+        assert_eq!(of(job), "2026-11-22T22:00:00+00:00", "{job}");
+    }
+    for job in ["publish_audit_heads", "archive_records", "open_day"] {
+        assert_eq!(of(job), "2026-11-22T16:00:00+00:00", "{job}");
     }
 }

@@ -23,7 +23,11 @@ async fn watch(worker: &Worker) -> WatchReport {
 }
 
 fn found(failed: u32, late: u32) -> WatchReport {
-    WatchReport { failed, late }
+    WatchReport {
+        failed,
+        late,
+        calendar: 0,
+    }
 }
 
 #[tokio::test]

@@ -16,3 +16,4 @@ mod pool;
 mod runs;
 mod strangers;
 mod town;
+mod watched;

@@ -6,8 +6,8 @@ use payhall::cache::{Cache, CacheSettings};
 use payhall::domain::exception::AlarmAges;
 use payhall::domain::time::{BusinessDay, Instant};
 use payhall::engine::{
-    Alarms, Engine, EngineOptions, EngineParts, Hub, KeepTimes, ManualClock, NotifyOptions,
-    StatementRules,
+    Alarms, ClosingRules, Engine, EngineOptions, EngineParts, Hub, KeepTimes, ManualClock,
+    NotifyOptions, StatementRules,
 };
 use payhall::output::OutputFolder;
 use payhall::storage::{Committed, Store};
@@ -32,6 +32,8 @@ pub struct Manner {
     pub output: Option<OutputFolder>,
     /// How statements are made.
     pub statements: Option<Arc<StatementRules>>,
+    /// How days are closed.
+    pub closing: ClosingRules,
 }
 
 impl Manner {
@@ -43,6 +45,7 @@ impl Manner {
             writers: 2,
             output: None,
             statements: Some(statements),
+            closing: ClosingRules::default(),
         }
     }
 }
@@ -85,6 +88,7 @@ impl Replica {
             writers: 2,
             output: None,
             statements: None,
+            closing: ClosingRules::default(),
         };
         Self::start_as(database, instance, now, manner).await
     }
@@ -122,6 +126,7 @@ impl Replica {
             options: EngineOptions {
                 output: manner.output,
                 statements: manner.statements,
+                closing: manner.closing,
                 ..engine_options(instance)
             },
             random: 7,

@@ -51,7 +51,7 @@ impl Job {
         &self.0.after
     }
 
-    /// The time of day in its zone, as `HH:MM`, by which a business date has to have a run that succeeded.
+    /// The time of day in its zone, as `HH:MM`, by which it has to be done with a business date.
     async fn alarm_at(&self) -> Option<String> {
         let at = self.0.alarm_at?;
         Some(at.format("%H:%M").to_string())
