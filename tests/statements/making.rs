@@ -339,7 +339,11 @@ async fn both_sum_up_at_once(house: &House, other: &Replica) {
         house.database.execute(forget).unwrap();
         let (ours, theirs) = tokio::join!(sum_up(&house.replica), sum_up(other));
         let store = house.replica.engine.store();
-        let kept = store.read(|c| settlement_summaries::of_day(c, day("2026-11-22")));
+        let kept = store.read(|c| {
+            let mut kept = settlement_summaries::of_day(c, day("2026-11-21"))?;
+            kept.extend(settlement_summaries::of_day(c, day("2026-11-22"))?);
+            Ok(kept)
+        });
         let kept = kept.await.unwrap();
         let changed = ours.unwrap().changed + theirs.unwrap().changed;
         assert_eq!(changed, u64::try_from(kept.len()).unwrap());
