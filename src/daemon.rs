@@ -125,7 +125,7 @@ impl Daemon {
         record(&store, config, &table, &instance).await?;
         let driver = Driver::new(engine.clone(), table, tasks.clone(), stop.clone());
         let metronome = driver.start().await?;
-        figures::keep_fresh(&engine, &driver, &tasks, &stop);
+        figures::keep_fresh(&engine, Arc::new(driver.clone()), &tasks, &stop);
         tasks.spawn(engine.clone().keep_notifying());
         let kept = metrics.clone().keep();
         tasks.spawn(stop.clone().run_until_cancelled_owned(kept));

@@ -4,9 +4,9 @@
 use crate::domain::case::CaseKind;
 use crate::domain::exception::Phase;
 use crate::domain::order::OrderState;
-use crate::engine::{Engine, EngineError};
-use crate::jobs::Driver;
+use crate::engine::{Engine, EngineError, JobBook};
 use crate::storage::{StoreError, cases, exceptions, notifications, orders};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -21,7 +21,7 @@ const LATE_EVERY: Duration = Duration::from_secs(60);
 /// Work that only keeps things fresh: the catalogue, and the figures of the database.
 pub(super) fn keep_fresh(
     engine: &Engine,
-    driver: &Driver,
+    book: Arc<dyn JobBook>,
     tasks: &TaskTracker,
     stop: &CancellationToken,
 ) {
@@ -48,11 +48,11 @@ pub(super) fn keep_fresh(
             tokio::time::sleep(FIGURES_EVERY).await;
         }
     }));
-    let (late, book) = (engine.clone(), driver.clone());
+    let late = engine.clone();
     tasks.spawn(stop.clone().run_until_cancelled_owned(async move {
         loop {
             tokio::time::sleep(LATE_EVERY).await;
-            if let Err(error) = read_late(&late, &book).await {
+            if let Err(error) = read_late(&late, &*book).await {
                 tracing::warn!(%error, "the figures of the night cannot be read");
             }
         }
@@ -60,7 +60,7 @@ pub(super) fn keep_fresh(
 }
 
 /// How many business dates each job of the night is late with, as gauges.
-async fn read_late(engine: &Engine, book: &Driver) -> Result<(), EngineError> {
+async fn read_late(engine: &Engine, book: &dyn JobBook) -> Result<(), EngineError> {
     for (job, dates) in engine.dates_late(book).await? {
         metrics::gauge!("payhall_job_dates_late", "job" => job).set(f64::from(dates));
     }
