@@ -13,7 +13,7 @@ cargo_features := $(if $(FEATURES),--features $(FEATURES))
 comma := ,
 # `make test` builds the suite once, with everything that is a feature, and lints the program without it as well;
 # `make check` runs what needs no server without it.
-everything := --features $(if $(FEATURES),$(FEATURES)$(comma))gm$(comma)oidc
+everything := --features $(if $(FEATURES),$(FEATURES)$(comma))gm$(comma)oidc$(comma)s3
 
 .PHONY: demo test check bench libpq servers fmt
 

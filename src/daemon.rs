@@ -22,7 +22,7 @@ use crate::engine::{
     OperatorsParts, PasswordCost, Passwords, SettingInForce, SystemClock, Whose, record_settings,
 };
 use crate::jobs::{Driver, JobTable, Metronome};
-use crate::output::{OutputFolder, Shelf};
+use crate::output::OutputFolder;
 use crate::storage::{Committed, StorageOptions, Store, catalogue};
 use crate::telemetry::Metrics;
 use crate::trust::Masters;
@@ -373,6 +373,7 @@ fn announce(cache: &Cache, hub: &Hub, committed: Committed) {
 }
 
 fn engine_options(config: &Config, instance: &str) -> anyhow::Result<EngineOptions> {
+    let objects = night::files(config)?;
     Ok(EngineOptions {
         day: config.business_day(),
         closing: ClosingRules {
@@ -380,7 +381,7 @@ fn engine_options(config: &Config, instance: &str) -> anyhow::Result<EngineOptio
             recount_days: config.statements.recount_days,
         },
         calendar: Arc::new(night::calendar(config).context("center.calendar")?),
-        statements: night::statement_rules(config)?.map(Arc::new),
+        statements: night::statement_rules(config, objects.clone())?.map(Arc::new),
         order_expiry: Duration::from_secs(config.orders.expiry_s),
         answer_within: Duration::from_millis(config.orders.answer_within_ms),
         orphan_after: Duration::from_secs(config.orders.orphan_after_s),
@@ -391,7 +392,7 @@ fn engine_options(config: &Config, instance: &str) -> anyhow::Result<EngineOptio
         poll_parallel: config.polling.parallel,
         output: config.output.folder().map(OutputFolder::new),
         profiles: Arc::new(night::profiles(config)?),
-        shelf: config.output.files_folder().map(Shelf::new),
+        objects,
         sandbox: config.server.sandbox,
         notify: notify_options(config),
         keep: keep_times(&config.archive),

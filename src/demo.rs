@@ -260,8 +260,6 @@ fn settings(
     let database = folder.database_url();
     let output = folder.output();
     let output = output.display();
-    let partners = folder.path().join("partners");
-    let partners = partners.display();
     let files = PARTNERS.map(|partner| section(partner, sim)).concat();
     format!(
         r#"{pattern}
@@ -280,7 +278,6 @@ master = "{master}"
 
 [output]
 dir = "{output}"
-files_dir = "{partners}"
 
 [logs]
 filter = "warn"

@@ -322,6 +322,10 @@ fn check_settings(config: &Config) -> anyhow::Result<()> {
     if let Some(what) = unusable_output(config) {
         found("output.dir".to_owned(), what);
     }
+    if let Err(error) = daemon::night::files_to_read(config) {
+        let cause = error.chain().skip(1).map(ToString::to_string);
+        found("files.url".to_owned(), cause.collect::<Vec<_>>().join(": "));
+    }
     #[cfg(feature = "oidc")]
     if let Err(error) = daemon::provider::provider(config) {
         found("oidc".to_owned(), format!("{error:#}"));
@@ -366,8 +370,7 @@ fn check(config: &Config, args: &CheckArgs) -> anyhow::Result<ExitCode> {
         grace: Duration::from_secs(args.grace_s),
         settled: args.settled,
         cache: config.cache.clone(),
-        files: config.output.files_folder().map(Path::to_owned),
-        statements: daemon::night::statements_folder(config),
+        files: daemon::night::files_to_read(config)?,
         ..CheckOptions::new(url, &args.ledger, engine::SystemClock.now())
     };
     let report = check::run(&options)?;

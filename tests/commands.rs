@@ -171,6 +171,41 @@ fn a_flag_that_would_mean_nothing_is_refused() {
 }
 
 #[test]
+fn the_check_of_settings_looks_at_the_place_for_files_and_makes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let check = ["--config", "payhall.toml", "config", "check"];
+    let write = |url: &str| {
+        let settings = format!("[files]\nurl = \"{url}\"\n");
+        std::fs::write(folder.join("payhall.toml"), settings).unwrap();
+    };
+    for (url, told) in [
+        ("ftp://host/files", "is no place for files"),
+        (
+            "file:payhall.toml",
+            "the folder payhall.toml of files cannot be used",
+        ),
+    ] {
+        write(url);
+        let said = refused(folder, &check);
+        assert!(
+            said.contains("files.url: ") && said.contains(told),
+            "{said}"
+        );
+    }
+    write("s3://bucket/files");
+    match cfg!(feature = "s3") {
+        true => assert!(run(folder, &check).status.success()),
+        false => assert!(refused(folder, &check).contains("without the feature s3")),
+    }
+    for url in ["", "file:files"] {
+        write(url);
+        assert!(run(folder, &check).status.success());
+        assert_eq!(std::fs::read_dir(folder).unwrap().count(), 1, "{url}");
+    }
+}
+
+#[test]
 fn a_reader_that_hangs_up_is_no_failure() {
     let folder = tempfile::tempdir().unwrap();
     for arguments in [

@@ -216,7 +216,7 @@ fn the_unit_may_write_where_its_comments_and_the_readme_say() {
     ] {
         assert!(unit.lines().any(|found| found == line), "{line}");
     }
-    for setting in ["statements.url", "output.files_dir", "output.dir", "TMPDIR"] {
+    for setting in ["files.url", "output.dir", "TMPDIR"] {
         assert!(unit.contains(setting), "{setting}");
         assert!(readme.contains(setting), "{setting}");
     }

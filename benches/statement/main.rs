@@ -123,7 +123,7 @@ fn settings(folder: &Path, url: &str) -> anyhow::Result<Config> {
     let file = folder.join("bench.toml");
     let files = folder.join("files");
     let text = format!(
-        "[storage]\nurl = \"{url}\"\n[keys]\nmaster = \"{MASTER}\"\n[statements]\nurl = \"file:{}\"\n",
+        "[storage]\nurl = \"{url}\"\n[keys]\nmaster = \"{MASTER}\"\n[files]\nurl = \"file:{}\"\n",
         files.display()
     );
     std::fs::write(&file, text)?;

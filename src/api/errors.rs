@@ -92,7 +92,7 @@ impl From<StatementError> for Problem {
             StatementError::Engine(error) => error.into(),
             StatementError::Store(error) => Problem::Fault(Arc::new(error)),
             StatementError::NoStore => {
-                let words = "statements are kept nowhere here (statements.url)";
+                let words = "statements are kept nowhere here (files.url)";
                 Refusal::new(RefusalCode::StatementsOff, words).into()
             }
             other => {

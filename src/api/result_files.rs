@@ -56,8 +56,10 @@ fn fault(error: &FileFault) -> EdgeError {
     );
     match error {
         FileFault::Store(error) => EdgeError::storage(error),
-        FileFault::NoShelf => none(),
-        FileFault::Shelf(_) | FileFault::Disk(_) => EdgeError::unavailable(ErrorCode::Unavailable),
+        FileFault::NoStore => none(),
+        FileFault::Objects(_) | FileFault::Disk(_) => {
+            EdgeError::unavailable(ErrorCode::Unavailable)
+        }
         _ => EdgeError::fault(),
     }
 }

@@ -40,7 +40,7 @@ pub use trail::{TrailFault, TrailFigures, TrailFinding, TrailReport, VerifyOptio
 
 use crate::cache::CacheSettings;
 use crate::domain::time::Instant;
-use crate::output::Shelf;
+use crate::output::Objects;
 use crate::sim::ledger::LedgerError;
 use crate::storage::View;
 use crate::storage::told::Versioned;
@@ -63,8 +63,8 @@ pub struct CheckOptions {
     pub database_url: String,
     /// The simulated world's ledger.
     pub ledger: PathBuf,
-    /// The folder of partners' files and results; where there is none, result files are not read.
-    pub files: Option<PathBuf>,
+    /// Where statements and results of reconciling are kept; where that is nowhere, no file is read.
+    pub files: Option<Objects>,
     /// The cache that the center uses; where it names no Redis, no copies are judged.
     pub cache: CacheSettings,
     /// Now, by the center's clock.
@@ -73,8 +73,6 @@ pub struct CheckOptions {
     pub grace: Duration,
     /// Whether faults are over and every order has to be settled or with people (I14).
     pub settled: bool,
-    /// The folder in which the files of statements lie; none where they cannot be seen.
-    pub statements: Option<PathBuf>,
     /// How far the ledger's clock may be behind the center's.
     pub clock_tolerance: Duration,
     /// How many findings are kept; all are counted.
@@ -92,7 +90,6 @@ impl CheckOptions {
             now,
             grace: Duration::from_secs(60),
             settled: false,
-            statements: None,
             clock_tolerance: Duration::from_millis(5),
             findings_max: 1_000,
         }
@@ -125,10 +122,9 @@ pub fn run(options: &CheckOptions) -> anyhow::Result<Report> {
     check.judge_trail(&mut view)?;
     cases::judge(&mut view, &mut check.findings)?;
     days::judge(&mut view, &mut check.findings)?;
-    let shelf = options.files.as_ref().map(Shelf::new);
-    reconciled::judge(&mut view, shelf.as_ref(), &mut check.findings)?;
-    let folder = options.statements.as_deref();
-    statements::judge(&mut view, folder, &mut check.findings)?;
+    let files = options.files.as_ref();
+    reconciled::judge(&mut view, files, &mut check.findings)?;
+    statements::judge(&mut view, files, &mut check.findings)?;
     let mut figures = check.tally.finish(&check.witness);
     figures.copies = check.copies.map(|copies| copies.judged);
     Ok(check.findings.report(figures))
@@ -138,10 +134,10 @@ pub fn run(options: &CheckOptions) -> anyhow::Result<Report> {
 ///
 /// # Errors
 /// The database cannot be read.
-pub fn check_statements(database_url: &str, folder: Option<&Path>) -> anyhow::Result<Report> {
+pub fn check_statements(database_url: &str, files: Option<&Objects>) -> anyhow::Result<Report> {
     let mut view = View::open(database_url).context("cannot open the database")?;
     let mut findings = Findings::new(1_000);
-    statements::judge(&mut view, folder, &mut findings)?;
+    statements::judge(&mut view, files, &mut findings)?;
     Ok(findings.report(Figures::default()))
 }
 

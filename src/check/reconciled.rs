@@ -11,7 +11,7 @@ use crate::domain::partner::PartnerFile;
 use crate::domain::reconciled::{Counted, ReconciliationRun, RunState, SideSum};
 use crate::domain::reconciliation::{Class, Side};
 use crate::domain::time::BusinessDate;
-use crate::output::Shelf;
+use crate::output::{Objects, ObjectsError};
 use crate::storage::reconciliations::{self, Filter};
 use crate::storage::{StoreError, View, discrepancies, partner_files};
 use sha2::{Digest, Sha256};
@@ -31,7 +31,7 @@ struct Judge<'a> {
 /// Judges every result that counts.
 pub(super) fn judge(
     view: &mut View,
-    shelf: Option<&Shelf>,
+    objects: Option<&Objects>,
     findings: &mut Findings,
 ) -> Result<(), StoreError> {
     let mut after = None;
@@ -43,14 +43,14 @@ pub(super) fn judge(
         };
         after = Some(last.run_id);
         for run in &runs {
-            judge_one(view, shelf, run, findings)?;
+            judge_one(view, objects, run, findings)?;
         }
     }
 }
 
 fn judge_one(
     view: &mut View,
-    shelf: Option<&Shelf>,
+    objects: Option<&Objects>,
     run: &ReconciliationRun,
     findings: &mut Findings,
 ) -> Result<(), StoreError> {
@@ -91,8 +91,8 @@ fn judge_one(
         judge.side(Side::Ours, (ours, ours_minor));
     }
     judge.partners(&files);
-    if let Some(shelf) = shelf {
-        judge.file(view, shelf)?;
+    if let Some(objects) = objects {
+        judge.file(view, objects)?;
     }
     Ok(())
 }
@@ -209,12 +209,16 @@ impl Judge<'_> {
     }
 
     /// The result file: its digest, and every flow of the date in it once.
-    fn file(&mut self, view: &mut View, shelf: &Shelf) -> Result<(), StoreError> {
-        let file = match shelf.open(&self.run.file_path) {
+    fn file(&mut self, view: &mut View, objects: &Objects) -> Result<(), StoreError> {
+        let bytes = u64::try_from(self.run.file_bytes).unwrap_or(u64::MAX);
+        let file = match objects.file(&self.run.file_path, bytes) {
             Ok(file) => file,
             Err(error) => {
-                let evidence = format!("{}: {error}", self.run.file_path);
-                self.tell("the result file is not there", evidence);
+                let problem = match &error {
+                    ObjectsError::Missing(_) => "the result file is not there",
+                    _ => "the result file cannot be read",
+                };
+                self.tell(problem, format!("{}: {error}", self.run.file_path));
                 return Ok(());
             }
         };

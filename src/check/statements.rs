@@ -10,14 +10,13 @@ use crate::domain::business_day::ClosedDay;
 use crate::domain::contract::Contract;
 use crate::domain::flow::FlowState;
 use crate::domain::statement::{PartyKind, Statement};
+use crate::output::Objects;
 use crate::storage::day_flows::{self, DayLine};
 use crate::storage::{
     AnyConnection, StoreError, View, business_days, contracts, settlement_summaries, statements,
 };
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::path::Path;
 
 /// How many closed days are looked at, the first ones first.
 const DAYS_MAX: i64 = 100_000;
@@ -25,10 +24,10 @@ const DAYS_MAX: i64 = 100_000;
 /// What flows of one kind and outcome come to: how many, their amounts, their fees.
 type Sums = BTreeMap<(String, &'static str), (i64, i128, i128)>;
 
-/// Judges every closed day; `folder` is where the objects lie, none where they cannot be seen.
+/// Judges every closed day; `files` is where the objects lie, none where they cannot be seen.
 pub(super) fn judge(
     view: &mut View,
-    folder: Option<&Path>,
+    files: Option<&Objects>,
     findings: &mut Findings,
 ) -> Result<(), StoreError> {
     let c = view.connection();
@@ -36,9 +35,9 @@ pub(super) fn judge(
     for day in business_days::closed_after(c, None, DAYS_MAX)? {
         let stated = statements::of_day(c, day.date)?;
         judge_versions(&stated, findings);
-        if let Some(folder) = folder {
+        if let Some(files) = files {
             for statement in &stated {
-                judge_objects(statement, folder, findings);
+                judge_objects(statement, files, findings);
             }
         }
         judge_sums(c, &day, &stated, &all, findings)?;
@@ -68,15 +67,15 @@ fn judge_versions(stated: &[Statement], findings: &mut Findings) {
     }
 }
 
-fn judge_objects(statement: &Statement, folder: &Path, findings: &mut Findings) {
+fn judge_objects(statement: &Statement, files: &Objects, findings: &mut Findings) {
     let xlsx = statement.xlsx.as_ref();
-    let files = [
+    let stated = [
         Some((&statement.file.object, &statement.file.sha256)),
         xlsx.map(|file| (&file.object, &file.sha256)),
         Some((&statement.sidecar_object, &statement.sidecar_sha256)),
     ];
-    for (object, sha256) in files.into_iter().flatten() {
-        let found = digest(&folder.join(object));
+    for (object, sha256) in stated.into_iter().flatten() {
+        let found = digest(files, object);
         let problem = match &found {
             Ok(found) if found == sha256 => continue,
             Ok(_) => "a statement's file does not have the digest of its row",
@@ -88,9 +87,10 @@ fn judge_objects(statement: &Statement, folder: &Path, findings: &mut Findings) 
     }
 }
 
-fn digest(path: &Path) -> std::io::Result<String> {
+fn digest(files: &Objects, object: &str) -> std::io::Result<String> {
     let mut hash = Sha256::new();
-    std::io::copy(&mut File::open(path)?, &mut hash)?;
+    let file = files.file(object, u64::MAX);
+    std::io::copy(&mut file.map_err(std::io::Error::other)?, &mut hash)?;
     Ok(crate::domain::audit::hex(&hash.finalize()))
 }
 

@@ -108,9 +108,9 @@ impl Config {
 
     /// What is wrong with the partners, each by itself and all of them together.
     fn check_partners(&self, add: &mut impl FnMut(&str, String)) {
-        if !self.partners.is_empty() && self.output.files_folder().is_none() {
+        if !self.partners.is_empty() && self.files_place().is_none() {
             let what = "is empty, and there are partners whose files have to be kept";
-            add("output.files_dir", what.to_owned());
+            add("files.url", what.to_owned());
         }
         let mut spoken_for = HashSet::new();
         for (name, partner) in &self.partners {

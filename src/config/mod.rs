@@ -21,7 +21,7 @@ use crate::domain::ids::{AdapterName, MerchantCode};
 use crate::domain::partner::PartnerName;
 use crate::upstream::{AdapterSettings, PartnerSettings};
 use chrono_tz::Tz;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -61,7 +61,7 @@ pub struct Config {
     pub archive: ArchiveConfig,
     /// What is published as files.
     pub output: OutputConfig,
-    /// How files are laid out.
+    /// Where files are kept, and how they are laid out.
     pub files: FilesConfig,
     /// How days are closed and stated.
     pub statements: StatementsConfig,
@@ -153,6 +153,18 @@ pub struct LimitsConfig {
     pub logins_per_address_per_min: u32,
     /// Tries to log in under one name in a minute.
     pub logins_per_name_per_min: u32,
+}
+
+impl Config {
+    /// Where files are kept: where the settings say, or beside a database that is a file; else nowhere.
+    pub fn files_place(&self) -> Option<String> {
+        if !self.files.url.is_empty() {
+            return Some(self.files.url.clone());
+        }
+        let file = self.storage.url.expose_secret().strip_prefix("sqlite:")?;
+        let beside = Path::new(file).with_extension("files");
+        Some(beside.display().to_string())
+    }
 }
 
 /// `[center]`
@@ -296,17 +308,9 @@ pub struct ArchiveConfig {
 pub struct OutputConfig {
     /// The folder that files are published into; empty: nothing is published.
     pub dir: PathBuf,
-    /// The folder in which partners' files and the results of reconciling are kept; empty: nothing is
-    /// reconciled.
-    pub files_dir: PathBuf,
 }
 
 impl OutputConfig {
-    /// Where partners' files are kept.
-    pub fn files_folder(&self) -> Option<&Path> {
-        named(&self.files_dir)
-    }
-
     /// The folder, where there is one.
     pub fn folder(&self) -> Option<&Path> {
         named(&self.dir)
@@ -321,8 +325,6 @@ pub struct StatementsConfig {
     pub close_grace_s: u64,
     /// Days for which a closed day is counted again each night.
     pub recount_days: u32,
-    /// Where they are kept: a folder, or a bucket. Empty: beside a database that is a file, else nowhere.
-    pub url: String,
     /// The profile of whoever has none of its own.
     pub profile: String,
     /// The profiles of others, by names such as `merchant:portal`.
@@ -342,6 +344,9 @@ pub struct StatementsConfig {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FilesConfig {
+    /// Where files are kept, statements and partners' files and results: a folder, or a bucket. Empty: beside
+    /// a database that is a file, else nowhere.
+    pub url: String,
     /// A folder of profiles of files besides the compiled-in ones; empty for none.
     pub profiles_dir: PathBuf,
 }

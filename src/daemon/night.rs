@@ -1,4 +1,4 @@
-//! What the night needs of the settings: the calendar, the profiles of files, and where statements are kept.
+//! What the night needs of the settings: the calendar, the profiles of files, and where files are kept.
 
 use crate::config::Config;
 use crate::domain::calendar::Calendar;
@@ -7,8 +7,6 @@ use crate::engine::StatementRules;
 use crate::files::{ProfileProblem, Profiles};
 use crate::output::Objects;
 use anyhow::{Context, bail};
-use secrecy::ExposeSecret;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The calendar of holidays that the settings name.
@@ -68,11 +66,14 @@ pub fn profiles(config: &Config) -> anyhow::Result<Profiles> {
     }
 }
 
-/// How statements are made; none where they are kept nowhere.
+/// How statements are made; none where files are kept nowhere.
 ///
 /// # Errors
-/// The place cannot be used, or a profile is not there.
-pub fn statement_rules(config: &Config) -> anyhow::Result<Option<StatementRules>> {
+/// A profile is not there.
+pub fn statement_rules(
+    config: &Config,
+    objects: Option<Objects>,
+) -> anyhow::Result<Option<StatementRules>> {
     let settings = &config.statements;
     let profiles = profiles(config)?;
     let named = settings.profiles.iter().map(|(party, name)| {
@@ -86,12 +87,14 @@ pub fn statement_rules(config: &Config) -> anyhow::Result<Option<StatementRules>
         }
         profiles.get(name).with_context(|| path)?;
     }
-    let Some(url) = place(config) else {
-        tracing::warn!("no statements are made: name a place for them (statements.url)");
+    let Some(objects) = objects else {
+        tracing::warn!(
+            "no statements are made and nothing is reconciled: name a place for files (files.url)"
+        );
         return Ok(None);
     };
     Ok(Some(StatementRules {
-        objects: Objects::open(&url).context("statements.url")?,
+        objects,
         profiles,
         profile: settings.profile.clone(),
         profile_of: settings.profiles.clone(),
@@ -102,20 +105,20 @@ pub fn statement_rules(config: &Config) -> anyhow::Result<Option<StatementRules>
     }))
 }
 
-/// Where statements are kept: where the settings say, or beside a database that is a file.
-fn place(config: &Config) -> Option<String> {
-    if !config.statements.url.is_empty() {
-        return Some(config.statements.url.clone());
-    }
-    let file = config.storage.url.expose_secret().strip_prefix("sqlite:")?;
-    let beside = Path::new(file).with_extension("files");
-    Some(beside.display().to_string())
+/// The store of files; none where files are kept nowhere.
+///
+/// # Errors
+/// The place cannot be used.
+pub fn files(config: &Config) -> anyhow::Result<Option<Objects>> {
+    let opened = config.files_place().map(|url| Objects::open(&url));
+    opened.transpose().context("files.url")
 }
 
-/// The folder of statements, where they lie in one: a bucket cannot be looked into from here.
-pub fn statements_folder(config: &Config) -> Option<PathBuf> {
-    let place = place(config)?;
-    let path = place.strip_prefix("file://").unwrap_or(&place);
-    let path = path.strip_prefix("file:").unwrap_or(path);
-    (!path.contains("://")).then(|| PathBuf::from(path))
+/// The same for somebody who only reads.
+///
+/// # Errors
+/// The place cannot be used.
+pub fn files_to_read(config: &Config) -> anyhow::Result<Option<Objects>> {
+    let opened = config.files_place().map(|url| Objects::to_read(&url));
+    opened.transpose().context("files.url")
 }

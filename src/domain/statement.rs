@@ -73,7 +73,7 @@ pub struct StatementKey {
 /// A file as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptFile {
-    /// Where it lies in the store of statements.
+    /// Where it lies in the store of files.
     pub object: String,
     /// How long it is.
     pub bytes: i64,

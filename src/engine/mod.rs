@@ -110,7 +110,7 @@ use crate::domain::exception::AlarmAges;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::{BusinessDay, Instant};
 use crate::files::Profiles;
-use crate::output::{OutputFolder, Shelf};
+use crate::output::{Objects, OutputFolder};
 use crate::storage::{Denied, Store, StoreError, catalogue};
 use crate::trust::Masters;
 use crate::upstream::{Notifier, Upstreams};
@@ -155,7 +155,7 @@ pub struct EngineOptions {
     /// How files are laid out, by name.
     pub profiles: Arc<Profiles>,
     /// Where partners' files and results are kept; none where nothing is reconciled.
-    pub shelf: Option<Shelf>,
+    pub objects: Option<Objects>,
     /// Whether this is a sandbox, where merchants may be notified over plain http.
     pub sandbox: bool,
     /// How merchants are notified.

@@ -16,10 +16,8 @@
 //! up.
 
 mod objects;
-mod shelf;
 
-pub use objects::{Objects, ObjectsError, PART_BYTES, Upload};
-pub use shelf::Shelf;
+pub use objects::{Objects, ObjectsError, PART_BYTES, Placed, Upload};
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};

@@ -213,7 +213,7 @@ fn options_of_the_house() -> EngineOptions {
         poll_parallel: 16,
         output: None,
         profiles: Default::default(),
-        shelf: None,
+        objects: None,
         sandbox: false,
         notify: NotifyOptions::default(),
         keep: KeepTimes::default(),

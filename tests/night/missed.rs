@@ -48,7 +48,7 @@ async fn made_up(desk: &Desk) {
 /// are the parts of writers that died, which nobody reads.
 fn published(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = night::files_below(folder);
-    let is_part = |name: &str| name.ends_with(".part") || name.contains('#');
+    let is_part = |name: &str| name.starts_with("files/parts/");
     files.retain(|name, _| {
         !name.starts_with("heads/") && !name.ends_with(".json") && !is_part(name)
     });

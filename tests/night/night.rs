@@ -95,13 +95,11 @@ pub async fn world(database: TestDatabase) -> World {
 /// Has the daemons that start from now on publish into a folder of their own.
 pub fn publish_into(world: &mut World, name: &str) -> PathBuf {
     let folder = world.folder.path().join(name);
-    for (setting, part) in [("dir", "heads"), ("files_dir", "files")] {
-        let dir = folder.join(part);
-        std::fs::create_dir_all(&dir).expect("a folder");
-        world.set(&format!("output.{setting}"), dir.display().to_string());
-    }
-    let statements = format!("file:{}", folder.join("statements").display());
-    world.set("statements.url", statements);
+    let heads = folder.join("heads");
+    std::fs::create_dir_all(&heads).expect("a folder");
+    world.set("output.dir", heads.display().to_string());
+    let files = format!("file:{}", folder.join("files").display());
+    world.set("files.url", files);
     folder
 }
 

@@ -4,6 +4,7 @@ use super::town::{Town, today};
 use crate::support::database::TestDatabase;
 use payhall::check::{CheckOptions, Invariant, run};
 use payhall::engine::Clock;
+use payhall::output::Objects;
 
 /// A town after a night with one difference.
 fn after_a_night(database: TestDatabase) -> Town {
@@ -21,10 +22,15 @@ fn after_a_night(database: TestDatabase) -> Town {
 
 /// What is found of the nights, in words. The ledger is the simulated world's, and there is none here.
 fn found(town: &Town) -> Vec<String> {
+    found_in(town, town.objects())
+}
+
+/// The same where files are kept somewhere else.
+pub fn found_in(town: &Town, files: Objects) -> Vec<String> {
     let ledger = town.folder.path().join("ledger.jsonl");
     std::fs::write(&ledger, "").unwrap();
     let mut options = CheckOptions::new(&town.bank.database.url, ledger, town.bank.clock.now());
-    options.files = Some(town.folder.path().join("shelf"));
+    options.files = Some(files);
     let report = run(&options).unwrap();
     let of_nights = report
         .findings
@@ -99,7 +105,7 @@ fn a_result_file_that_was_changed_is_found() {
     let path = town
         .folder
         .path()
-        .join("shelf")
+        .join("files")
         .join(town.run_of(today()).file_path);
     let text = std::fs::read_to_string(&path).unwrap();
     let lines: Vec<&str> = text.lines().collect();

@@ -4,6 +4,8 @@
 mod support;
 
 mod batches;
+#[cfg(feature = "s3")]
+mod bucket;
 mod check;
 mod classes;
 mod crash;

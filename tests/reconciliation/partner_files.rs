@@ -224,7 +224,7 @@ fn a_file_can_be_brought_by_hand() {
         for partner in [BANK, TELECOM] {
             let received = add(&town, partner, &bytes);
             assert!(matches!(&received, Received::New(file) if file.row_count == 2));
-            let path = town.folder.path().join("shelf").join(&received.file().path);
+            let path = town.folder.path().join("files").join(&received.file().path);
             assert_eq!(std::fs::read(path).unwrap(), bytes, "it is kept as it came");
         }
         assert_eq!(town.reconcile().published, [today()]);

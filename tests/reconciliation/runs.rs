@@ -42,7 +42,7 @@ fn a_dry_run_shows_everything_and_writes_nothing() {
             facts.chains.iter().map(Vec::len).sum()
         };
         assert_eq!(rows(&before), rows(&after), "no audit row");
-        let kept = town.folder.path().join("shelf/reconciliation");
+        let kept = town.folder.path().join("files/reconciliation");
         assert!(!kept.exists(), "no result file");
         assert_eq!(town.reconcile().published, [today()]);
         assert_eq!(town.run_of(today()).result_hash, shown.run.result_hash);
@@ -69,7 +69,7 @@ fn the_same_inputs_give_the_same_result_and_nothing_is_doubled() {
             .read(|c| discrepancies::list(c, &Default::default(), None, 100));
         assert_eq!(found.len(), 1);
         // The result file is what the row says.
-        let path = town.folder.path().join("shelf").join(&first.file_path);
+        let path = town.folder.path().join("files").join(&first.file_path);
         let bytes = std::fs::read(path).unwrap();
         assert_eq!(sha256(&bytes), first.file_sha256);
         let text = String::from_utf8(bytes).unwrap();

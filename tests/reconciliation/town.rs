@@ -14,7 +14,7 @@ use payhall::domain::reconciliation::{Class, Rule};
 use payhall::domain::time::{BusinessDate, Instant};
 use payhall::engine::{Actor, Clock, DayOutcome, FetchReport, Mode, ReconcileReport, Reconciled};
 use payhall::files::{Head, LineStatus, Profiles, Row, StatementWriter, Totals};
-use payhall::output::Shelf;
+use payhall::output::Objects;
 use payhall::storage::{discrepancies, flows, orders, reconciliations};
 use payhall::upstream::{PartnerLink, PartnerSettings, PartnerSource, Partners};
 use std::collections::BTreeMap;
@@ -60,12 +60,12 @@ pub fn name(text: &str) -> PartnerName {
 
 /// The partners of a town.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Banks {
+pub enum Banks {
     One,
     Two,
 }
 
-fn partners(folder: &std::path::Path, banks: Banks, more: &str) -> Partners {
+pub fn partners(folder: &std::path::Path, banks: Banks, more: &str) -> Partners {
     let folder = folder.join("in");
     std::fs::create_dir_all(&folder).unwrap();
     let settings = |whose: &str, file: &str| -> PartnerSettings {
@@ -141,7 +141,7 @@ impl Town {
         let (folder, partners) = from;
         let night = Night {
             partners,
-            shelf: Some(Shelf::new(folder.path().join("shelf"))),
+            objects: Some(Objects::folder(&folder.path().join("files")).unwrap()),
             calendar: Calendar::read(calendar).unwrap(),
         };
         Self {
@@ -312,6 +312,11 @@ impl Town {
         let partner = name(partner);
         let files = self.bank.engine().partner_files_of(&partner, date);
         self.bank.wait(files).unwrap()
+    }
+
+    /// Where it keeps files, unless a test says otherwise.
+    pub fn objects(&self) -> Objects {
+        Objects::folder(&self.folder.path().join("files")).unwrap()
     }
 }
 

@@ -8,7 +8,7 @@ use payhall::domain::job::JobRunState;
 use payhall::domain::time::BusinessDate;
 use payhall::engine::WatchReport;
 use payhall::jobs::{Driver, JobTable, Ticked};
-use payhall::output::Shelf;
+use payhall::output::Objects;
 use payhall::upstream::{PartnerSettings, Partners};
 use std::collections::BTreeMap;
 use tempfile::TempDir;
@@ -70,7 +70,7 @@ fn afternoon(database: TestDatabase) -> Town {
     let partners = BTreeMap::from([(name(BANK), settings)]);
     let night = bank::Night {
         partners: Partners::from_settings(&partners).unwrap(),
-        shelf: Some(Shelf::new(folder.path().join("shelf"))),
+        objects: Some(Objects::folder(&folder.path().join("files")).unwrap()),
         calendar: Calendar::china(),
     };
     let bank = TestBank::with_night(database, night);

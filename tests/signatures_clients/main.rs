@@ -13,7 +13,8 @@ use payhall::trust::built;
 use programs::{node, python, shell};
 use serde_json::Value;
 use std::fmt::Write;
-use std::process::{Command, Output};
+use std::process::Command;
+use support::packages::text;
 
 /// What a client prints that got through everything.
 fn all_went_well() -> String {
@@ -28,11 +29,6 @@ fn all_went_well() -> String {
         }
     }
     lines
-}
-
-fn text(output: &Output) -> String {
-    let both = [&output.stdout[..], &output.stderr].concat();
-    String::from_utf8_lossy(&both).into_owned()
 }
 
 /// Runs a client against a center of its own.

@@ -2,6 +2,7 @@
 
 use crate::making::{a_day, houses, night};
 use payhall::check::{Invariant, check_statements};
+use payhall::output::Objects;
 
 /// How a center's statements are spoilt: by a change of rows, and what the checker says then.
 const SPOILT: [(&str, &str); 8] = [
@@ -50,7 +51,8 @@ async fn what_is_sound_is_clean_and_each_fault_is_found() {
             let (url, folder) = (house.database.url.clone(), house.folder.path().to_owned());
             let check = async || {
                 let (url, folder) = (url.clone(), folder.clone());
-                let check = move || check_statements(&url, Some(&folder)).unwrap();
+                let files = Objects::folder(&folder).unwrap();
+                let check = move || check_statements(&url, Some(&files)).unwrap();
                 tokio::task::spawn_blocking(check).await.unwrap()
             };
             let sound = check().await;
@@ -85,7 +87,8 @@ async fn a_file_that_is_altered_or_gone_is_found() {
         files.sort();
         std::fs::write(&files[0], "altered").unwrap();
         std::fs::remove_file(&files[1]).unwrap();
-        let check = move || check_statements(&url, Some(&folder)).unwrap();
+        let kept = Objects::folder(&folder).unwrap();
+        let check = move || check_statements(&url, Some(&kept)).unwrap();
         let report = tokio::task::spawn_blocking(check).await.unwrap();
         let text = report.to_string();
         assert!(

@@ -3,6 +3,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[cfg(feature = "s3")]
+mod bucket;
 mod checking;
 mod closing;
 mod given;

@@ -29,9 +29,9 @@ pub struct House {
     pub folder: TempDir,
 }
 
-fn rules(folder: &Path) -> StatementRules {
+pub fn rules(objects: Objects) -> StatementRules {
     StatementRules {
-        objects: Objects::folder(folder).unwrap(),
+        objects,
         profiles: Profiles::load([]).unwrap(),
         profile: "payhall-csv".to_owned(),
         profile_of: BTreeMap::from([("biller:sh-power".to_owned(), "pipe".to_owned())]),
@@ -43,7 +43,7 @@ fn rules(folder: &Path) -> StatementRules {
 }
 
 async fn replica(database: &TestDatabase, folder: &Path, name: &str) -> Replica {
-    let manner = Manner::keeping(Arc::new(rules(folder)));
+    let manner = Manner::keeping(Arc::new(rules(Objects::folder(folder).unwrap())));
     Replica::start_as(database, name, at("2026-11-22T17:00:00Z"), manner).await
 }
 
@@ -75,7 +75,7 @@ pub async fn night(replica: &Replica) -> (StatementsReport, StatementsReport) {
     (merchants, billers)
 }
 
-async fn statement(replica: &Replica, party: Party, date: &str) -> Option<Statement> {
+pub async fn statement(replica: &Replica, party: Party, date: &str) -> Option<Statement> {
     let key = StatementKey {
         party,
         date: day(date),

@@ -38,7 +38,7 @@ use payhall::engine::samples;
 use payhall::engine::{Alarms, Clock, Engine};
 use payhall::engine::{EngineError, EngineOptions, EngineParts, Hub, KeepTimes, NotifyOptions};
 use payhall::files::Profiles;
-use payhall::output::Shelf;
+use payhall::output::Objects;
 use payhall::storage::{AnyConnection, Store, StoreError};
 use payhall::upstream::Partners;
 use std::future::Future;
@@ -92,8 +92,8 @@ pub struct TestBank {
 pub struct Night {
     /// The partners.
     pub partners: Partners,
-    /// The shelf.
-    pub shelf: Option<Shelf>,
+    /// The store of files.
+    pub objects: Option<Objects>,
     /// Which days are business days.
     pub calendar: Calendar,
 }
@@ -333,7 +333,7 @@ fn engine_options(instance: String, night: &Night) -> EngineOptions {
         poll_parallel: 8,
         output: None,
         profiles: Arc::new(Profiles::load([]).expect("the profiles that are compiled in")),
-        shelf: night.shelf.clone(),
+        objects: night.objects.clone(),
         sandbox: false,
         notify: NotifyOptions::default(),
         keep: KeepTimes::default(),

@@ -165,7 +165,7 @@ fn engine_options(instance: &str) -> EngineOptions {
         poll_parallel: 4,
         output: None,
         profiles: Default::default(),
-        shelf: None,
+        objects: None,
         sandbox: false,
         notify: NotifyOptions::default(),
         keep: KeepTimes::default(),

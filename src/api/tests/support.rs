@@ -21,7 +21,7 @@ use crate::engine::{
     Actor, Alarms, Clock, Engine, EngineOptions, EngineParts, Hub, JobBook, KeepTimes, ManualClock,
     Onboarding, Operators, OperatorsParts, PasswordCost, Passwords, Standing, samples,
 };
-use crate::output::Shelf;
+use crate::output::Objects;
 use crate::storage::{Committed, StorageOptions, Store, StoreError};
 use crate::trust::Masters;
 use crate::upstream::{
@@ -449,7 +449,7 @@ fn engine_options(dir: &Path) -> EngineOptions {
         poll_parallel: 2,
         output: None,
         profiles: Default::default(),
-        shelf: Some(Shelf::new(dir.join("shelf"))),
+        objects: Some(Objects::folder(&dir.join("files")).unwrap()),
         sandbox: false,
         notify: Default::default(),
         keep: KeepTimes::default(),

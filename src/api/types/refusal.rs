@@ -152,7 +152,7 @@ pub enum RefusalCode {
     LastAdministrator,
     /// There is no such statement, or not yet.
     StatementNotFound,
-    /// Statements are kept nowhere (`statements.url`).
+    /// Statements are kept nowhere (`files.url`).
     StatementsOff,
 }
 

@@ -1,6 +1,6 @@
 //! Partners' files: fetched, kept as they came, checked whole, and then accepted or refused as a row.
 //!
-//! A file counts through its row and not before. The bytes are on the shelf before the row names them, so a
+//! A file counts through its row and not before. The bytes are in the store before the row names them, so a
 //! crash in between leaves a file that nobody speaks of, and the next look brings it again under the same
 //! path. The same bytes are one file, however often and by whichever way they come. A refused file never takes
 //! the place of an accepted one; a corrected one is the next version, and reconciling sees that by itself,
@@ -23,7 +23,7 @@ use crate::domain::exception::AlarmLevel;
 use crate::domain::partner::{PartnerFile, PartnerName};
 use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::files::{NoSuchProfile, ReadError};
-use crate::output::OutputError;
+use crate::output::{Objects, ObjectsError};
 use crate::storage::partner_files::{self, Filter};
 use crate::storage::{StoreError, partner_files as rows};
 use crate::upstream::{FetchError, PartnerLink};
@@ -35,9 +35,9 @@ pub enum FileFault {
     /// Storage failed.
     #[error("storage failed")]
     Store(#[from] StoreError),
-    /// The shelf failed.
-    #[error("the files' folder failed")]
-    Shelf(#[from] OutputError),
+    /// The store of files failed.
+    #[error("the store of files failed (files.url)")]
+    Objects(#[from] ObjectsError),
     /// A file could not be read.
     #[error("a partner's file cannot be read")]
     Read(#[from] ReadError),
@@ -51,8 +51,8 @@ pub enum FileFault {
     #[error("the profile of a partner cannot be used")]
     Profile(#[from] NoSuchProfile),
     /// There is nowhere to keep files.
-    #[error("there is no folder to keep partners' files in; name one (output.files_dir)")]
-    NoShelf,
+    #[error("files are kept nowhere; name a place for them (files.url)")]
+    NoStore,
     /// Nothing is known of such a partner.
     #[error("there is no partner {0} in the settings; see [partners.NAME]")]
     NoSuchPartner(PartnerName),
@@ -62,7 +62,7 @@ impl From<FileFault> for EngineError {
     fn from(fault: FileFault) -> Self {
         match fault {
             FileFault::Store(error) => EngineError::Store(error),
-            FileFault::NoSuchPartner(_) | FileFault::NoShelf => {
+            FileFault::NoSuchPartner(_) | FileFault::NoStore => {
                 let message = fault.to_string();
                 EngineError::Refused(Refusal::new(RefusalCode::InvalidArgument, message))
             }
@@ -95,6 +95,14 @@ impl Engine {
     pub(super) fn partner(&self, name: &PartnerName) -> Result<&PartnerLink, FileFault> {
         let found = self.0.upstreams.partners().get(name);
         found.ok_or_else(|| FileFault::NoSuchPartner(name.clone()))
+    }
+
+    /// Where files are kept.
+    ///
+    /// # Errors
+    /// Nowhere.
+    pub(super) fn objects(&self) -> Result<&Objects, FileFault> {
+        self.0.options.objects.as_ref().ok_or(FileFault::NoStore)
     }
 
     /// A page of partners' files, newest first.

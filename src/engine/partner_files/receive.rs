@@ -81,7 +81,7 @@ impl Engine {
         actor: &Actor,
     ) -> Result<Received, FileFault> {
         let partner = self.partner(name)?.partner.clone();
-        let shelf = self.0.options.shelf.clone().ok_or(FileFault::NoShelf)?;
+        let objects = self.objects()?;
         let known = {
             let name = name.clone();
             let read = move |c: &mut _| partner_files::of(c, &name, date);
@@ -110,8 +110,7 @@ impl Engine {
         let mut version = known.iter().map(|file| file.version).max().unwrap_or(0) + 1;
         for _ in 0..ROUNDS_MAX {
             let file = self.row_of(&partner, (date, version), (&brought, &judged), actor);
-            let (shelf, path, from) = (shelf.clone(), file.path.clone(), brought.clone());
-            blocking(move || Ok(shelf.keep(&path, from.file.path())?)).await?;
+            objects.keep(&file.path, brought.file.path()).await?;
             let entry = self.told_of(&file, actor);
             let new = file.clone();
             let keep = move |tx: &mut Tx<'_>| {

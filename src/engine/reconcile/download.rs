@@ -4,7 +4,7 @@ use crate::domain::reconciled::ReconciliationRun;
 use crate::domain::time::{BusinessDate, Instant};
 use crate::engine::document::{Document, Held};
 use crate::engine::links::{LinkError, LinkedTo};
-use crate::engine::partner_files::{FileFault, blocking};
+use crate::engine::partner_files::FileFault;
 use crate::engine::{Engine, EngineError};
 use std::fmt;
 use std::io::{Error, ErrorKind};
@@ -80,28 +80,23 @@ impl Engine {
         let Some(run) = found.map_err(unread)? else {
             return Ok(None);
         };
-        let shelf = self.0.options.shelf.clone().ok_or(FileFault::NoShelf)?;
-        blocking(move || {
-            let file = shelf.open(&run.file_path)?;
-            let bytes = file.metadata()?.len();
-            if u64::try_from(run.file_bytes) != Ok(bytes) {
-                let wanted = run.file_bytes;
-                let words = format!(
-                    "{} has {bytes} bytes, and its result says {wanted}",
-                    run.file_path
-                );
-                return Err(Error::new(ErrorKind::InvalidData, words).into());
-            }
-            let (date, version) = (run.business_date, run.version);
-            Ok(Some(Document {
-                file_name: format!("reconciliation-{date}-v{version}.csv"),
-                media_type: "text/csv; charset=utf-8".to_owned(),
-                sha256: run.file_sha256,
-                bytes,
-                held: Held::File(file),
-            }))
-        })
-        .await
+        let objects = self.objects()?;
+        let bytes = objects.length(&run.file_path).await?;
+        if u64::try_from(run.file_bytes) != Ok(bytes) {
+            let words = format!(
+                "{} has {bytes} bytes, and its result says {}",
+                run.file_path, run.file_bytes
+            );
+            return Err(Error::new(ErrorKind::InvalidData, words).into());
+        }
+        let (date, version) = (run.business_date, run.version);
+        Ok(Some(Document {
+            file_name: format!("reconciliation-{date}-v{version}.csv"),
+            media_type: "text/csv; charset=utf-8".to_owned(),
+            sha256: run.file_sha256,
+            bytes,
+            held: Held::Object(objects.clone(), run.file_path),
+        }))
     }
 }
 

@@ -50,7 +50,7 @@ impl Engine {
     /// Explains a flow; none where no side knows it.
     ///
     /// # Errors
-    /// Storage, the shelf or a file failed.
+    /// Storage, the store of files or a file failed.
     pub async fn reconciliation_explain(
         &self,
         flow_no: &str,

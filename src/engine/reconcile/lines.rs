@@ -1,5 +1,5 @@
 //! The one way to the lines of a file that was accepted. It is checked whole once more, and its digest is held
-//! against its row, before the first of them counts: what lies on the shelf may have been changed since.
+//! against its row, before the first of them counts: what is kept may have been changed since.
 
 use super::plan::Party;
 use super::{CompareFault, FileFault};
@@ -8,15 +8,16 @@ use crate::domain::progress::Silent;
 use crate::engine::Engine;
 use crate::engine::partner_files::{check_file, digest_text, expect};
 use crate::files::{Line, Lines, Profile};
-use crate::output::Shelf;
+use crate::output::Objects;
 use chrono_tz::Tz;
-use std::io::BufReader;
+use std::fs::File;
+use std::io::{BufReader, Seek};
 use std::sync::Arc;
 
 /// A file of a partner, ready to be read on a thread that may block.
 pub(super) struct Shelved {
     party: Party,
-    shelf: Shelf,
+    objects: Objects,
     profile: Arc<Profile>,
     zone: Tz,
 }
@@ -26,7 +27,7 @@ impl Engine {
     pub(super) fn shelved(&self, party: &Party) -> Result<Shelved, FileFault> {
         Ok(Shelved {
             party: party.clone(),
-            shelf: self.0.options.shelf.clone().ok_or(FileFault::NoShelf)?,
+            objects: self.objects()?.clone(),
             profile: self.0.options.profiles.get(&party.file.profile)?,
             zone: self.0.options.day.zone,
         })
@@ -48,13 +49,21 @@ impl Shelved {
         let digest = digest_text(&file.sha256);
         let date = file.business_date;
         let expect = expect(&self.party.partner, date, self.zone, Some(&digest));
-        let open = || self.shelf.open(&file.path).map_err(FileFault::from);
-        let checked = check_file(&self.profile, &expect, open()?, &Silent);
+        let bytes = u64::try_from(file.bytes).unwrap_or(u64::MAX);
+        let kept = self.objects.file(&file.path, bytes);
+        let kept = kept.map_err(FileFault::from)?;
+        // The very file that was checked is read, even if another lies in its place by now.
+        let from_start = || -> Result<File, FileFault> {
+            let mut again = kept.try_clone()?;
+            again.rewind()?;
+            Ok(again)
+        };
+        let checked = check_file(&self.profile, &expect, from_start()?, &Silent);
         let checked = match checked.map_err(FileFault::from)? {
             Ok(checked) if hex(&checked.sha256) == file.sha256 => checked,
             _ => return Err(self.changed()),
         };
-        let reader = BufReader::new(open()?);
+        let reader = BufReader::new(from_start()?);
         let lines = Lines::open(&self.profile, &expect, &checked, reader);
         let mut lines = lines.map_err(FileFault::from)?;
         while let Some(line) = lines.next().map_err(FileFault::from)? {
@@ -65,7 +74,7 @@ impl Shelved {
 
     fn changed(&self) -> CompareFault {
         CompareFault::Odd(format!(
-            "{} on the shelf is not the file that was accepted: find out who changed it, and bring the \
+            "{} as it is kept is not the file that was accepted: find out who changed it, and bring the \
              partner's own file again (payhall partner-files add)",
             self.party.file.path
         ))

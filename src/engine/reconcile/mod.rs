@@ -171,7 +171,7 @@ impl Engine {
     /// Reconciles one closed day.
     ///
     /// # Errors
-    /// Storage, the shelf or a file failed, or what was compared cannot be a day's work.
+    /// Storage, the store of files or a file failed, or what was compared cannot be a day's work.
     pub async fn reconcile_day(
         &self,
         date: BusinessDate,

@@ -9,7 +9,6 @@ use crate::domain::case::{Case, CaseKind, CaseState};
 use crate::domain::exception::later;
 use crate::domain::reconciled::{Discrepancy, Ended, PartnerRow, ReconciliationRun, RunState};
 use crate::domain::reconciliation::{Class, Row};
-use crate::engine::partner_files::blocking;
 use crate::engine::{Actor, Engine};
 use crate::storage::reconciliations::{self, OurFlow};
 use crate::storage::{AnyConnection, Publication, Published};
@@ -45,14 +44,10 @@ impl Engine {
         {
             return self.still_holds(current.clone(), &done.run, actor).await;
         }
-        let shelf = self.0.options.shelf.clone().ok_or(FileFault::NoShelf)?;
-        let path = done.run.file_path.clone();
-        let (weighed, kept) = blocking(move || {
-            let kept = shelf.keep(&path, weighed.file.path());
-            Ok((weighed, kept))
-        })
-        .await?;
-        kept?;
+        let objects = self.objects()?;
+        objects
+            .keep(&done.run.file_path, weighed.file.path())
+            .await?;
         let publication = self.publication(&plan, &weighed, &done, actor);
         let write = move |tx: &mut crate::storage::Tx<'_>| tx.publish_reconciliation(&publication);
         match self.0.store.solo(write).await? {

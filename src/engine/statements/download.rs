@@ -29,7 +29,7 @@ impl Engine {
     /// The file that an address names. Whether the caller may have it was asked before.
     ///
     /// # Errors
-    /// The database or the store of statements failed.
+    /// The database or the store of files failed.
     pub async fn statement_document(
         &self,
         name: &DocumentName,

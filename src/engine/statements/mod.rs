@@ -98,7 +98,7 @@ pub struct StatementsReport {
 #[derive(Debug, thiserror::Error)]
 pub enum StatementError {
     /// The settings name no place to keep them.
-    #[error("statements are not kept anywhere: name a place (statements.url)")]
+    #[error("statements are not kept anywhere: name a place (files.url)")]
     NoStore,
     /// A party's profile is not there.
     #[error("the profile of {0} cannot be used")]
@@ -109,8 +109,8 @@ pub enum StatementError {
     /// What is settled cannot be summed up.
     #[error("the settlement of {0} cannot be summed up")]
     Settlement(BusinessDate, #[source] Box<RenderError>),
-    /// The store of statements failed.
-    #[error("the store of statements failed (statements.url)")]
+    /// The store of files failed.
+    #[error("the store of files failed (files.url)")]
     Objects(#[from] ObjectsError),
     /// Storage failed.
     #[error("storage failed")]

@@ -34,8 +34,8 @@ pub enum RenderError {
     /// The flows cannot be read.
     #[error("the flows cannot be read")]
     Store(#[from] StoreError),
-    /// The store of statements failed.
-    #[error("the store of statements failed")]
+    /// The store of files failed.
+    #[error("the store of files failed")]
     Objects(#[from] ObjectsError),
     /// The thread that wrote it is gone.
     #[error("the writing ended early")]
@@ -348,7 +348,7 @@ impl Parts {
     fn send(&mut self) -> std::io::Result<()> {
         let part = std::mem::replace(&mut self.buffer, Vec::with_capacity(PART_BYTES));
         let sent = self.sender.blocking_send(part);
-        sent.map_err(|_| std::io::Error::other("the store of statements takes no more"))
+        sent.map_err(|_| std::io::Error::other("the store of files takes no more"))
     }
 }
 
