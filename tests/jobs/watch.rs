@@ -46,15 +46,7 @@ async fn progress_is_written_with_the_lease_and_kept() {
             None,
             "not before the renewal"
         );
-        let told = patient(async {
-            loop {
-                worker.advance(5);
-                if let Some(progress) = worker.runs().await[0].progress {
-                    return progress;
-                }
-            }
-        });
-        let told = told.await;
+        let told = worker.progress().await;
         assert_eq!((told.done, told.total), (250, Some(1_000)));
         let seconds = u64::try_from((told.at - told.since).num_seconds()).unwrap();
         assert!(seconds >= 20);
@@ -80,12 +72,7 @@ async fn who_takes_a_run_over_counts_anew() {
         let mut first = Worker::start(&database, telling).await;
         let tick = first.tick_beside();
         first.began().await;
-        patient(async {
-            while first.runs().await[0].progress.is_none() {
-                first.advance(5);
-            }
-        })
-        .await;
+        first.progress().await;
         tick.abort();
         first.replica.engine.store().close().await;
         let heir = every_night("b", "2026-11-21T18:00:00Z", "RUN_ALL");

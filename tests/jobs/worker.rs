@@ -2,7 +2,7 @@
 
 use crate::support::database::TestDatabase;
 use crate::support::replica::Replica;
-use payhall::domain::job::JobRun;
+use payhall::domain::job::{JobRun, RunProgress};
 use payhall::domain::progress::Progress;
 use payhall::domain::time::{BusinessDate, Instant};
 use payhall::engine::{Actor, Backfill, BackfillMode, RunAsk};
@@ -193,6 +193,24 @@ impl Worker {
 
     pub fn advance(&self, seconds: u64) {
         self.replica.clock.advance(Duration::from_secs(seconds));
+    }
+
+    /// The progress of the first run, once its lease was renewed. The clock moves slower than the database is
+    /// read, so that whoever renews gets to it long before the run would be out of time.
+    pub async fn progress(&self) -> RunProgress {
+        let mut reads = 0_u32;
+        let told = async {
+            loop {
+                if reads.is_multiple_of(50) {
+                    self.advance(5);
+                }
+                reads += 1;
+                if let Some(progress) = self.runs().await[0].progress {
+                    return progress;
+                }
+            }
+        };
+        patient(told).await
     }
 
     /// All runs, oldest first.
