@@ -13,6 +13,7 @@ use crate::domain::order::{Order, OrderState};
 use crate::engine::{
     self, Actor, Clock, ConfirmInput, CreateInput, Engine, ImportFile, Onboarding, Scope, samples,
 };
+use crate::sign::{self, SignArgs};
 use crate::storage::{Store, catalogue, merchants};
 use crate::telemetry::Metrics;
 use anyhow::{Context, anyhow, bail};
@@ -35,6 +36,7 @@ mod welcome;
 mod yesterday;
 
 use folder::Folder;
+use key::KeyFile;
 
 /// Like `println!`, but who has closed standard output does not want to know.
 macro_rules! tell {
@@ -174,7 +176,8 @@ async fn start(
     let daemon = Daemon::start_with(&config, metrics, claim).await?;
     let portal = MerchantCode::try_new("portal")?;
     let key = key::bring_in(daemon.engine(), folder, &portal).await?;
-    let welcome = welcome::text(&daemon, world.addr, &tokens, folder, &key)?;
+    let signed = signed_call(daemon.addr(), &key)?;
+    let welcome = welcome::text(&daemon, world.addr, &tokens, folder, (&key, &signed));
     tell!("{welcome}");
     Ok((daemon, world))
 }
@@ -407,6 +410,20 @@ async fn tell_portal_at(store: &Store, url: &str) -> anyhow::Result<()> {
     let edited = desk.edit(&code, dossier.version, profile, &maker).await?;
     samples::approve(&desk, edited).await?;
     Ok(())
+}
+
+/// A call of the merchant's by its key, indented to stand in the welcome.
+fn signed_call(address: SocketAddr, key: &KeyFile) -> anyhow::Result<String> {
+    let call = SignArgs {
+        key: key.path.clone(),
+        key_id: key.key_id.to_string(),
+        url: format!("http://{address}/graphql"),
+        query: "{ serverInfo { caller businessDate } }".to_owned(),
+        variables: None,
+        algorithm: None,
+    };
+    let signed = sign::command(&call, engine::SystemClock.now())?;
+    Ok(signed.trim_end().replace('\n', "\n   "))
 }
 
 /// The first orders: an item, a bill number whose ending decides what happens, whether to confirm.

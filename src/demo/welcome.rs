@@ -3,8 +3,6 @@
 use super::key::KeyFile;
 use super::{Folder, Tokens};
 use crate::daemon::Daemon;
-use crate::engine::{self, Clock};
-use crate::sign::{self, SignArgs};
 use std::net::SocketAddr;
 
 /// What can be paid in Shanghai.
@@ -27,33 +25,18 @@ fn call(address: SocketAddr, token: &str, query: &str) -> String {
     )
 }
 
-/// A call of the merchant's by its key, indented to stand in the welcome.
-fn signed_call(address: SocketAddr, key: &KeyFile) -> anyhow::Result<String> {
-    let call = SignArgs {
-        key: key.path.clone(),
-        key_id: key.key_id.to_string(),
-        url: format!("http://{address}/graphql"),
-        query: "{ serverInfo { caller businessDate } }".to_owned(),
-        variables: None,
-        algorithm: None,
-    };
-    let signed = sign::command(&call, engine::SystemClock.now())?;
-    Ok(signed.trim_end().replace('\n', "\n   "))
-}
-
-/// Says where everything is, and five things to try.
+/// Says where everything is, and five things to try; `signed` is a call of the merchant's by its key.
 pub(super) fn text(
     daemon: &Daemon,
     sim: SocketAddr,
     tokens: &Tokens,
     folder: &Folder,
-    key: &KeyFile,
-) -> anyhow::Result<String> {
+    (key, signed): (&KeyFile, &str),
+) -> String {
     let address = daemon.addr();
     let (merchant, maker, checker) = (&tokens.merchant, &tokens.maker, &tokens.checker);
-    let signed = signed_call(address, key)?;
     let call = |token: &str, query: &str| call(address, token, query);
-    Ok(format!(
+    format!(
         "
 Payhall is running.
 
@@ -97,5 +80,5 @@ Ctrl-C ends it.
         bill = call(merchant, BILL),
         night = call(maker, NIGHT),
         doubt = call(maker, DOUBT),
-    ))
+    )
 }

@@ -74,7 +74,10 @@ impl Engine {
         };
         let day = day.clone();
         let write = move |tx: &mut Tx<'_>| {
-            let changed = tx.keep_summaries(date, sums.clone())?;
+            // The next run sums up what is there by then.
+            let Some(changed) = tx.keep_summaries(&day, version, sums.clone())? else {
+                return Ok(0);
+            };
             if changed > 0 {
                 tx.audit(AuditEntry {
                     detail: Some(format!("{} summaries, {changed} changed", sums.len())),

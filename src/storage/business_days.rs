@@ -188,22 +188,35 @@ pub fn to_count_again(
     due.map(ClosedDay::try_from).collect()
 }
 
-/// The closed days about which a work of the night was not done yet, or at an older count, in order.
+/// The closed days about which a work of the night was not done yet, in order, and after them those about which
+/// it was done at an older count, or by other contracts: who waits for last night's does not wait for what is
+/// stated once more.
 pub fn to_work_on(
     c: &mut AnyConnection,
     work: &str,
     limit: i64,
 ) -> Result<Vec<ClosedDay>, StoreError> {
+    let once = business_day_works::table
+        .filter(business_day_works::work.eq(work))
+        .filter(business_day_works::business_date.eq(business_days::business_date));
+    let mut rows: Vec<DayRow> = business_days::table
+        .filter(diesel::dsl::not(diesel::dsl::exists(once)))
+        .order(business_days::business_date)
+        .limit(limit)
+        .load(c)?;
+    let left = limit - i64::try_from(rows.len()).unwrap_or(limit);
     let done = business_day_works::table
         .filter(business_day_works::work.eq(work))
         .filter(business_day_works::business_date.eq(business_days::business_date))
         .filter(business_day_works::audit_stream.eq(business_days::audit_stream))
         .filter(business_day_works::audit_seq.eq(business_days::audit_seq));
-    let rows: Vec<DayRow> = business_days::table
+    let again: Vec<DayRow> = business_days::table
+        .filter(diesel::dsl::exists(once))
         .filter(diesel::dsl::not(diesel::dsl::exists(done)))
         .order(business_days::business_date)
-        .limit(limit)
+        .limit(left)
         .load(c)?;
+    rows.extend(again);
     rows.into_iter().map(ClosedDay::try_from).collect()
 }
 
@@ -345,19 +358,29 @@ impl Tx<'_> {
         Ok(counted == 1)
     }
 
-    /// Takes a closed day: whoever else takes it waits until this transaction has ended.
-    pub(super) fn hold_day(&mut self, date: BusinessDate) -> Result<(), StoreError> {
-        let query = business_days::table
-            .find(date.0)
-            .select(business_days::business_date);
-        let held: Option<NaiveDate> = match self.c {
+    /// Takes a closed day: whoever else takes it waits until this transaction has ended. None where it is not
+    /// closed.
+    fn hold_day(&mut self, date: BusinessDate) -> Result<Option<ClosedDay>, StoreError> {
+        let query = business_days::table.find(date.0);
+        let held: Option<DayRow> = match self.c {
             AnyConnection::Postgres(c) => query.for_update().first(c),
             // A transaction that writes has SQLite to itself.
-            AnyConnection::Sqlite(_) => return Ok(()),
+            AnyConnection::Sqlite(c) => query.first(c),
         }
         .optional()?;
-        debug_assert!(held.is_some(), "{date} is not closed");
-        Ok(())
+        held.map(ClosedDay::try_from).transpose()
+    }
+
+    /// Takes a closed day for a work that was done at a count of it and by a version of the catalogue; false
+    /// where either is another by now, and then the work is of the past.
+    pub(super) fn hold_for_work(
+        &mut self,
+        day: &ClosedDay,
+        version: i64,
+    ) -> Result<bool, StoreError> {
+        let held = self.hold_day(day.date)?;
+        let is_its = held.is_some_and(|held| held.told_by == day.told_by);
+        Ok(is_its && catalogue::hold_version(self.c)? == version)
     }
 
     /// Writes down that a work of the night is done about a closed day, at the count that it was done at.
@@ -369,7 +392,7 @@ impl Tx<'_> {
         (work, version): (&str, i64),
         now: Instant,
     ) -> Result<(), StoreError> {
-        if catalogue::version(self.c)? != version {
+        if catalogue::hold_version(self.c)? != version {
             return Ok(());
         }
         let row = (

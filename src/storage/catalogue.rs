@@ -136,6 +136,18 @@ pub fn version(c: &mut AnyConnection) -> Result<i64, StoreError> {
     Ok(found.unwrap_or(0))
 }
 
+/// The same, and nobody raises it until this transaction has ended.
+pub(super) fn hold_version(c: &mut AnyConnection) -> Result<i64, StoreError> {
+    let query = marks::table.find(VERSION).select(marks::value);
+    let found: Option<i64> = match c {
+        AnyConnection::Postgres(c) => query.for_share().first(c),
+        // A transaction that writes has SQLite to itself.
+        AnyConnection::Sqlite(c) => query.first(c),
+    }
+    .optional()?;
+    Ok(found.unwrap_or(0))
+}
+
 /// The whole catalogue.
 pub fn load(c: &mut AnyConnection) -> Result<Catalogue, StoreError> {
     let version = version(c)?;
@@ -171,6 +183,8 @@ impl Tx<'_> {
     /// Writes an import over what is there and raises the version; all of it or nothing. Tells how many closed
     /// days are stated again, because their fees are others now.
     pub fn import_catalogue(&mut self, parts: &CatalogueParts) -> Result<(i64, usize), StoreError> {
+        // First: whoever writes down what was done by the version before has done so, or does it no more.
+        let version = raise_version(self.c)?;
         let c = &mut *self.c;
         for region in &parts.regions {
             upsert!(c, regions, region_row(region));
@@ -185,7 +199,7 @@ impl Tx<'_> {
             [] => 0,
             contracts => self.keep_contracts(contracts)?,
         };
-        Ok((raise_version(self.c)?, again))
+        Ok((version, again))
     }
 }
 

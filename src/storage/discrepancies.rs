@@ -170,8 +170,9 @@ fn read(rows: Vec<DiscrepancyRow>) -> Result<Vec<Discrepancy>, StoreError> {
     rows.into_iter().map(Discrepancy::try_from).collect()
 }
 
-/// What the runs that count found EXPECTED on the dates from one to another, and what no date before
-/// `to`'s successor has ended: the pool for the date after `to`.
+/// What the runs that count found EXPECTED on the dates up to one, and what no date before its successor has
+/// ended: the pool for that successor. What a later date has ended is looked for from `from` on; what nobody has
+/// ended is in it however old it is, for its file may have come after any time.
 pub fn pool(
     c: &mut AnyConnection,
     from: BusinessDate,
@@ -179,18 +180,17 @@ pub fn pool(
 ) -> Result<Vec<Discrepancy>, StoreError> {
     let current = reconciliations::table
         .filter(reconciliations::state.eq(RunState::Current.as_str()))
-        .filter(reconciliations::business_date.between(from.0, to.0))
+        .filter(reconciliations::business_date.le(to.0))
         .select(reconciliations::run_id);
+    let ended_later = discrepancies::ended_on
+        .gt(to.0)
+        .and(discrepancies::business_date.ge(from.0));
     read(
         discrepancies::table
-            .filter(discrepancies::business_date.between(from.0, to.0))
+            .filter(discrepancies::business_date.le(to.0))
             .filter(discrepancies::class.eq(Class::Expected.as_str()))
             .filter(discrepancies::run_id.eq_any(current))
-            .filter(
-                discrepancies::ended_on
-                    .is_null()
-                    .or(discrepancies::ended_on.gt(to.0)),
-            )
+            .filter(discrepancies::ended_on.is_null().or(ended_later))
             .order((discrepancies::flow_no, discrepancies::business_date))
             .load::<DiscrepancyRow>(c)?,
     )

@@ -232,6 +232,11 @@ pub(super) fn keep(c: &mut AnyConnection, file: &PartnerFile) -> Result<Kept, St
     let known = of(c, &file.partner, file.business_date)?;
     let of_state = |state| known.iter().filter(move |one| one.state == state);
     let is_same = |one: &&PartnerFile| one.sha256 == file.sha256;
+    // What a person has brought is not replaced by what a source was sending meanwhile.
+    let by_hand = of_state(PartnerFileState::Accepted).next_back();
+    if let Some(by_hand) = by_hand.filter(|one| one.mark.is_none() && file.mark.is_some()) {
+        return Ok(Kept::Same(Box::new(by_hand.clone())));
+    }
     // Of the accepted ones only the last counts; what came before it and comes again counts anew.
     let same = of_state(PartnerFileState::Accepted)
         .next_back()

@@ -5,6 +5,7 @@ use super::connection::AnyConnection;
 use super::error::StoreError;
 use super::row::{RowOf, micros};
 use super::schema::settlement_summaries;
+use crate::domain::business_day::ClosedDay;
 use crate::domain::settlement::{self, SettlementSummary};
 use crate::domain::time::BusinessDate;
 use chrono::NaiveDate;
@@ -139,14 +140,19 @@ pub fn of_day(
 impl Tx<'_> {
     /// Writes the summaries of a closed day in place of those before and tells how many are new, changed or
     /// gone; what says the same as before stays. Replicas that do so about the same day do it one after
-    /// the other.
+    /// the other. None where the day was counted again since, or the catalogue is not that of `version` any
+    /// more: then nothing was written.
     pub fn keep_summaries(
         &mut self,
-        date: BusinessDate,
+        day: &ClosedDay,
+        version: i64,
         mut summaries: Vec<SettlementSummary>,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<Option<u64>, StoreError> {
         use settlement_summaries as s;
-        self.hold_day(date)?;
+        if !self.hold_for_work(day, version)? {
+            return Ok(None);
+        }
+        let date = day.date;
         let before = of_day(self.c, date)?;
         let changed = settlement::follow(&before, &mut summaries);
         if changed > 0 {
@@ -157,6 +163,6 @@ impl Tx<'_> {
                     .execute(self.c)?;
             }
         }
-        Ok(changed)
+        Ok(Some(changed))
     }
 }

@@ -146,6 +146,32 @@ fn what_broke_off_is_gone_on_with() {
     }
 }
 
+/// Two apply a file at the same time: each line is decided once, and both are told so.
+#[test]
+fn who_applies_a_file_beside_another_is_told_what_was_decided() {
+    for database in TestDatabase::all() {
+        let (town, cases) = with_cases(database);
+        let engine = town.bank.engine();
+        let (ann, bob, eve) = (operator("ann"), operator("bob"), operator("eve"));
+        let text = file(&cases);
+        let proposed = engine.batch_propose(&text, &ann);
+        let batch = refused(town.bank.wait(proposed)).unwrap().batch.unwrap();
+        let taken = "UPDATE case_batches SET state = 'APPLYING', checker = 'operator:bob'";
+        town.bank.database.execute(taken).unwrap();
+        let (id, hash) = (batch.batch_id, batch.content_hash.as_str());
+        let (one, other) = town.bank.wait(async {
+            let apply = engine.batch_apply(id, hash, &bob);
+            tokio::join!(apply, engine.batch_apply(id, hash, &eve))
+        });
+        for applied in [refused(one).unwrap(), refused(other).unwrap()] {
+            let problems = applied.lines.iter().find_map(|line| line.problem.clone());
+            assert_eq!(problems, None);
+            assert_eq!(applied.batch.unwrap().state, BatchState::Applied);
+        }
+        assert!(open(&town).is_empty());
+    }
+}
+
 /// One applies a file while another rejects it: either all of it takes effect, or nothing.
 #[test]
 fn a_file_is_applied_or_rejected_and_never_both() {

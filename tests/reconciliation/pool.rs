@@ -212,3 +212,28 @@ fn a_corrected_file_of_an_earlier_day_is_reconciled_through_the_days_after_it() 
     let left = town.bank.read(move |c| discrepancies::of_numbers(c, &all));
     assert!(left.is_empty(), "{left:?}");
 }
+
+/// The file of a day of long ago comes when no day near to it is looked at any more: what waits from then on is
+/// ended by the first day that is.
+#[test]
+fn what_a_very_late_file_leaves_waiting_is_ended_by_the_next_day_that_is_looked_at() {
+    for database in TestDatabase::all() {
+        let town = Town::new(database);
+        town.go_to(today(), "15:50:00");
+        let order = &town.paid(1, 1)[0];
+        let number = town.payment(order);
+        let recent = date("2027-01-13");
+        town.go_to(recent, "04:00:00");
+        town.paid(2, 1);
+        town.send_honest(recent);
+        town.night(recent);
+        assert!(town.differences(recent).is_empty());
+        town.send(today(), |bank| bank.clear(), |biller| biller.clear());
+        town.fetch();
+        town.reconcile();
+        assert_eq!(town.classes(today())[&number].0, Class::Expected);
+        town.reconcile();
+        let found = town.classes(recent)[&number];
+        assert_eq!(found.0, Class::Short, "{found:?}");
+    }
+}

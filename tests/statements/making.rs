@@ -14,7 +14,7 @@ use payhall::engine::{Actor, Scope, StatementRules, StatementsReport};
 use payhall::files::{Profiles, Sidecar};
 use payhall::output::Objects;
 use payhall::storage::day_flows::{self, DayFlows};
-use payhall::storage::{settlement_summaries, statements};
+use payhall::storage::{Tx, business_days, catalogue, settlement_summaries, statements};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -290,6 +290,22 @@ async fn other_fees_for_closed_days_state_them_again() {
         let (merchants, billers) = night(&house.replica).await;
         assert_eq!((merchants.reissued, billers.reissued), (1, 1));
         balances(&house.replica).await;
+        let date = day("2026-11-22");
+        let store = house.replica.engine.store();
+        let of_day = move |c: &mut _| {
+            let closed = business_days::find(c, date)?.expect("it is closed");
+            Ok((closed, settlement_summaries::of_day(c, date)?))
+        };
+        let (closed, settled) = store.read(of_day).await.unwrap();
+        let version = store.read(catalogue::version).await.unwrap();
+        // Somebody who summed up before the import, and comes to write it down only now.
+        let keep = {
+            let (closed, settled) = (closed.clone(), settled.clone());
+            move |tx: &mut Tx<'_>| tx.keep_summaries(&closed, version - 1, settled.clone())
+        };
+        assert_eq!(store.solo(keep).await.unwrap(), None);
+        let keep = move |tx: &mut Tx<'_>| tx.keep_summaries(&closed, version, settled.clone());
+        assert_eq!(store.solo(keep).await.unwrap(), Some(0));
         let stated = statement(&house.replica, Party::merchant("portal"), "2026-11-22").await;
         assert_eq!(stated.unwrap().version, 2);
         let idle = night(&house.replica).await;

@@ -192,14 +192,29 @@ impl Engine {
             [] => "all are decided".to_owned(),
             some => format!("left out: {}", some.join(", ")),
         };
-        let applied = self
-            .move_batch(&batch, BatchState::Applied, (checker, Some(told)))
-            .await?;
+        let applied = self.end_batch(&batch, (checker, told)).await?;
         Ok(BatchPreview {
             content_hash: batch.content_hash.clone(),
             lines,
             batch: Some(applied),
         })
+    }
+
+    /// Ends a file all of whose lines were gone through. Who called at the same time may have ended it already.
+    async fn end_batch(
+        &self,
+        batch: &CaseBatch,
+        (checker, told): (&Actor, String),
+    ) -> Result<CaseBatch, EngineError> {
+        let moved = self.move_batch(batch, BatchState::Applied, (checker, Some(told)));
+        match moved.await {
+            Err(EngineError::Refused(refused)) => {
+                let found = self.case_batch(batch.batch_id).await?;
+                let ended = found.filter(|found| found.state == BatchState::Applied);
+                ended.ok_or(EngineError::Refused(refused))
+            }
+            moved => moved,
+        }
     }
 
     /// Rejects a file that another person proposed.
@@ -237,29 +252,47 @@ impl Engine {
             does: None,
             problem: None,
         };
-        let done = async {
-            let (case, _) = self.case_and_order(&wanted.case_no).await?;
-            if case.state == CaseState::Closed && is_of_line(&case, wanted, maker) {
-                return Ok(case);
-            }
-            // A death between the two steps leaves the proposal of this very line.
-            let proposed = match case.state {
-                CaseState::Proposed if is_of_line(&case, wanted, maker) => case,
-                _ => {
-                    let of = (wanted.decision, wanted.evidence.as_str());
-                    self.case_propose(&wanted.case_no, of.0, of.1, maker)
-                        .await?
-                }
+        let mut done = self.decide_line(wanted, (maker, checker)).await;
+        // Whoever applies the file at the same time may have been first with either step of this line.
+        for _ in 0..2 {
+            let Err(EngineError::Refused(_)) = &done else {
+                break;
             };
-            let approved = self.case_approve(&wanted.case_no, proposed.version, checker);
-            Ok(approved.await?.0)
-        };
-        match done.await {
+            let (case, _) = self.case_and_order(&wanted.case_no).await?;
+            if case.state == CaseState::Open || !is_of_line(&case, wanted, maker) {
+                break;
+            }
+            done = self.decide_line(wanted, (maker, checker)).await;
+        }
+        match done {
             Ok(case) => told.does = case.resolution,
             Err(EngineError::Refused(refused)) => told.problem = Some(refused.message),
             Err(fault) => return Err(fault),
         }
         Ok(told)
+    }
+
+    /// Has a case decided as a line says: what was done of it before counts.
+    async fn decide_line(
+        &self,
+        wanted: &Wanted,
+        (maker, checker): (&Actor, &Actor),
+    ) -> Result<Case, EngineError> {
+        let (case, _) = self.case_and_order(&wanted.case_no).await?;
+        if case.state == CaseState::Closed && is_of_line(&case, wanted, maker) {
+            return Ok(case);
+        }
+        // A death between the two steps leaves the proposal of this very line.
+        let proposed = match case.state {
+            CaseState::Proposed if is_of_line(&case, wanted, maker) => case,
+            _ => {
+                let of = (wanted.decision, wanted.evidence.as_str());
+                let proposed = self.case_propose(&wanted.case_no, of.0, of.1, maker);
+                proposed.await?
+            }
+        };
+        let approved = self.case_approve(&wanted.case_no, proposed.version, checker);
+        Ok(approved.await?.0)
     }
 
     async fn batch_to_decide(

@@ -190,6 +190,12 @@ impl Engine {
         let found = doubt.map(str::to_owned);
         let note = move |tx: &mut Tx<'_>| tx.note_partner_look(&name, date, found.as_deref(), now);
         let is_same = self.0.store.solo(note).await?;
+        if is_same {
+            // It is taken at its word: from here on it is asked about as seldom as others.
+            let name = partner.clone();
+            let note = move |tx: &mut Tx<'_>| tx.note_partner_look(&name, date, None, now);
+            self.0.store.solo(note).await?;
+        }
         Ok(doubt.is_none() || is_same)
     }
 

@@ -11,7 +11,9 @@ use crate::domain::time::{BusinessDate, Instant};
 use crate::engine::Engine;
 use crate::engine::partner_files::FileFault;
 use crate::storage::reconciliations::OurFlow;
-use crate::storage::{StoreError, business_days, discrepancies, partner_files, reconciliations};
+use crate::storage::{
+    AnyConnection, StoreError, business_days, discrepancies, partner_files, reconciliations,
+};
 use chrono::{Days, TimeDelta};
 use std::collections::BTreeMap;
 
@@ -66,12 +68,11 @@ impl Engine {
             Ok((
                 business_days::find(c, date)?,
                 partner_files::that_count(c, date)?,
-                discrepancies::pool(c, from, to)?,
-                reconciliations::current_between(c, from, to)?,
+                pool_and_runs(c, from, to)?,
                 reconciliations::current(c, date)?,
             ))
         };
-        let (closed, files, pool, earlier, current) = self.0.store.read(read).await?;
+        let (closed, files, (pool, earlier), current) = self.0.store.read(read).await?;
         let used = move |c: &mut _| {
             let adapters = reconciliations::adapters_of(c, date)?;
             Ok((adapters, reconciliations::billers_of(c, date)?))
@@ -163,6 +164,18 @@ impl Engine {
         let passed = days.filter(|day| calendar.is_business_day(BusinessDate(*day)));
         Waited(u32::try_from(passed.count()).unwrap_or(u32::MAX))
     }
+}
+
+/// The pool for the date after `to`, and the runs whose flows are in it, with others from `from` on.
+fn pool_and_runs(
+    c: &mut AnyConnection,
+    from: BusinessDate,
+    to: BusinessDate,
+) -> Result<(Vec<Discrepancy>, Vec<ReconciliationRun>), StoreError> {
+    let pool = discrepancies::pool(c, from, to)?;
+    let oldest = pool.iter().map(|one| one.business_date).min();
+    let from = oldest.map_or(from, |oldest| oldest.min(from));
+    Ok((pool, reconciliations::current_between(c, from, to)?))
 }
 
 pub(super) fn parties_of(partners: &[Partner], files: Vec<PartnerFile>) -> Vec<Party> {

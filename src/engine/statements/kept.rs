@@ -124,20 +124,25 @@ impl Engine {
         })
     }
 
+    /// The first date whose statements are kept; none where that lies before all dates.
+    pub(super) fn oldest_kept(&self, rules: &StatementRules) -> Option<BusinessDate> {
+        let today = self.0.options.day.date_of(self.now());
+        let oldest = today.0.checked_sub_months(Months::new(rules.keep_months));
+        oldest.map(BusinessDate)
+    }
+
     /// Forgets the statements that were kept long enough: the row first, so that nobody is shown a file that
     /// is gone. An object whose row is gone and that could not be removed is in nobody's way.
     pub(super) async fn forget_statements(
         &self,
         rules: &StatementRules,
     ) -> Result<u64, StatementError> {
-        let today = self.0.options.day.date_of(self.now());
-        let Some(oldest) = today.0.checked_sub_months(Months::new(rules.keep_months)) else {
+        let Some(oldest) = self.oldest_kept(rules) else {
             return Ok(0);
         };
         let mut forgotten = 0;
         loop {
-            let read =
-                move |c: &mut _| statements::before(c, BusinessDate(oldest), FORGOTTEN_AT_ONCE);
+            let read = move |c: &mut _| statements::before(c, oldest, FORGOTTEN_AT_ONCE);
             let old = self.0.store.read(read).await?;
             if old.is_empty() {
                 return Ok(forgotten);

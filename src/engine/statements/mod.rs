@@ -179,7 +179,15 @@ impl Engine {
         (watch, stop, report): (&mut Watch, &CancellationToken, &mut StatementsReport),
     ) -> Result<bool, StatementError> {
         let version = self.0.store.read(catalogue::version).await?;
-        let due = self.parties_of(day, kind).await?;
+        let rules = self.statement_rules()?;
+        // What would be forgotten at once is not stated.
+        let is_kept = self
+            .oldest_kept(&rules)
+            .is_none_or(|oldest| day.date >= oldest);
+        let due = match is_kept {
+            true => self.parties_of(day, kind).await?,
+            false => Vec::new(),
+        };
         // Days of the same run count on.
         watch.total = Some(watch.before + due.iter().map(|told| told.flows).sum::<u64>());
         for told in &due {

@@ -2,14 +2,14 @@
 //! so that an empty day is told apart from a missing file.
 
 use super::content::{Told, code_of, currency_of, told};
-use super::{Engine, StatementError};
+use super::{Engine, StatementError, work_of};
 use crate::domain::business_day::ClosedDay;
 use crate::domain::merchant::MerchantState;
 use crate::domain::money::Currency;
 use crate::domain::statement::{Party, PartyKind, StatementKey};
 use crate::domain::time::Instant;
 use crate::storage::day_flows::{self, DayLine};
-use crate::storage::{contracts, merchants};
+use crate::storage::{business_days, contracts, merchants, statements};
 use std::collections::BTreeSet;
 
 impl Engine {
@@ -20,8 +20,14 @@ impl Engine {
         kind: PartyKind,
     ) -> Result<Vec<Told>, StatementError> {
         let (date, end) = (day.date, self.0.options.day.end_of(day.date));
-        let read = move |c: &mut _| Ok((day_flows::lines_of(c, date)?, contracts::load(c)?));
-        let (lines, contracts) = self.0.store.scan(read).await?;
+        let read = move |c: &mut _| {
+            let stated = match business_days::is_worked(c, date, work_of(kind))? {
+                true => Some(statements::of_day(c, date)?),
+                false => None,
+            };
+            Ok((day_flows::lines_of(c, date)?, contracts::load(c)?, stated))
+        };
+        let (lines, contracts, stated) = self.0.store.scan(read).await?;
         let mut keys: BTreeSet<(String, &'static str)> = BTreeSet::new();
         for line in &lines {
             if let Some(currency) = currency_of(line) {
@@ -29,7 +35,15 @@ impl Engine {
             }
         }
         let with_flows: BTreeSet<String> = keys.iter().map(|(code, _)| code.clone()).collect();
-        for code in self.at_work(kind, end).await? {
+        // Who was at work is asked once: of a day that is stated again, those who had nothing keep what they have.
+        let others: BTreeSet<String> = match stated {
+            Some(stated) => {
+                let of_kind = stated.into_iter().filter(|one| one.key.party.kind == kind);
+                of_kind.map(|one| one.key.party.code).collect()
+            }
+            None => self.at_work(kind, end).await?.into_iter().collect(),
+        };
+        for code in others {
             if !with_flows.contains(&code) {
                 keys.insert((code, Currency::CNY.code()));
             }
