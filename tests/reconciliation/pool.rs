@@ -231,9 +231,10 @@ fn what_a_very_late_file_leaves_waiting_is_ended_by_the_next_day_that_is_looked_
         town.send(today(), |bank| bank.clear(), |biller| biller.clear());
         town.fetch();
         town.reconcile();
-        assert_eq!(town.classes(today())[&number].0, Class::Expected);
-        town.reconcile();
-        let found = town.classes(recent)[&number];
-        assert_eq!(found.0, Class::Short, "{found:?}");
+        let found = town.differences(today()).remove(&number).unwrap();
+        assert_eq!(found.class, Class::Expected);
+        let ended = found.ended.expect("a day that is looked at ends it");
+        assert_eq!(ended.class, Class::Short);
+        assert!(ended.on > date("2026-12-31"), "{}", ended.on);
     }
 }
