@@ -5,6 +5,7 @@ use crate::support::bank::{code, operator, refused};
 use crate::support::database::TestDatabase;
 use payhall::domain::case::{BatchState, Case, CaseKind, CaseState};
 use payhall::domain::refusal::RefusalCode;
+use payhall::storage::case_batches::CaseBatch;
 use payhall::storage::cases;
 
 /// A town in which people have three differences to look at.
@@ -36,6 +37,19 @@ fn file(cases: &[Case]) -> String {
         ));
     }
     text
+}
+
+/// A file that Ann has proposed.
+fn proposed(town: &Town, text: &str) -> CaseBatch {
+    let (engine, ann) = (town.bank.engine(), operator("ann"));
+    let proposed = town.bank.wait(engine.batch_propose(text, &ann));
+    refused(proposed).unwrap().batch.unwrap()
+}
+
+/// Bob applies all files, or did when the program died.
+fn take_all(town: &Town) {
+    let taken = "UPDATE case_batches SET state = 'APPLYING', checker = 'operator:bob'";
+    town.bank.database.execute(taken).unwrap();
 }
 
 #[test]
@@ -78,9 +92,7 @@ fn one_person_proposes_a_file_and_another_applies_it() {
         let (town, cases) = with_cases(database);
         let engine = town.bank.engine();
         let (ann, bob) = (operator("ann"), operator("bob"));
-        let text = file(&cases);
-        let proposed = refused(town.bank.wait(engine.batch_propose(&text, &ann))).unwrap();
-        let batch = proposed.batch.unwrap();
+        let batch = proposed(&town, &file(&cases));
         assert!(open(&town).iter().all(|case| case.state == CaseState::Open));
         let apply = |who, hash: &str| {
             let applied = engine.batch_apply(batch.batch_id, hash, who);
@@ -118,9 +130,7 @@ fn what_broke_off_is_gone_on_with() {
         let (town, cases) = with_cases(database);
         let engine = town.bank.engine();
         let (ann, bob, eve) = (operator("ann"), operator("bob"), operator("eve"));
-        let text = file(&cases);
-        let proposed = refused(town.bank.wait(engine.batch_propose(&text, &ann))).unwrap();
-        let batch = proposed.batch.unwrap();
+        let batch = proposed(&town, &file(&cases));
         let evidence = "the bank lists it on Monday, they say";
         let decision = payhall::domain::case::Decision::Keep;
         for (place, case) in cases.iter().take(2).enumerate() {
@@ -131,8 +141,7 @@ fn what_broke_off_is_gone_on_with() {
                 refused(town.bank.wait(approved)).unwrap();
             }
         }
-        let died = "UPDATE case_batches SET state = 'APPLYING', checker = 'operator:bob'";
-        town.bank.database.execute(died).unwrap();
+        take_all(&town);
         let rejected = engine.batch_reject(batch.batch_id, &batch.content_hash, &eve);
         assert_eq!(
             code(refused(town.bank.wait(rejected))),
@@ -152,12 +161,9 @@ fn who_applies_a_file_beside_another_is_told_what_was_decided() {
     for database in TestDatabase::all() {
         let (town, cases) = with_cases(database);
         let engine = town.bank.engine();
-        let (ann, bob, eve) = (operator("ann"), operator("bob"), operator("eve"));
-        let text = file(&cases);
-        let proposed = engine.batch_propose(&text, &ann);
-        let batch = refused(town.bank.wait(proposed)).unwrap().batch.unwrap();
-        let taken = "UPDATE case_batches SET state = 'APPLYING', checker = 'operator:bob'";
-        town.bank.database.execute(taken).unwrap();
+        let (bob, eve) = (operator("bob"), operator("eve"));
+        let batch = proposed(&town, &file(&cases));
+        take_all(&town);
         let (id, hash) = (batch.batch_id, batch.content_hash.as_str());
         let (one, other) = town.bank.wait(async {
             let apply = engine.batch_apply(id, hash, &bob);
@@ -178,10 +184,8 @@ fn a_file_is_applied_or_rejected_and_never_both() {
     for database in TestDatabase::all() {
         let (town, cases) = with_cases(database);
         let engine = town.bank.engine();
-        let (ann, bob, eve) = (operator("ann"), operator("bob"), operator("eve"));
-        let text = file(&cases);
-        let proposed = engine.batch_propose(&text, &ann);
-        let batch = refused(town.bank.wait(proposed)).unwrap().batch.unwrap();
+        let (bob, eve) = (operator("bob"), operator("eve"));
+        let batch = proposed(&town, &file(&cases));
         let (id, hash) = (batch.batch_id, batch.content_hash.as_str());
         let (applied, rejected) = town.bank.wait(async {
             let apply = engine.batch_apply(id, hash, &bob);
