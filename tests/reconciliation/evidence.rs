@@ -130,11 +130,7 @@ fn a_reversal_that_was_never_sent_stops_where_the_bank_lists_the_payment() {
     for database in TestDatabase::all() {
         let town = Town::new(database);
         let bill = "13899999991";
-        let order = town.bank.create("topup", bill, 5_000);
-        town.bank.leave_in_doubt(&order);
-        town.bank
-            .far
-            .tell_for_ever(Operation::Query, bill, Deed::Unknown);
+        let order = town.in_the_dark(bill);
         town.bank
             .far
             .tell_for_ever(Operation::Reverse, bill, Deed::NotSent);
@@ -166,11 +162,7 @@ fn a_reversal_that_was_never_sent_stops_where_the_bank_lists_the_payment() {
 fn a_reversal_that_may_be_on_its_way_is_left_to_its_own_answer() {
     let town = Town::new(TestDatabase::sqlite());
     let bill = "13899999991";
-    let order = town.bank.create("topup", bill, 5_000);
-    town.bank.leave_in_doubt(&order);
-    town.bank
-        .far
-        .tell_for_ever(Operation::Query, bill, Deed::Unknown);
+    let order = town.in_the_dark(bill);
     town.bank.far.tell(Operation::Reverse, bill, [Deed::Lost]);
     town.bank
         .far
@@ -193,11 +185,7 @@ fn a_try_of_a_reversal_that_nobody_counted_is_not_taken_for_none() {
     for database in TestDatabase::all() {
         let mut town = Town::new(database);
         let bill = "13899999991";
-        let order = town.bank.create("topup", bill, 5_000);
-        town.bank.leave_in_doubt(&order);
-        town.bank
-            .far
-            .tell_for_ever(Operation::Query, bill, Deed::Unknown);
+        let order = town.in_the_dark(bill);
         town.bank
             .far
             .tell(Operation::Reverse, bill, [Deed::WorkThenHang]);
@@ -231,11 +219,7 @@ fn a_try_of_a_reversal_that_nobody_counted_is_not_taken_for_none() {
 fn a_reversal_that_the_bank_lists_is_done() {
     let town = Town::new(TestDatabase::sqlite());
     let bill = "13899999991";
-    let order = town.bank.create("topup", bill, 5_000);
-    town.bank.leave_in_doubt(&order);
-    town.bank
-        .far
-        .tell_for_ever(Operation::Query, bill, Deed::Unknown);
+    let order = town.in_the_dark(bill);
     town.bank.far.tell(Operation::Reverse, bill, [Deed::Lost]);
     town.bank
         .far

@@ -11,6 +11,7 @@ mod classes;
 mod crash;
 mod evidence;
 mod late;
+mod night;
 mod partner_files;
 mod pool;
 mod runs;

@@ -6,15 +6,17 @@ use crate::support::bank::alarms;
 use crate::support::database::TestDatabase;
 use async_trait::async_trait;
 use payhall::domain::audit::hex;
-use payhall::domain::partner::PartnerFileState;
+use payhall::domain::partner::{PartnerFile, PartnerFileState};
 use payhall::domain::time::BusinessDate;
 use payhall::engine::{Actor, Received};
-use payhall::storage::partner_looks;
+use payhall::storage::partner_files::Kept;
+use payhall::storage::{Tx, partner_looks};
 use payhall::upstream::{Brought, FetchError, Fetched, PartnerSource, ScratchFile};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
+use uuid::Uuid;
 
 /// A source that hands its file of a date out, and says nothing else about it.
 #[derive(Default)]
@@ -104,6 +106,18 @@ fn a_corrected_file_is_seen_where_the_source_cannot_tell_it_from_the_first() {
         town.go_to(today(), "23:00:00");
         assert_eq!(town.fetch().accepted, 0);
         assert_eq!(source.asked_about(today()), 3);
+
+        // Nor by what the source was still sending when the person brought it.
+        let fetched = PartnerFile {
+            file_id: Uuid::now_v7(),
+            version: 4,
+            sha256: WRONG.to_owned(),
+            mark: Some("on its way".to_owned()),
+            ..by_hand.file().clone()
+        };
+        let keep = move |tx: &mut Tx<'_>| tx.keep_partner_file(&fetched);
+        let kept = town.bank.wait(town.bank.store().solo(keep)).unwrap();
+        assert!(matches!(kept, Kept::Same(same) if same.version == 3));
     }
 }
 

@@ -39,11 +39,7 @@ fn a_line_of_another_bank_settles_nothing_and_hides_nothing() {
 /// An order whose payment was undone while nobody knew of it.
 fn undone(town: &Town) -> Order {
     let bill = "13899999991";
-    let order = town.bank.create("topup", bill, 5_000);
-    town.bank.leave_in_doubt(&order);
-    town.bank
-        .far
-        .tell_for_ever(Operation::Query, bill, Deed::Unknown);
+    let order = town.in_the_dark(bill);
     let is_undone = || town.bank.state(&order.order_no) == OrderState::Reversed;
     assert!(town.bank.run_until(Duration::from_secs(1_800), is_undone));
     order

@@ -1,10 +1,10 @@
 //! A bank with nights: a partner for the bank and one for a biller, a folder that both drop their files
 //! into, and lines that say what the test wants them to say.
 
-use crate::support::bank::{Night, TestBank};
+use crate::support::bank::{Deed, Night, TestBank};
 use crate::support::database::TestDatabase;
 use payhall::domain::calendar::Calendar;
-use payhall::domain::flow::{Flow, FlowKind, FlowState};
+use payhall::domain::flow::{Flow, FlowKind, FlowState, Operation};
 use payhall::domain::money::Currency;
 use payhall::domain::order::Order;
 use payhall::domain::partner::{PartnerFile, PartnerName};
@@ -160,6 +160,16 @@ impl Town {
             order
         });
         orders.collect()
+    }
+
+    /// An order that the bank has paid, and never says anything about.
+    pub fn in_the_dark(&self, bill: &str) -> Order {
+        let order = self.bank.create("topup", bill, 5_000);
+        self.bank.leave_in_doubt(&order);
+        self.bank
+            .far
+            .tell_for_ever(Operation::Query, bill, Deed::Unknown);
+        order
     }
 
     pub fn now(&self) -> Instant {

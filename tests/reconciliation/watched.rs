@@ -1,60 +1,17 @@
 //! Who watches over the nights: it knows when a partner's file is due, and when the calendar ends.
 
+use crate::night::Night;
 use crate::support::bank::{self, TestBank, alarms};
 use crate::support::database::TestDatabase;
 use crate::town::{BANK, Town, date, name, today};
 use payhall::domain::calendar::{CHINA, Calendar};
-use payhall::domain::job::JobRunState;
-use payhall::domain::time::BusinessDate;
 use payhall::engine::WatchReport;
-use payhall::jobs::{Driver, JobTable, Ticked};
+use payhall::jobs::JobTable;
 use payhall::output::Objects;
 use payhall::upstream::{PartnerSettings, Partners};
 use std::collections::BTreeMap;
 use tempfile::TempDir;
-use tokio_util::sync::CancellationToken;
 use tracing::Level;
-
-struct Night {
-    town: Town,
-    driver: Driver,
-}
-
-impl Night {
-    /// A town whose jobs have worked on the day before.
-    fn of(town: Town) -> Self {
-        let house = town.bank.house(0);
-        let table = JobTable::load(None).unwrap();
-        let (engine, tasks) = (house.engine.clone(), house.tasks.clone());
-        let driver = Driver::new(engine, table, tasks, CancellationToken::new());
-        let night = Self { town, driver };
-        night.run_jobs();
-        night
-    }
-
-    /// Has every job of the night run once; each run succeeds.
-    fn run_jobs(&self) {
-        for job in [
-            "close_day",
-            "summarise_settlement",
-            "fetch_partner_files",
-            "reconcile_day",
-        ] {
-            let ticked = self.town.bank.wait(self.driver.tick(job)).unwrap();
-            let Ticked::Ran(runs) = ticked else {
-                panic!("{ticked:?}");
-            };
-            assert_eq!(runs.len(), 1, "{job}");
-            assert_eq!(runs[0].state, JobRunState::Succeeded, "{runs:?}");
-        }
-    }
-
-    fn watched_at(&self, on: BusinessDate, time: &str) -> WatchReport {
-        self.town.go_to(on, time);
-        let watched = self.town.bank.engine().watch_runs(&self.driver);
-        self.town.bank.wait(watched).unwrap()
-    }
-}
 
 /// A town with one partner, the bank, whose file comes in the afternoon.
 fn afternoon(database: TestDatabase) -> Town {

@@ -287,8 +287,26 @@ async fn other_fees_for_closed_days_state_them_again() {
         let idle = night(&house.replica).await;
         assert_eq!(idle.0, StatementsReport::default());
         assert_eq!(import(250).await, 1, "the 22nd alone is closed since");
+        // Last night, which was never stated, does not wait for what is stated once more; and who came since
+        // has no statement of a day on which it was not there.
+        house.replica.clock.set(at("2026-11-24T01:00:00Z"));
+        let newcomer = "INSERT INTO billers (code, name_zh, name_en) VALUES ('newcomer', 'n', 'n')";
+        house.database.execute(newcomer).unwrap();
+        let (actor, engine) = (Actor::job("night"), &house.replica.engine);
+        engine.close_days(&actor, &Silent).await.unwrap();
+        let due = |c: &mut _| business_days::to_work_on(c, "SETTLEMENT", 10);
+        let due = engine.store().read(due).await.unwrap();
+        let due: Vec<_> = due.into_iter().map(|day| day.date).collect();
+        assert_eq!(due, [day("2026-11-23"), day("2026-11-22")]);
         let (merchants, billers) = night(&house.replica).await;
         assert_eq!((merchants.reissued, billers.reissued), (1, 1));
+        let newcomer = Party {
+            kind: PartyKind::Biller,
+            code: "newcomer".to_owned(),
+        };
+        let of_newcomer = async |date| statement(&house.replica, newcomer.clone(), date).await;
+        assert!(of_newcomer("2026-11-23").await.is_some());
+        assert!(of_newcomer("2026-11-22").await.is_none());
         balances(&house.replica).await;
         let date = day("2026-11-22");
         let store = house.replica.engine.store();
@@ -310,6 +328,14 @@ async fn other_fees_for_closed_days_state_them_again() {
         assert_eq!(stated.unwrap().version, 2);
         let idle = night(&house.replica).await;
         assert_eq!(idle.1, StatementsReport::default());
+        // What was forgotten is not stated anew, as if it were the first version.
+        house.replica.clock.set(at("2027-01-24T12:00:00Z"));
+        engine.tend_keys(&actor).await.unwrap();
+        night(&house.replica).await;
+        assert!(import(300).await > 1);
+        night(&house.replica).await;
+        let forgotten = statement(&house.replica, Party::merchant("portal"), "2026-11-22").await;
+        assert_eq!(forgotten, None);
     }
 }
 
