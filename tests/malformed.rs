@@ -49,7 +49,9 @@ fn raw(head: &str, body: &str) -> Value {
     json!({ "raw": format!("{head}\r\n\r\n{body}") })
 }
 
-const OK: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json";
+/// These answers end with their connection. They say so, because the next payment would otherwise
+/// be sent into one that is just being closed, and hear the end of it and not its own lie.
+const OK: &str = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/json";
 
 /// Bodies that are no JSON object, or not only one.
 fn no_objects() -> Vec<(&'static str, Value)> {
@@ -234,7 +236,10 @@ fn bad_amounts() -> Vec<(&'static str, Value)> {
 fn bad_envelopes() -> Vec<(&'static str, Value)> {
     let size = RIGHT.len();
     vec![
-        ("no content type", raw("HTTP/1.1 200 OK", RIGHT)),
+        (
+            "no content type",
+            raw("HTTP/1.1 200 OK\r\nconnection: close", RIGHT),
+        ),
         ("HTML", http(200, "text/html", RIGHT)),
         ("plain text", http(200, "text/plain", RIGHT)),
         ("GBK", http(200, "application/json; charset=GBK", RIGHT)),
@@ -283,8 +288,8 @@ fn bad_envelopes() -> Vec<(&'static str, Value)> {
             "no UTF-8",
             json!({ "raw_base64":
             // A decent head, then {"status":1,"flow_no":"<two bytes that are no UTF-8>"}.
-            "SFRUUC8xLjEgMjAwIE9LDQpjb250ZW50LXR5cGU6IGFwcGxpY2F0aW9uL2pzb24NCmNvbnRlbnQtbGVuZ3Ro\
-             OiAyNw0KDQp7InN0YXR1cyI6MSwiZmxvd19ubyI6Iv/+In0=" }),
+            "SFRUUC8xLjEgMjAwIE9LDQpjb25uZWN0aW9uOiBjbG9zZQ0KY29udGVudC10eXBlOiBhcHBsaWNhdGlvbi9qc29uDQ\
+             pjb250ZW50LWxlbmd0aDogMjcNCg0KeyJzdGF0dXMiOjEsImZsb3dfbm8iOiL//iJ9" }),
         ),
     ]
 }
