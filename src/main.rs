@@ -292,8 +292,8 @@ fn say(text: impl std::fmt::Display) -> anyhow::Result<()> {
 }
 
 /// Does what `serve` does at its start with what the settings name, as far as nobody has to be
-/// called: reads the certificates, the job files, the calendar and the master keys, and looks for SQLite's
-/// folder.
+/// called: reads the certificates, the job files, the calendar, the profiles of files and the master keys, and
+/// looks for SQLite's folder.
 fn check_settings(config: &Config) -> anyhow::Result<()> {
     let mut wrong = Vec::new();
     let mut found = |path: String, what: String| {
@@ -318,6 +318,9 @@ fn check_settings(config: &Config) -> anyhow::Result<()> {
     }
     if let Err(error) = daemon::night::calendar(config) {
         found("center.calendar".to_owned(), format!("{error:#}"));
+    }
+    if let Err(error) = daemon::night::profiles(config) {
+        found("files".to_owned(), format!("{error:#}"));
     }
     if let Some(what) = unusable_output(config) {
         found("output.dir".to_owned(), what);

@@ -154,6 +154,47 @@ fn the_check_of_settings_looks_at_the_calendar() {
 }
 
 #[test]
+fn the_check_of_settings_looks_at_the_profiles_of_files_and_at_who_names_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let check = ["--config", "payhall.toml", "config", "check"];
+    let bank = "[partners.first-bank]\nside = \"BANK\"\nadapter = \"bank\"\nfolder = \"in\"\n\
+        file_name = \"{date}.csv\"\nprofile = \"rural\"\n";
+    let demo = std::fs::read_to_string(format!("{FOLDER}/deploy/demo.toml")).unwrap();
+    let write = |more: &str| {
+        let text = format!("{demo}\n[files]\nprofiles_dir = \"profiles\"\n{more}");
+        std::fs::write(folder.join("payhall.toml"), text).unwrap();
+    };
+    write("");
+    let said = refused(folder, &check);
+    assert!(said.contains("files.profiles_dir: profiles"), "{said}");
+    std::fs::create_dir(folder.join("profiles")).unwrap();
+    for (more, place) in [
+        (
+            "[statements]\nprofile = \"rural\"\n",
+            "statements.profile: ",
+        ),
+        (
+            "[statements.profiles]\n\"merchant:portal\" = \"rural\"\n",
+            "statements.profiles.\"merchant:portal\": ",
+        ),
+        (bank, "partners.first-bank.profile: "),
+    ] {
+        write(more);
+        let said = refused(folder, &check);
+        let told = format!("{place}there is no profile \"rural\"; there are alipay");
+        assert!(said.contains(&told), "{said}");
+    }
+    let own = folder.join("profiles/rural.toml");
+    std::fs::write(&own, "encoding = \"EBCDIC\"\n").unwrap();
+    let said = refused(folder, &check);
+    assert!(said.contains("rural.toml:1"), "{said}");
+    let text = std::fs::read_to_string(format!("{FOLDER}/deploy/profiles/pipe.toml")).unwrap();
+    std::fs::write(own, text).unwrap();
+    assert!(run(folder, &check).status.success());
+}
+
+#[test]
 fn a_flag_that_would_mean_nothing_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     for (command, flag) in [

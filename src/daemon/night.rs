@@ -35,8 +35,24 @@ pub fn calendar_warning(config: &Config, now: Instant) -> anyhow::Result<Option<
 /// The profiles of files: those compiled in, and those of the settings' folder.
 ///
 /// # Errors
-/// The folder cannot be read, or a profile has mistakes: all of them, a line each.
+/// The folder cannot be read, a profile has mistakes (all of them, a line each), or the settings name one that
+/// there is not.
 pub fn profiles(config: &Config) -> anyhow::Result<Profiles> {
+    let profiles = load_profiles(config)?;
+    let statements = &config.statements;
+    let parties = statements.profiles.iter();
+    let parties = parties.map(|(party, name)| (format!("statements.profiles.{party:?}"), name));
+    let partners = config.partners.iter();
+    let partners =
+        partners.map(|(partner, it)| (format!("partners.{partner}.profile"), &it.profile));
+    let default = [("statements.profile".to_owned(), &statements.profile)];
+    for (path, name) in default.into_iter().chain(parties).chain(partners) {
+        profiles.get(name).with_context(|| path)?;
+    }
+    Ok(profiles)
+}
+
+fn load_profiles(config: &Config) -> anyhow::Result<Profiles> {
     let mut own = Vec::new();
     if let Some(folder) = config.files.folder() {
         let named = || format!("files.profiles_dir: {}", folder.display());
@@ -69,23 +85,19 @@ pub fn profiles(config: &Config) -> anyhow::Result<Profiles> {
 /// How statements are made; none where files are kept nowhere.
 ///
 /// # Errors
-/// A profile is not there.
+/// As [`profiles`], or a party is named in another way than its kind and code.
 pub fn statement_rules(
     config: &Config,
     objects: Option<Objects>,
 ) -> anyhow::Result<Option<StatementRules>> {
     let settings = &config.statements;
     let profiles = profiles(config)?;
-    let named = settings.profiles.iter().map(|(party, name)| {
-        let is_party = matches!(party.split_once(':'), Some(("merchant" | "biller", _)));
-        (format!("statements.profiles.{party:?}"), name, is_party)
-    });
-    let default = [("statements.profile".to_owned(), &settings.profile, true)];
-    for (path, name, is_party) in default.into_iter().chain(named) {
-        if !is_party {
-            bail!("{path}: a party is named as merchant:CODE or biller:CODE");
+    for party in settings.profiles.keys() {
+        if !matches!(party.split_once(':'), Some(("merchant" | "biller", _))) {
+            bail!(
+                "statements.profiles.{party:?}: a party is named as merchant:CODE or biller:CODE"
+            );
         }
-        profiles.get(name).with_context(|| path)?;
     }
     let Some(objects) = objects else {
         tracing::warn!(

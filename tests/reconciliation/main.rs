@@ -14,6 +14,7 @@ mod late;
 mod night;
 mod partner_files;
 mod pool;
+mod refused_before;
 mod runs;
 mod sources;
 mod strangers;

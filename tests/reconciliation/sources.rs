@@ -38,8 +38,8 @@ impl Untagged {
 
 #[async_trait]
 impl PartnerSource for Untagged {
-    async fn fetch(&self, date: BusinessDate, known: Option<&str>) -> Result<Fetched, FetchError> {
-        assert_eq!(known, None, "there is nothing to know it by");
+    async fn fetch(&self, date: BusinessDate, known: &[&str]) -> Result<Fetched, FetchError> {
+        assert!(known.is_empty(), "there is nothing to know it by");
         self.asked.lock().unwrap().push(date);
         let Some(bytes) = self.files.lock().unwrap().get(&date).cloned() else {
             return Ok(Fetched::NotYet);

@@ -81,7 +81,8 @@ pub struct TestBank {
     houses: Vec<House>,
     callers: TaskTracker,
     requests: AtomicU32,
-    night: Night,
+    /// What its nights need; what is changed here counts for the programs that start after it.
+    pub night: Night,
     runtime: Option<Runtime>,
     /// Last, so that it goes away after everything that uses it.
     pub database: TestDatabase,

@@ -10,15 +10,13 @@
 //! How one could break it: by forgetting that a partner's day may end at another time than ours.
 
 use super::FileFault;
-use super::receive::{blocking, digest_text, expect};
+use super::receive::{Whole, blocking, digest_text, expect};
 use crate::domain::partner::Partner;
 use crate::domain::time::{BusinessDate, BusinessDay};
 use crate::engine::Engine;
 use crate::files::{Checked, Lines, Profile, Refusal, Row};
 use crate::storage::partner_files;
-use crate::upstream::Brought;
 use chrono::TimeDelta;
-use std::fs::File;
 use std::io::BufReader;
 use std::sync::Arc;
 
@@ -73,15 +71,15 @@ impl Engine {
         (partner, date): (&Partner, BusinessDate),
         profile: &Arc<Profile>,
         checked: Checked,
-        brought: &Arc<Brought>,
+        whole: &Arc<Whole>,
     ) -> Result<Option<Refusal>, FileFault> {
         let (zone, day) = (self.0.options.day.zone, self.0.options.day);
         let count = {
-            let (partner, profile, brought) = (partner.clone(), profile.clone(), brought.clone());
+            let (partner, profile, whole) = (partner.clone(), profile.clone(), whole.clone());
             let count = move || {
-                let digest = digest_text(&brought.sha256);
+                let digest = digest_text(&whole.sha256);
                 let expect = expect(&partner, date, zone, Some(&digest));
-                let file = BufReader::new(File::open(brought.file.path())?);
+                let file = BufReader::new(whole.rewound()?);
                 let mut lines = Lines::open(&profile, &expect, &checked, file)?;
                 let mut count = Count::new(&partner, date);
                 while let Some(line) = lines.next()? {
@@ -102,7 +100,7 @@ impl Engine {
             let reason = format!("flow_no: {so_are}");
             return Ok(Some(Refusal { line, reason }));
         }
-        let (name, sha256) = (partner.name.clone(), brought.sha256.clone());
+        let (name, sha256) = (partner.name.clone(), whole.sha256.clone());
         let read = move |c: &mut _| partner_files::same_bytes_on(c, &name, &sha256, date);
         let same = self.0.store.read(read).await?;
         Ok(same.map(|other| Refusal {

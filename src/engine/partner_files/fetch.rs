@@ -2,6 +2,7 @@
 //! days back. That there is none yet is no fault; that there is none in the morning calls people, once.
 
 use super::receive::Received;
+use super::refused_before::fetch_anew;
 use super::{FileFault, with_causes};
 use crate::domain::exception::AlarmLevel;
 use crate::domain::partner::{Covers, Partner, PartnerFile, PartnerFileState, PartnerName};
@@ -34,14 +35,16 @@ const DAYS_MAX: i64 = 400;
 const OLD_DAYS_MAX: usize = 30;
 /// How long a date is left alone whose file is there, where the source cannot say whether it is still the same.
 const UNTAGGED_EVERY: TimeDelta = TimeDelta::hours(1);
+/// Of so many files of a date a source is told at most that they are known.
+const MARKS_MAX: usize = 16;
 /// The mark of a file of which its source says nothing. What was brought by hand has no mark at all.
 const UNTAGGED: &str = "untagged";
 
 /// Whether a source is asked about a date.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Ask<'a> {
-    /// It is, for a file other than the one with this tag.
-    For { tag: Option<&'a str> },
+    /// It is, for a file other than those with these marks.
+    For { known: Vec<&'a str> },
     /// It is not, this time.
     Not,
 }
@@ -54,19 +57,28 @@ fn counts(known: &[PartnerFile]) -> Option<&PartnerFile> {
 
 /// Decides whether a source is asked, by what came of the date before. As long as nothing counts it is. Where
 /// a person has brought what counts it is not: it would bring its own file again. Where the source tells its
-/// files apart it is asked whether there is another one; where it does not, it has to send it all, and what
-/// comes is compared: once an hour, but for a look that left a doubt.
-fn ask(known: &[PartnerFile], looked_at: Option<Instant>, now: Instant) -> Ask<'_> {
-    let mark = known.iter().rev().find_map(|file| file.mark.as_deref());
-    let tag = mark.filter(|mark| *mark != UNTAGGED);
-    let Some(counts) = counts(known) else {
-        return Ask::For { tag };
+/// files apart it is asked for one that neither counts nor was refused; where it does not, it has to send it
+/// all, and what comes is compared: once an hour, but for a look that left a doubt.
+fn ask(files: &[PartnerFile], looked_at: Option<Instant>, now: Instant) -> Ask<'_> {
+    let counts = counts(files);
+    let is_known = |file: &&PartnerFile| {
+        file.state == PartnerFileState::Refused || counts.is_some_and(|one| one == *file)
     };
+    // Of very many the last ones do: nobody's line of headers is without end.
+    let marks = files.iter().rev().filter(is_known);
+    let marks = marks.filter_map(|file| file.mark.as_deref());
+    let mut known: Vec<&str> = marks.filter(|mark| *mark != UNTAGGED).collect();
+    known.dedup();
+    known.truncate(MARKS_MAX);
+    let Some(counts) = counts else {
+        return Ask::For { known };
+    };
+    let last = files.iter().rev().find_map(|file| file.mark.as_deref());
     let is_due = looked_at.is_none_or(|at| at + UNTAGGED_EVERY <= now);
-    if counts.mark.is_none() || (tag.is_none() && !is_due) {
+    if counts.mark.is_none() || (last == Some(UNTAGGED) && !is_due) {
         return Ask::Not;
     }
-    Ask::For { tag }
+    Ask::For { known }
 }
 
 impl Engine {
@@ -137,18 +149,23 @@ impl Engine {
     ) -> Result<(), FileFault> {
         let name = link.partner.name.clone();
         let read = move |c: &mut _| {
-            let known = partner_files::of(c, &name, date)?;
-            Ok((known, partner_looks::looked_at(c, &name, date)?))
+            let files = partner_files::of(c, &name, date)?;
+            Ok((files, partner_looks::looked_at(c, &name, date)?))
         };
-        let (known, looked_at) = self.0.store.read(read).await?;
-        let is_there = counts(&known).is_some();
+        let (files, looked_at) = self.0.store.read(read).await?;
+        let is_there = counts(&files).is_some();
         if let Some(source) = &link.source
-            && let Ask::For { tag } = ask(&known, looked_at, self.now())
+            && let Ask::For { known } = ask(&files, looked_at, self.now())
         {
-            let fetched = source.fetch(date, tag).await;
+            let mut fetched = source.fetch(date, &known).await;
+            if let Ok(Fetched::Unchanged(Some(mark))) = &fetched
+                && let Some(refused) = self.right_by_now(&link.partner, &files, mark).await?
+            {
+                fetched = fetch_anew(source.as_ref(), refused).await;
+            }
             let doubt = match &fetched {
                 Ok(Fetched::File(brought)) => brought.contradiction(),
-                Ok(Fetched::NotYet | Fetched::Unchanged) | Err(_) => None,
+                Ok(Fetched::NotYet | Fetched::Unchanged(_)) | Err(_) => None,
             };
             let name = &link.partner.name;
             let is_sure = self.note_look(name, date, doubt.as_deref()).await?;
@@ -163,7 +180,7 @@ impl Engine {
                     let received = self.receive(name, date, brought, actor).await;
                     return self.count(link, date, (received, is_there), report).await;
                 }
-                Ok(Fetched::NotYet | Fetched::Unchanged) => {}
+                Ok(Fetched::NotYet | Fetched::Unchanged(_)) => {}
                 Err(error) => {
                     let error = with_causes(&error);
                     tracing::warn!(partner = %name, business_date = %date, error, "a partner's file could not be fetched");

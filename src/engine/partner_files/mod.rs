@@ -13,10 +13,11 @@ mod another_day;
 mod by_hand;
 mod fetch;
 mod receive;
+mod refused_before;
 
 pub use fetch::FetchReport;
 pub use receive::Received;
-pub(super) use receive::{blocking, check_file, digest_text, expect};
+pub(super) use receive::{Whole, blocking, check_file, digest_text, expect};
 
 use super::{Alarm, AlarmKind, Engine, EngineError, Listing};
 use crate::domain::exception::AlarmLevel;

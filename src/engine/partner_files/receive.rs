@@ -15,7 +15,7 @@ use crate::storage::{StoreError, Tx};
 use crate::upstream::Brought;
 use chrono_tz::Tz;
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Seek};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -34,6 +34,31 @@ impl Received {
         match self {
             Received::New(file) | Received::Same(file) => file,
         }
+    }
+}
+
+/// The bytes of a file, all of them, and what their SHA-256 has to be.
+#[derive(Debug)]
+pub(in crate::engine) struct Whole {
+    file: File,
+    /// In hex.
+    pub sha256: String,
+}
+
+impl Whole {
+    /// Takes a file over that is open.
+    pub fn new(file: File, sha256: String) -> Self {
+        Self { file, sha256 }
+    }
+
+    /// The bytes, from the first one on; one reader at a time.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn rewound(&self) -> std::io::Result<File> {
+        let mut file = self.file.try_clone()?;
+        file.rewind()?;
+        Ok(file)
     }
 }
 
@@ -151,22 +176,33 @@ impl Engine {
         if let Some(reason) = brought.contradiction() {
             return Ok(Err(Refusal { line: 0, reason }));
         }
+        let file = File::open(brought.file.path())?;
+        let whole = Arc::new(Whole::new(file, brought.sha256.clone()));
+        self.judge_whole(partner, date, &whole).await
+    }
+
+    /// Looks at a whole file, wherever it lies; nothing is written down.
+    pub(super) async fn judge_whole(
+        &self,
+        partner: &Partner,
+        date: BusinessDate,
+        whole: &Arc<Whole>,
+    ) -> Result<Result<Checked, Refusal>, FileFault> {
         let profile = self.0.options.profiles.get(&partner.profile)?;
         let zone = self.0.options.day.zone;
         let judged = {
-            let (profile, partner, brought) = (profile.clone(), partner.clone(), brought.clone());
+            let (profile, partner, whole) = (profile.clone(), partner.clone(), whole.clone());
             let check = move || {
-                let digest = digest_text(&brought.sha256);
+                let digest = digest_text(&whole.sha256);
                 let expect = expect(&partner, date, zone, Some(&digest));
-                let file = File::open(brought.file.path())?;
-                Ok(check_file(&profile, &expect, file, &Silent)?)
+                Ok(check_file(&profile, &expect, whole.rewound()?, &Silent)?)
             };
             blocking(check).await?
         };
         let Ok(checked) = judged else {
             return Ok(judged);
         };
-        let odd = self.of_another_day((partner, date), &profile, checked, brought);
+        let odd = self.of_another_day((partner, date), &profile, checked, whole);
         Ok(match odd.await? {
             None => Ok(checked),
             Some(refusal) => Err(refusal),

@@ -6,12 +6,11 @@ use super::{CompareFault, FileFault};
 use crate::domain::audit::hex;
 use crate::domain::progress::Silent;
 use crate::engine::Engine;
-use crate::engine::partner_files::{check_file, digest_text, expect};
+use crate::engine::partner_files::{Whole, check_file, digest_text, expect};
 use crate::files::{Line, Lines, Profile};
 use crate::output::Objects;
 use chrono_tz::Tz;
-use std::fs::File;
-use std::io::{BufReader, Seek};
+use std::io::BufReader;
 use std::sync::Arc;
 
 /// A file of a partner, ready to be read on a thread that may block.
@@ -51,19 +50,15 @@ impl Shelved {
         let expect = expect(&self.party.partner, date, self.zone, Some(&digest));
         let bytes = u64::try_from(file.bytes).unwrap_or(u64::MAX);
         let kept = self.objects.file(&file.path, bytes);
-        let kept = kept.map_err(FileFault::from)?;
         // The very file that was checked is read, even if another lies in its place by now.
-        let from_start = || -> Result<File, FileFault> {
-            let mut again = kept.try_clone()?;
-            again.rewind()?;
-            Ok(again)
-        };
-        let checked = check_file(&self.profile, &expect, from_start()?, &Silent);
+        let whole = Whole::new(kept.map_err(FileFault::from)?, file.sha256.clone());
+        let rewound = || whole.rewound().map_err(FileFault::from);
+        let checked = check_file(&self.profile, &expect, rewound()?, &Silent);
         let checked = match checked.map_err(FileFault::from)? {
             Ok(checked) if hex(&checked.sha256) == file.sha256 => checked,
             _ => return Err(self.changed()),
         };
-        let reader = BufReader::new(from_start()?);
+        let reader = BufReader::new(rewound()?);
         let lines = Lines::open(&self.profile, &expect, &checked, reader);
         let mut lines = lines.map_err(FileFault::from)?;
         while let Some(line) = lines.next().map_err(FileFault::from)? {

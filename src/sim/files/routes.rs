@@ -75,7 +75,10 @@ pub(in crate::sim) async fn answer(
 /// The file, or word that it is the one that the caller has.
 fn send(head: &Parts, file: DayFile) -> Response<SimBody> {
     let known = head.headers.get(IF_NONE_MATCH);
-    let is_known = known.is_some_and(|tag| tag.as_bytes() == file.tag.as_bytes());
+    let known = known
+        .and_then(|tags| tags.to_str().ok())
+        .unwrap_or_default();
+    let is_known = known.split(',').any(|tag| tag.trim() == file.tag);
     let mut response = if is_known {
         let mut response = Response::new(SimBody::default());
         *response.status_mut() = StatusCode::NOT_MODIFIED;

@@ -206,7 +206,9 @@ async fn the_same_day_is_the_same_bytes_and_the_digest_says_which() {
         (response.status().as_u16(), tag)
     };
     let (_, tag) = ask(None).await;
-    assert_eq!(ask(Some(tag.clone())).await, (304, tag));
+    assert_eq!(ask(Some(tag.clone())).await, (304, tag.clone()));
+    let known = format!("\"another\", {tag}");
+    assert_eq!(ask(Some(known)).await, (304, tag));
     assert_eq!(ask(Some("\"another\"".to_owned())).await.0, 200);
     let world = world.restart().await;
     for (path, format, bytes) in before {

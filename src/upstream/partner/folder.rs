@@ -147,12 +147,12 @@ fn mark_of(data: &Metadata) -> String {
 
 #[async_trait]
 impl PartnerSource for DropFolder {
-    async fn fetch(&self, date: BusinessDate, known: Option<&str>) -> Result<Fetched, FetchError> {
+    async fn fetch(&self, date: BusinessDate, known: &[&str]) -> Result<Fetched, FetchError> {
         let Some(first) = self.look(date)? else {
             return Ok(Fetched::NotYet);
         };
-        if known == Some(first.mark.as_str()) {
-            return Ok(Fetched::Unchanged);
+        if known.contains(&first.mark.as_str()) {
+            return Ok(Fetched::Unchanged(Some(first.mark)));
         }
         tokio::time::sleep(self.quiet).await;
         if self.look(date)?.as_ref() != Some(&first) {

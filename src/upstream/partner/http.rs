@@ -40,10 +40,10 @@ impl HttpSource {
     }
 
     /// Asks; none where it is not there yet.
-    async fn ask(&self, url: &str, known: Option<&str>) -> Result<Option<Response>, FetchError> {
+    async fn ask(&self, url: &str, known: &[&str]) -> Result<Option<Response>, FetchError> {
         let mut request = self.client.get(url).timeout(self.total);
-        if let Some(tag) = known {
-            request = request.header(IF_NONE_MATCH, tag);
+        if !known.is_empty() {
+            request = request.header(IF_NONE_MATCH, known.join(", "));
         }
         let response = request.send().await.map_err(|error| lost(&error))?;
         match response.status() {
@@ -64,7 +64,7 @@ impl HttpSource {
             return Ok(None);
         };
         let url = dated(url, date);
-        let Some(mut response) = self.ask(&url, None).await? else {
+        let Some(mut response) = self.ask(&url, &[]).await? else {
             return Err(FetchError::Source(
                 "the file is there, and the digest beside it is not".to_owned(),
             ));
@@ -84,20 +84,25 @@ impl HttpSource {
 
 #[async_trait]
 impl PartnerSource for HttpSource {
-    async fn fetch(&self, date: BusinessDate, known: Option<&str>) -> Result<Fetched, FetchError> {
+    async fn fetch(&self, date: BusinessDate, known: &[&str]) -> Result<Fetched, FetchError> {
         let url = dated(&self.url, date);
         let Some(mut response) = self.ask(&url, known).await? else {
             return Ok(Fetched::NotYet);
         };
+        let tag = response.headers().get(ETAG);
+        let mark = tag.and_then(|tag| tag.to_str().ok()).map(str::to_owned);
         if response.status() == StatusCode::NOT_MODIFIED {
-            return Ok(Fetched::Unchanged);
+            // Which one it is need not be said where only one was asked about.
+            let only = || match known {
+                [only] => Some((*only).to_owned()),
+                _ => None,
+            };
+            return Ok(Fetched::Unchanged(mark.or_else(only)));
         }
         let promised = response.content_length();
         if promised.is_some_and(|bytes| bytes > self.bytes_max) {
             return Err(FetchError::TooLong(self.bytes_max));
         }
-        let tag = response.headers().get(ETAG);
-        let mark = tag.and_then(|tag| tag.to_str().ok()).map(str::to_owned);
         let mut filling = Filling::begin(self.bytes_max)?;
         // A body that ends before its promised length is an error of the client.
         while let Some(piece) = response.chunk().await.map_err(|error| lost(&error))? {

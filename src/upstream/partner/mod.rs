@@ -84,8 +84,8 @@ pub enum Fetched {
     File(Brought),
     /// There is none yet, or it is still being written.
     NotYet,
-    /// It is the one that has this mark already.
-    Unchanged,
+    /// It is the one that has this mark, which is known already; none where the source does not say which.
+    Unchanged(Option<String>),
 }
 
 /// Why a source could not be asked.
@@ -105,8 +105,8 @@ pub enum FetchError {
 /// A place that partners' files come from.
 #[async_trait]
 pub trait PartnerSource: Send + Sync {
-    /// Looks for the file of a date. `known` is the mark of the one that is there already.
-    async fn fetch(&self, date: BusinessDate, known: Option<&str>) -> Result<Fetched, FetchError>;
+    /// Looks for the file of a date, other than those that have one of the marks in `known`.
+    async fn fetch(&self, date: BusinessDate, known: &[&str]) -> Result<Fetched, FetchError>;
 }
 
 /// A partner and where its files come from.

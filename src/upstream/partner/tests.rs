@@ -52,10 +52,14 @@ const FILE: &str =
 const SHA: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
 
 async fn brought(source: &Arc<dyn PartnerSource>) -> Brought {
-    match source.fetch(date(), None).await.unwrap() {
+    match source.fetch(date(), &[]).await.unwrap() {
         Fetched::File(brought) => brought,
         other => panic!("{other:?}"),
     }
+}
+
+fn mark_of(brought: &Brought) -> &str {
+    brought.mark.as_deref().expect("a mark")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,24 +67,24 @@ async fn a_file_in_the_folder_is_brought_with_its_digest() {
     let dir = tempfile::tempdir().unwrap();
     let source = drop_folder(dir.path(), "");
     assert!(matches!(
-        source.fetch(date(), None).await.unwrap(),
+        source.fetch(date(), &[]).await.unwrap(),
         Fetched::NotYet
     ));
     std::fs::write(dir.path().join("bank-20261122.csv.part"), "hel").unwrap();
     assert!(matches!(
-        source.fetch(date(), None).await.unwrap(),
+        source.fetch(date(), &[]).await.unwrap(),
         Fetched::NotYet
     ));
     std::fs::write(dir.path().join("bank-20261122.csv"), "hello").unwrap();
-    let Fetched::File(brought) = source.fetch(date(), None).await.unwrap() else {
+    let Fetched::File(brought) = source.fetch(date(), &[]).await.unwrap() else {
         panic!("it is there");
     };
     assert_eq!((brought.sha256.as_str(), brought.bytes), (SHA, 5));
     assert_eq!(brought.name, "bank-20261122.csv");
     assert_eq!(std::fs::read(brought.file.path()).unwrap(), b"hello");
     let scratch = brought.file.path().to_owned();
-    let again = source.fetch(date(), brought.mark.as_deref()).await.unwrap();
-    assert!(matches!(again, Fetched::Unchanged));
+    let again = source.fetch(date(), &[mark_of(&brought)]).await.unwrap();
+    assert!(matches!(again, Fetched::Unchanged(_)));
     drop(brought);
     assert!(!scratch.exists(), "nothing is left behind");
 }
@@ -103,7 +107,7 @@ async fn a_file_that_grows_is_left_alone() {
     );
     // Two looks with a write between them: on a clock of its own, so nobody waits.
     let looks = tokio::spawn(async move {
-        tokio::time::timeout(Duration::from_millis(50), folder.fetch(date(), None))
+        tokio::time::timeout(Duration::from_millis(50), folder.fetch(date(), &[]))
             .await
             .is_err()
     });
@@ -114,7 +118,7 @@ async fn a_file_that_grows_is_left_alone() {
         .unwrap();
     file.write_all(b"llo").unwrap();
     drop(file);
-    let Fetched::File(brought) = source.fetch(date(), Some("2-0")).await.unwrap() else {
+    let Fetched::File(brought) = source.fetch(date(), &["2-0"]).await.unwrap() else {
         panic!("it is whole now");
     };
     assert_eq!(brought.sha256, SHA);
@@ -127,11 +131,11 @@ async fn a_link_in_the_folder_is_refused_and_a_long_file_too() {
     let path = dir.path().join("bank-20261122.csv");
     std::os::unix::fs::symlink(elsewhere.path(), &path).unwrap();
     let source = drop_folder(dir.path(), "bytes_max = 1024");
-    let error = source.fetch(date(), None).await.unwrap_err();
+    let error = source.fetch(date(), &[]).await.unwrap_err();
     assert!(error.to_string().contains("no plain file"), "{error}");
     std::fs::remove_file(&path).unwrap();
     std::fs::write(&path, vec![b'x'; 1_025]).unwrap();
-    let error = source.fetch(date(), None).await.unwrap_err();
+    let error = source.fetch(date(), &[]).await.unwrap_err();
     assert!(matches!(error, FetchError::TooLong(1_024)), "{error}");
 }
 
@@ -142,7 +146,7 @@ async fn the_digest_beside_a_file_is_waited_for_and_compared() {
     let path = dir.path().join("bank-20261122.csv");
     std::fs::write(&path, "hello").unwrap();
     assert!(matches!(
-        source.fetch(date(), None).await.unwrap(),
+        source.fetch(date(), &[]).await.unwrap(),
         Fetched::NotYet
     ));
     let beside = dir.path().join("bank-20261122.csv.sha256");
@@ -158,16 +162,55 @@ async fn the_digest_beside_a_file_is_waited_for_and_compared() {
     }
     // Whoever corrects the digest alone is heard.
     std::fs::write(&beside, format!("{} \n", SHA.to_uppercase())).unwrap();
-    let Fetched::File(right) = source.fetch(date(), wrong.mark.as_deref()).await.unwrap() else {
+    let Fetched::File(right) = source.fetch(date(), &[mark_of(&wrong)]).await.unwrap() else {
         panic!("the digest is another one");
     };
     assert_eq!(right.contradiction(), None);
-    let again = source.fetch(date(), right.mark.as_deref()).await.unwrap();
-    assert!(matches!(again, Fetched::Unchanged));
+    let again = source.fetch(date(), &[mark_of(&right)]).await.unwrap();
+    assert!(matches!(again, Fetched::Unchanged(_)));
     for no_digest in [&b""[..], b"soon", &[0xff; 70]] {
         std::fs::write(&beside, no_digest).unwrap();
         let odd = brought(&source).await.contradiction().unwrap();
         assert!(odd.contains("64 hexadecimal"), "{odd}");
+    }
+}
+
+#[tokio::test]
+async fn a_url_is_told_all_that_is_known_and_says_which_it_has() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let serving = tokio::spawn(async move {
+        let mut heads = Vec::new();
+        for etag in ["etag: \"v1\"\r\n", "", ""] {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = vec![0; 4096];
+            let read = stream.read(&mut head).await.unwrap();
+            heads.push(String::from_utf8_lossy(&head[..read]).into_owned());
+            let answer = format!("HTTP/1.1 304 Not Modified\r\n{etag}Connection: close\r\n\r\n");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+        heads
+    });
+    let source = source(&format!("url = \"http://{at}/files/bank-{{date}}.csv\""));
+    let (first, second) = ("\"v1\"", "W/\"v2\"");
+    let mut said = Vec::new();
+    for known in [&[second, first][..], &[second, first], &[second]] {
+        match source.fetch(date(), known).await.unwrap() {
+            Fetched::Unchanged(mark) => said.push(mark),
+            other => panic!("{other:?}"),
+        }
+    }
+    let known = [Some(first.to_owned()), None, Some(second.to_owned())];
+    assert_eq!(said, known, "where only one is known it is that");
+    let heads = serving.await.unwrap();
+    for (head, wanted) in heads
+        .iter()
+        .zip(["W/\"v2\", \"v1\"", "W/\"v2\", \"v1\"", "W/\"v2\""])
+    {
+        assert!(
+            head.contains(&format!("if-none-match: {wanted}\r\n")),
+            "{head}"
+        );
     }
 }
 
@@ -178,16 +221,16 @@ async fn a_url_is_asked_for_the_date() {
     let at = server(vec![missing, FILE, same]).await;
     let source = source(&format!("url = \"http://{at}/files/bank-{{date}}.csv\""));
     assert!(matches!(
-        source.fetch(date(), None).await.unwrap(),
+        source.fetch(date(), &[]).await.unwrap(),
         Fetched::NotYet
     ));
-    let Fetched::File(brought) = source.fetch(date(), None).await.unwrap() else {
+    let Fetched::File(brought) = source.fetch(date(), &[]).await.unwrap() else {
         panic!("it is there");
     };
     assert_eq!(brought.name, "bank-2026-11-22.csv");
     assert_eq!(brought.sha256, SHA);
-    let again = source.fetch(date(), brought.mark.as_deref()).await.unwrap();
-    assert!(matches!(again, Fetched::Unchanged));
+    let again = source.fetch(date(), &[mark_of(&brought)]).await.unwrap();
+    assert!(matches!(again, Fetched::Unchanged(_)));
 }
 
 #[tokio::test]
@@ -200,7 +243,7 @@ async fn what_is_no_whole_file_is_an_error() {
     let url = format!("url = \"http://{at}/secret/bank-{{date}}.csv\"\nbytes_max = 1024");
     let source = source(&url);
     for wanted in ["no whole file", "status 302", "longer than 1024", "encoded"] {
-        let error = source.fetch(date(), None).await.unwrap_err().to_string();
+        let error = source.fetch(date(), &[]).await.unwrap_err().to_string();
         assert!(error.contains(wanted), "{error}");
         assert!(!error.contains("secret"), "{error}");
     }
