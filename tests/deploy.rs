@@ -205,6 +205,18 @@ fn the_chart_sets_what_its_templates_read_and_gives_scratch_files_a_place() {
 }
 
 #[test]
+fn the_chart_runs_the_image_s_user_and_lets_it_write_into_a_new_volume() {
+    let image = read("deploy/Dockerfile");
+    let user = all(r"(?m)^USER (\d+)$", &image)[0];
+    assert!(image.contains(&format!("--uid {user} ")), "{user}");
+    let chart = read("deploy/helm/templates/deployment.yaml");
+    for key in ["runAsUser", "fsGroup"] {
+        let said = all(&format!(r"(?m)^        {key}: (\d+)$"), &chart);
+        assert_eq!(said, [user], "{key}");
+    }
+}
+
+#[test]
 fn the_unit_may_write_where_its_comments_and_the_readme_say() {
     let (unit, readme) = (read("deploy/payhall.service"), read("deploy/README.md"));
     for line in [
