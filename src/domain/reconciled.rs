@@ -46,7 +46,7 @@ pub struct InputBeside {
     pub file: InputFile,
 }
 
-/// A run of an earlier date whose pool went in.
+/// A run of an earlier date: what it found of a flow is where a later line of it goes on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct InputPool {
     /// The date.
@@ -71,9 +71,11 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// Whether others are the same but for the files beside the date's own.
-    pub fn differ_beside_alone(&self, others: &Self) -> bool {
+    /// Whether others are the same but for what is of other dates: their results, and the files beside the
+    /// date's own.
+    pub fn are_of_the_same_day(&self, others: &Self) -> bool {
         let others = Self {
+            pool: self.pool.clone(),
             beside: self.beside.clone(),
             ..others.clone()
         };

@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod again;
 mod batches;
 #[cfg(feature = "s3")]
 mod bucket;

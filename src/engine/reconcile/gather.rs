@@ -3,20 +3,19 @@
 
 use super::CompareFault;
 use super::bills::{self, Bills};
+use super::carried::{Carried, CarriedOver, edge_of, known_from, union, with};
 use super::lines::Shelved;
 use super::plan::{Party, Plan, date_in};
 use super::weigh::{Weighed, weigh};
 use crate::domain::flow::FlowKind;
 use crate::domain::money::Money;
-use crate::domain::partner::{Covers, PartnerSide};
+use crate::domain::partner::PartnerSide;
 use crate::domain::progress::Progress;
 use crate::domain::reconciled::{Discrepancy, PartnerRow};
 use crate::domain::reconciliation::{Asked, Bill, Edge, Lot, Matching, Row, RowState, Rule, Side};
-use crate::domain::time::BusinessDate;
 use crate::engine::Engine;
 use crate::engine::partner_files::blocking;
 use crate::files::{Line, LineStatus};
-use crate::storage::reconciliations::OurFlow;
 use crate::storage::{AnyConnection, StoreError, discrepancies, reconciliations};
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
@@ -29,9 +28,6 @@ const ELSEWHERE_MAX: usize = 200_000;
 /// Numbers are looked up so many at a time.
 const LOOK_UP: usize = 500;
 
-/// What was carried over from an earlier day, by number.
-pub(super) type CarriedOver = BTreeMap<String, Carried>;
-
 /// A line of today about a flow of an earlier day of ours.
 #[derive(Clone, Debug)]
 struct Elsewhere {
@@ -39,15 +35,6 @@ struct Elsewhere {
     bill_no: String,
     side: Side,
     row: Row,
-}
-
-/// A flow of an earlier day that is looked at once more.
-#[derive(Clone, Debug)]
-pub(super) struct Carried {
-    /// What an earlier day found; none where it had matched.
-    pub origin: Option<Discrepancy>,
-    /// The day that it is from.
-    pub since: BusinessDate,
 }
 
 impl Engine {
@@ -155,9 +142,7 @@ impl Engine {
     ) -> Result<CarriedOver, CompareFault> {
         let mut carried: CarriedOver = BTreeMap::new();
         for one in &plan.pool {
-            let origin = Some(one.clone());
-            let since = since(one);
-            carried.insert(one.flow_no.clone(), Carried { origin, since });
+            carried.insert(one.flow_no.clone(), Carried::found(one.clone()));
         }
         let numbers: BTreeSet<&String> = elsewhere.iter().map(|line| &line.flow_no).collect();
         let unknown: Vec<String> = numbers
@@ -171,19 +156,19 @@ impl Engine {
             for one in self.0.store.read(read).await? {
                 // The latest of a number comes last.
                 if one.business_date < plan.date {
-                    let since = since(&one);
-                    let origin = Some(one.clone());
-                    carried.insert(one.flow_no, Carried { origin, since });
+                    carried.insert(one.flow_no.clone(), known_from(one, plan.date));
                 }
             }
         }
         for number in unknown {
             if let Some(since) = date_in(&number) {
-                let matched = Carried {
-                    origin: None,
-                    since,
-                };
-                carried.entry(number).or_insert(matched);
+                let nothing = Carried::of(since);
+                carried.entry(number).or_insert(nothing);
+            }
+        }
+        for line in &elsewhere {
+            if let Some(one) = carried.get_mut(&line.flow_no) {
+                one.listed = with(one.listed, line.side);
             }
         }
         let rows = self.carried_rows(plan, (&mut carried, buried), matching);
@@ -203,16 +188,6 @@ impl Engine {
         Ok(carried)
     }
 
-    /// Who has to list a flow of ours, by the settings.
-    fn asked_by_settings(&self, flow: &OurFlow) -> Asked {
-        let partners = || self.0.upstreams.partners().iter();
-        let is_bank = |covers: &Covers| matches!(covers, Covers::Adapter(one) if one.as_str() == flow.adapter);
-        let is_biller = |covers: &Covers| matches!(covers, Covers::Billers(codes) if codes.iter().any(|one| one.as_str() == flow.biller));
-        let has_bank = partners().any(|link| is_bank(&link.partner.covers));
-        let has_biller = partners().any(|link| is_biller(&link.partner.covers));
-        Asked::of(has_bank, has_biller)
-    }
-
     /// Puts down the rows of what is carried over, and gives the bills of those flows of ours.
     async fn carried_rows(
         &self,
@@ -224,6 +199,7 @@ impl Engine {
         let mut bank = matching.lot(Side::Bank)?;
         let mut biller = matching.lot(Side::Biller)?;
         let numbers: Vec<String> = carried.keys().cloned().collect();
+        let results = self.results_of(carried).await?;
         let mut known = BTreeMap::new();
         for numbers in numbers.chunks(LOOK_UP) {
             let numbers = numbers.to_vec();
@@ -233,28 +209,35 @@ impl Engine {
                 if is_today {
                     continue;
                 }
+                let Some(one) = carried.get(&flow.flow_no) else {
+                    continue;
+                };
                 let mut row = plan.our_row(&flow, 0)?;
-                row.rules = plan.carried(row.rules);
+                let place = plan.carried_bank(&flow.adapter);
+                row.rules = place.unwrap_or(plan.carried(0));
                 if buried.contains(&flow.flow_no) {
                     row.state = RowState::Failed;
                 }
                 // What lay near to an edge of its own day does so no more on this one.
-                let origin = carried
-                    .get(&flow.flow_no)
-                    .and_then(|one| one.origin.as_ref());
-                row.edge = edge_of(origin);
+                row.edge = edge_of(one.origin.as_ref());
                 known.insert(flow.flow_no.clone(), flow.bill_no.clone());
-                if origin.is_some() {
+                let result = results.get(&one.since);
+                if one.origin.is_some() {
                     // Whoever has to list it has to, whether or not a file of today has come.
                     row.asked = self.asked_by_settings(&flow);
-                } else if row.state == RowState::Succeeded {
-                    // It had matched: the bank's row of then is what ours says.
+                } else if let Some(matched) = self.matched_with(one, &flow, &row, result) {
+                    row.asked = union(matched, one.listed);
+                    // The partners' rows of then are what ours says.
                     let before = Row {
                         asked: Asked::Both,
                         ..row
                     };
-                    row.asked = Asked::Bank;
-                    bank.push(&flow.flow_no, before).map_err(overflow)?;
+                    for (lot, has) in [(&mut bank, matched.bank()), (&mut biller, matched.biller())]
+                    {
+                        if has {
+                            lot.push(&flow.flow_no, before).map_err(overflow)?;
+                        }
+                    }
                 }
                 ours.push(&flow.flow_no, row).map_err(overflow)?;
             }
@@ -288,27 +271,10 @@ fn overflow(error: crate::domain::reconciliation::Overflow) -> CompareFault {
     CompareFault::Matching(error.into())
 }
 
-/// From which day on something waits.
-fn since(one: &Discrepancy) -> BusinessDate {
-    date_in(&one.flow_no)
-        .filter(|date| *date <= one.business_date)
-        .unwrap_or(one.business_date)
-}
-
-/// What waits because it lay near to an edge goes on waiting for that reason.
-fn edge_of(origin: Option<&Discrepancy>) -> Edge {
-    let is_waiting = origin.is_some_and(|one| one.due_on.is_some());
-    if is_waiting { Edge::Near } else { Edge::Far }
-}
-
 /// A partner's row of an earlier day, as it was kept.
 fn stored_row(plan: &Plan, origin: &Discrepancy, row: &PartnerRow) -> Result<Row, CompareFault> {
     let named = row.file.split('/').nth(1).unwrap_or_default();
-    let place = plan
-        .parties
-        .iter()
-        .position(|party| party.partner.name.as_str() == named);
-    let place = u8::try_from(place.unwrap_or(0)).unwrap_or(0);
+    let place = plan.carried_party(named).unwrap_or(plan.carried(0));
     // The day that it is of may have found that a line was about another bill. It did not say which of both
     // lines, and it is so whichever it was.
     let bill = match origin.rule {
@@ -322,7 +288,7 @@ fn stored_row(plan: &Plan, origin: &Discrepancy, row: &PartnerRow) -> Result<Row
         edge: edge_of(Some(origin)),
         asked: Asked::Both,
         bill,
-        rules: plan.carried(place),
+        rules: place,
         line: u32::try_from(row.line).unwrap_or(0),
     })
 }

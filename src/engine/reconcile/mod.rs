@@ -6,8 +6,8 @@
 //! the day is compared anew, and the new result takes the place of the old one, which is kept. So a corrected
 //! file, a night that was missed, a crash and a second replica are one path.
 //!
-//! `plan.rs` says whether a day can be reconciled and by what; `gather.rs` brings the rows together, and holds the
-//! bills that lines name against ours (`bills.rs`);
+//! `plan.rs` says whether a day can be reconciled and by what; `gather.rs` brings the rows together, those of earlier
+//! days too (`carried.rs`), and holds the bills that lines name against ours (`bills.rs`);
 //! `weigh.rs` walks along them; `prove.rs` settles; `publish.rs` writes; `explain.rs` answers for one flow;
 //! `download.rs` finds a result's file for whoever asks for it.
 //!
@@ -19,6 +19,7 @@
 
 mod bills;
 mod buried;
+mod carried;
 mod download;
 mod explain;
 mod gather;

@@ -35,6 +35,9 @@ pub(super) struct Plan {
     /// By name. A row's rules are a place in this list; those of what was carried over from an earlier
     /// day are that far behind its end.
     pub parties: Vec<Party>,
+    /// Those whose files take no part, because there are none. A row of theirs, carried over, has its rules
+    /// behind all others.
+    pub absent: Vec<Partner>,
     /// What earlier days found EXPECTED and nobody before this date has ended.
     pub pool: Vec<Discrepancy>,
     pub inputs: Inputs,
@@ -90,14 +93,11 @@ impl Engine {
         };
         lacking.extend(self.lacking(date, &partners, &files, (&adapters, &billers)));
         let parties = parties_of(&partners, files);
-        let runs = earlier.iter().filter(|run| {
-            let is_its = |one: &Discrepancy| one.run_id == run.run_id;
-            pool.iter().any(is_its)
-        });
         let inputs = Inputs {
             flows: closed.flows,
             files: parties.iter().map(input_of).collect(),
-            pool: runs
+            pool: earlier
+                .iter()
                 .map(|run| InputPool {
                     date: run.business_date,
                     version: run.version,
@@ -114,7 +114,7 @@ impl Engine {
             pool,
             ..Plan::empty(date, day, Vec::new())
         };
-        let plan = plan.with(parties);
+        let plan = plan.with(parties, &partners);
         match plan.lacking.is_empty() {
             true => Ok(self.with_undone(plan, earlier).await?),
             false => Ok(plan),
@@ -212,6 +212,7 @@ impl Plan {
             date,
             day,
             parties: Vec::new(),
+            absent: Vec::new(),
             pool: Vec::new(),
             inputs: Inputs::default(),
             current: None,
@@ -223,7 +224,9 @@ impl Plan {
         }
     }
 
-    fn with(mut self, parties: Vec<Party>) -> Self {
+    fn with(mut self, parties: Vec<Party>, partners: &[Partner]) -> Self {
+        let is_there = |one: &&Partner| !parties.iter().any(|party| party.partner.name == one.name);
+        self.absent = partners.iter().filter(is_there).cloned().collect();
         for (place, party) in (0_u8..).zip(&parties) {
             match &party.partner.covers {
                 Covers::Adapter(adapter) => {
@@ -239,16 +242,50 @@ impl Plan {
         self
     }
 
-    /// The rules that rows point into: of each partner, and once more for what is carried over.
+    /// The rules that rows point into: of each partner, once more for what is carried over, and of those
+    /// whose files take no part.
     pub fn rules(&self) -> Vec<Rules> {
-        let own = self.parties.iter().map(|party| party.partner.rules.clone());
-        let own: Vec<Rules> = own.collect();
-        own.iter().chain(&own).cloned().collect()
+        let own = self.parties.iter().map(|party| &party.partner.rules);
+        let absent = self.absent.iter().map(|partner| &partner.rules);
+        own.clone().chain(own).chain(absent).cloned().collect()
     }
 
     /// The place of what was carried over from an earlier day.
     pub fn carried(&self, place: u8) -> u8 {
         place.saturating_add(u8::try_from(self.parties.len()).unwrap_or(0))
+    }
+
+    /// The place of the first partner that is so, among those whose rows are carried over.
+    fn carried_of(&self, is_it: impl Fn(&Partner) -> bool) -> Option<u8> {
+        let count = self.parties.len();
+        let here = self.parties.iter().position(|party| is_it(&party.partner));
+        let away = || self.absent.iter().position(&is_it);
+        let place = match here {
+            Some(place) => count + place,
+            None => 2 * count + away()?,
+        };
+        u8::try_from(place).ok()
+    }
+
+    /// The place of the bank of an adapter, for what is carried over: it may have sent no file of this date.
+    pub fn carried_bank(&self, adapter: &str) -> Option<u8> {
+        let is_its =
+            |one: &Partner| matches!(&one.covers, Covers::Adapter(a) if a.as_str() == adapter);
+        self.carried_of(is_its)
+    }
+
+    /// The place of a partner by its name, for what is carried over.
+    pub fn carried_party(&self, name: &str) -> Option<u8> {
+        self.carried_of(|one| one.name.as_str() == name)
+    }
+
+    /// Whose row it is, in a number that is the same for today's rows and for what is carried over.
+    pub fn whose(&self, row: &Row) -> usize {
+        let (place, count) = (usize::from(row.rules), self.parties.len());
+        match place.checked_sub(count) {
+            Some(behind) if place < 2 * count => behind,
+            _ => place,
+        }
     }
 
     /// Whether a row was carried over.

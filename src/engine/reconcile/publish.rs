@@ -38,9 +38,11 @@ impl Engine {
         if mode == Mode::DryRun {
             return Ok(DayOutcome::Shown(Box::new(done)));
         }
+        let publication = self.publication(&plan, &weighed, &done, actor);
         if let Some(current) = &plan.current
             && current.result_hash == done.run.result_hash
-            && current.inputs.differ_beside_alone(&done.run.inputs)
+            && current.inputs.are_of_the_same_day(&done.run.inputs)
+            && publication.ends.iter().all(|end| has_ended(end, current))
         {
             return self.still_holds(current.clone(), &done.run, actor).await;
         }
@@ -48,7 +50,6 @@ impl Engine {
         objects
             .keep(&done.run.file_path, weighed.file.path())
             .await?;
-        let publication = self.publication(&plan, &weighed, &done, actor);
         let write = move |tx: &mut crate::storage::Tx<'_>| tx.publish_reconciliation(&publication);
         match self.0.store.solo(write).await? {
             Published::Done { cases } => {
@@ -59,7 +60,7 @@ impl Engine {
         }
     }
 
-    /// The same result: it holds with the files that are beside it now.
+    /// The same result: it holds with what is beside it now.
     async fn still_holds(
         &self,
         current: ReconciliationRun,
@@ -75,7 +76,7 @@ impl Engine {
             after: Some(now.input_hash.clone()),
             before: Some(current.input_hash.clone()),
             detail: Some(format!(
-                "version {} holds with other files beside it",
+                "version {} holds with other results and files beside it",
                 current.version
             )),
             ..self.audit(now.made_at, actor, "RECONCILIATION_CONFIRMED")
@@ -302,4 +303,13 @@ impl Engine {
             });
         }
     }
+}
+
+/// Whether what an earlier day left is ended by the result that counts, in this very way.
+fn has_ended((origin, end): &(Discrepancy, Ended), current: &ReconciliationRun) -> bool {
+    let wanted = Ended {
+        run_id: current.run_id,
+        ..end.clone()
+    };
+    origin.ended.as_ref() == Some(&wanted)
 }

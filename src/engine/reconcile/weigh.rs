@@ -2,7 +2,7 @@
 //! has to be remembered of it.
 
 use super::CompareFault;
-use super::gather::CarriedOver;
+use super::carried::CarriedOver;
 use super::plan::Plan;
 use crate::domain::reconciled::{Counted, SideSum};
 use crate::domain::reconciliation::{
@@ -162,9 +162,8 @@ impl Walk<'_> {
     /// A bank's line proves nothing about a flow that went to another bank, and hides nothing of it.
     fn stranger(&self, sides: Sides<'_>) -> Option<Verdict> {
         let ours = sides.ours.first()?;
-        let parties = self.plan.parties.len().max(1);
-        let place = |row: &Row| usize::from(row.rules) % parties;
-        let is_its = |row: &Row| ours.asked.bank() && place(row) == place(ours);
+        let whose = self.plan.whose(ours);
+        let is_its = |row: &Row| ours.asked.bank() && self.plan.whose(row) == whose;
         let is_strange = sides.bank.iter().any(|row| !is_its(row));
         is_strange.then_some(Verdict {
             class: Class::Status,
