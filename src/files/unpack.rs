@@ -5,7 +5,8 @@
 //! otherwise left alone: nothing is ever written under it.
 //!
 //! How one could break it: by trusting a size that the file says; by asking the library about a zip whose
-//! directory was not looked at before, which it keeps in memory.
+//! directory was not looked at before, which it keeps in memory; by leaving it any other directory to find
+//! than the one that was looked at.
 
 use super::charset::decode;
 use super::profile::{Charset, Packing};
@@ -22,6 +23,8 @@ const FREE_BYTES: u64 = 1 << 20;
 const DIRECTORY_BYTES_MAX: u32 = 64 * 1_024;
 /// The end of a zip that has no comment.
 const END_BYTES: usize = 22;
+/// How the directory of one entry begins.
+const DIRECTORY_BEGINS: &[u8; 4] = b"PK\x01\x02";
 
 /// A file as it comes out of its packing.
 #[derive(Debug)]
@@ -199,17 +202,17 @@ fn open_zip<F: Read + Seek>(mut place: Place<F>, bytes: u64) -> Result<(From<F>,
     Ok((from, packed_bytes))
 }
 
-/// Looks at how long the directory is, before anything reads it whole. The file has to end with the
-/// directory's end, without a comment, so that there is only one place to look for it.
+/// Looks at where the directory is and how long, before anything reads it whole. The file has to end with
+/// the directory's end, without a comment, so that there is only one place to look for it; and right before
+/// that has to stand the directory, so that the library looks nowhere else: neither for a ZIP64 directory,
+/// which may promise millions of entries, nor for an end that stands earlier in the file.
 fn look_at_directory<F: Read + Seek>(place: &mut Place<F>, bytes: u64) -> Result<(), Stop> {
-    let mut end = [0; END_BYTES];
     let Some(start) = bytes.checked_sub(END_BYTES as u64) else {
         return Err(Stop::whole("this is no zip: it is too short"));
     };
-    let sought = place.seek(SeekFrom::Start(start));
-    let read = sought.and_then(|_| place.read_exact(&mut end));
-    read.map_err(|error| place.stop("the zip is broken", &error))?;
+    let end: [u8; END_BYTES] = bytes_at(place, start)?;
     let of_two = |from: usize| u16::from_le_bytes([end[from], end[from + 1]]);
+    let of_four = |from: usize| u32::from(of_two(from)) | u32::from(of_two(from + 2)) << 16;
     if !end.starts_with(b"PK\x05\x06") || of_two(20) != 0 {
         let reason = "this is no zip, or it is cut off: it does not end with its directory";
         return Err(Stop::whole(reason));
@@ -220,12 +223,36 @@ fn look_at_directory<F: Read + Seek>(place: &mut Place<F>, bytes: u64) -> Result
             "the zip has {count} entries; one is expected"
         )));
     }
-    if u32::from_le_bytes([end[12], end[13], end[14], end[15]]) > DIRECTORY_BYTES_MAX {
+    if (of_two(4), of_two(6)) != (0, 0) {
+        return Err(Stop::whole("the zip is a part of a larger one"));
+    }
+    let (size, offset) = (of_four(12), of_four(16));
+    if size > DIRECTORY_BYTES_MAX {
         return Err(Stop::whole(
             "the directory of the zip is longer than one entry needs",
         ));
     }
+    let is_there = u64::from(offset) + u64::from(size) == start
+        && bytes_at(place, u64::from(offset))? == *DIRECTORY_BEGINS;
+    if !is_there {
+        return Err(Stop::whole(
+            "the directory of the zip is not where its end says: something stands before the zip or \
+             behind the directory, or it is a ZIP64",
+        ));
+    }
     Ok(())
+}
+
+/// Some bytes of a place.
+fn bytes_at<F: Read + Seek, const N: usize>(
+    place: &mut Place<F>,
+    start: u64,
+) -> Result<[u8; N], Stop> {
+    let mut bytes = [0; N];
+    let sought = place.seek(SeekFrom::Start(start));
+    let read = sought.and_then(|_| place.read_exact(&mut bytes));
+    read.map_err(|error| place.stop("the zip is broken", &error))?;
+    Ok(bytes)
 }
 
 /// What the directory says of the entry; an error is the library's, a stop is ours.

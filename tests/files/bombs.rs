@@ -33,6 +33,11 @@ fn zip_of(entries: &[(&str, &[u8])], method: CompressionMethod) -> Vec<u8> {
     zip.finish().unwrap().into_inner()
 }
 
+fn place_of_directory(zip: &[u8]) -> usize {
+    let mut fours = zip.windows(4);
+    fours.position(|four| four == b"PK\x01\x02").unwrap()
+}
+
 fn right() -> Vec<u8> {
     write(&profile("pipe"), &rows()).0
 }
@@ -115,10 +120,7 @@ fn zips_that_are_not_one_entry() {
 fn a_zip_whose_directory_lies() {
     let right = right();
     let packed = zip_of(&[("a.txt", &right)], STORED);
-    let directory = packed
-        .windows(4)
-        .position(|four| four == b"PK\x01\x02")
-        .unwrap();
+    let directory = place_of_directory(&packed);
     // CRC, packed length, length, method.
     for at in [16, 20, 24, 10] {
         let mut lies = packed.clone();
@@ -132,6 +134,62 @@ fn a_zip_whose_directory_lies() {
     many[end + 8..end + 12].fill(0xff);
     let (_, reason) = refusal(&zipped(), &many);
     assert!(reason.contains("65535 entries"), "{reason}");
+}
+
+/// How many entries a lie promises.
+const MILLIONS: u64 = 5_000_000;
+
+/// The end of a zip whose directory stands somewhere, as its ZIP64 record says, behind which it stands.
+fn end_by_zip64(record_at: usize, directory_at: usize, size: u64) -> Vec<u8> {
+    let mut end = b"PK\x06\x06".to_vec();
+    end.extend_from_slice(&44u64.to_le_bytes());
+    end.extend_from_slice(&[45, 0, 45, 0]);
+    end.extend_from_slice(&[0; 8]);
+    let directory_at = u64::try_from(directory_at).unwrap();
+    for number in [MILLIONS, MILLIONS, size, directory_at] {
+        end.extend_from_slice(&number.to_le_bytes());
+    }
+    end.extend_from_slice(b"PK\x06\x07\0\0\0\0");
+    end.extend_from_slice(&u64::try_from(record_at).unwrap().to_le_bytes());
+    end.extend_from_slice(&1u32.to_le_bytes());
+    end.extend_from_slice(b"PK\x05\x06\0\0\0\0\x01\0\x01\0");
+    end.extend_from_slice(&46u32.to_le_bytes());
+    end.extend_from_slice(&u32::MAX.to_le_bytes());
+    end.extend_from_slice(&[0, 0]);
+    end
+}
+
+#[test]
+fn a_zip64_that_promises_millions_of_entries() {
+    let one = zip_of(&[("a.txt", &right())], STORED);
+    let (end, directory) = (one.len() - 22, place_of_directory(&one));
+    let mut packed = one[..end].to_vec();
+    packed.extend_from_slice(&end_by_zip64(end, directory, 46 * MILLIONS));
+    let (line, reason) = refusal(&zipped(), &packed);
+    assert!(reason.contains("or it is a ZIP64"), "{line}: {reason}");
+
+    // The same behind an end that is right but for one thing: nobody looks for an earlier one.
+    let hidden = packed;
+    let size = u32::try_from(end - directory).unwrap();
+    for (disk, directory, reason) in [
+        (1, &one[directory..end], "a part of a larger one"),
+        (
+            0,
+            &vec![0; end - directory][..],
+            "is not where its end says",
+        ),
+    ] {
+        let mut packed = hidden.clone();
+        let at = u32::try_from(packed.len()).unwrap();
+        packed.extend_from_slice(directory);
+        packed.extend_from_slice(b"PK\x05\x06");
+        packed.extend_from_slice(&[disk, 0, 0, 0, 1, 0, 1, 0]);
+        packed.extend_from_slice(&size.to_le_bytes());
+        packed.extend_from_slice(&at.to_le_bytes());
+        packed.extend_from_slice(&[0, 0]);
+        let (_, found) = refusal(&zipped(), &packed);
+        assert!(found.contains(reason), "{reason}: {found}");
+    }
 }
 
 #[test]

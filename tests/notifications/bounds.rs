@@ -165,12 +165,13 @@ async fn each_merchant_gets_as_many_as_it_has_room_for() {
     }
 }
 
-/// Starts to send as the program does, with a clock that goes on by itself.
+/// Starts to send as the program does, with a clock that goes on by itself: slowly, so that a lease holds
+/// however long the database takes.
 fn keep_notifying(center: &Replica) -> Vec<tokio::task::JoinHandle<()>> {
     let clock = center.clock.clone();
     let ticking = async move {
         loop {
-            clock.advance(Duration::from_millis(1));
+            clock.advance(Duration::from_micros(10));
             tokio::task::yield_now().await;
         }
     };
