@@ -10,6 +10,7 @@
 use super::choose::{choose, is_ready};
 use super::run::{Ended, Runner, succeeded_at};
 use super::table::{Entry, JobTable, NoSuchJob};
+use super::turn::Turn;
 use crate::domain::job::{JobInfo, JobRun, JobRunState};
 use crate::domain::time::{BusinessDate, Instant};
 use crate::engine::{Engine, JobBook, Standing};
@@ -21,7 +22,6 @@ use std::sync::{Arc, Mutex as StdMutex, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio_cron_scheduler::{Job as CronJob, JobScheduler, JobSchedulerError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -51,7 +51,7 @@ struct Crew {
 /// A job and what this process knows of it.
 struct Desk {
     runner: Runner,
-    busy: Arc<Mutex<()>>,
+    turn: Turn,
     forgot_at: Arc<StdMutex<Option<Instant>>>,
     /// Whether another has taken its place: what it does it ends, and nothing more.
     is_retired: AtomicBool,
@@ -62,7 +62,7 @@ struct Desk {
 pub enum Ticked {
     /// The runs that ended here and whose rows say how; none when nothing was due.
     Ran(Vec<JobRun>),
-    /// A run of the job is under way in this process: that one is enough.
+    /// A tick of the job is under way in this process: that one looks once more before it ends.
     Busy,
     /// Storage failed; the next tick tries again.
     Failed(StoreError),
@@ -104,12 +104,32 @@ impl Driver {
     /// # Errors
     /// When there is no such job.
     pub async fn tick(&self, job: &str) -> Result<Ticked, NoSuchJob> {
-        let desk = self.desk(job)?;
-        let ticked = self.0.tasks.spawn(async move { desk.tick().await });
-        Ok(ticked.await.unwrap_or_else(|error| {
+        let (driver, name) = (self.clone(), self.desk(job)?.runner.entry.name);
+        let ticked = self.0.tasks.spawn(async move { driver.rounds(name).await });
+        ticked.await.unwrap_or_else(|error| {
             tracing::error!(job, %error, "a tick panicked");
-            Ticked::Ran(Vec::new())
-        }))
+            Ok(Ticked::Ran(Vec::new()))
+        })
+    }
+
+    /// Goes round until nothing comes next and nobody has come meanwhile. Whoever finds it going round adds a
+    /// round: what they came for may have been there only after the last look. The table may have been exchanged
+    /// by then, so each round is made at the desk of its time.
+    async fn rounds(&self, job: &str) -> Result<Ticked, NoSuchJob> {
+        let Some(mut turn) = self.desk(job)?.turn.take() else {
+            return Ok(Ticked::Busy);
+        };
+        let mut ran = Vec::new();
+        loop {
+            let round = self.desk(job)?.round(&mut ran).await;
+            if turn.goes_round() {
+                continue;
+            }
+            return Ok(match round {
+                Ok(()) => Ticked::Ran(ran),
+                Err(error) => Ticked::Failed(error),
+            });
+        }
     }
 
     fn desk(&self, job: &str) -> Result<Arc<Desk>, NoSuchJob> {
@@ -222,7 +242,9 @@ impl Driver {
 
     fn wake(&self, job: &str) {
         if let Ok(desk) = self.desk(job) {
-            self.0.tasks.spawn(async move { desk.tick().await });
+            let (driver, job) = (self.clone(), desk.runner.entry.name);
+            let rounds = async move { driver.rounds(job).await };
+            self.0.tasks.spawn(rounds);
         }
     }
 
@@ -300,7 +322,7 @@ impl Crew {
             let known = before.and_then(|crew| crew.desks.get(entry.name));
             let desk = Desk {
                 runner,
-                busy: known.map(|desk| desk.busy.clone()).unwrap_or_default(),
+                turn: known.map(|desk| desk.turn.clone()).unwrap_or_default(),
                 forgot_at: known.map(|desk| desk.forgot_at.clone()).unwrap_or_default(),
                 is_retired: AtomicBool::new(false),
             };
@@ -312,27 +334,19 @@ impl Crew {
 }
 
 impl Desk {
-    fn seize(&self) -> Option<OwnedMutexGuard<()>> {
-        self.busy.clone().try_lock_owned().ok()
-    }
-
-    async fn tick(&self) -> Ticked {
-        let Some(_guard) = self.seize() else {
-            return Ticked::Busy;
-        };
-        let mut ran = Vec::new();
+    /// Runs what is to be run, one after the other, until nothing comes next.
+    async fn round(&self, ran: &mut Vec<JobRun>) -> Result<(), StoreError> {
         loop {
             match self.run_next().await {
                 Ok(Some(Ended::Written(run))) => ran.push(run),
-                Ok(Some(Ended::Lost(_)) | None) => break,
+                Ok(Some(Ended::Lost(_)) | None) => return Ok(()),
                 Err(error) => {
                     let job = self.runner.entry.name;
                     tracing::error!(job, %error, "the runs of a job could not be read or claimed");
-                    return Ticked::Failed(error);
+                    return Err(error);
                 }
             }
         }
-        Ticked::Ran(ran)
     }
 
     /// Runs the next thing that is to be run; none when there is nothing or another replica has it.

@@ -30,6 +30,7 @@ mod progress;
 mod run;
 mod schedule;
 mod table;
+mod turn;
 
 mod archive_records;
 mod audit_cache;

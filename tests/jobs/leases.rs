@@ -90,6 +90,8 @@ async fn a_holder_that_learns_of_its_loss_ends_the_work() {
         assert_eq!(late.tick().await.len(), 1);
         // Its next renewal is refused.
         assert_eq!(wait_on_its_clock(&hanging, tick).await, []);
+        let now = hanging.replica.engine.clock().now();
+        assert!(now < at("2026-11-21T18:10:00Z"), "ended by its time-out");
         assert!(context.stop.is_cancelled());
         assert!(!hanging.replica.stop.is_cancelled());
         assert_eq!(late.runs().await[0].owner, "late");
