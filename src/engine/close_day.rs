@@ -71,32 +71,25 @@ impl Engine {
         Ok(report)
     }
 
-    /// The dates that are over and not closed, in order. The first of all is the date of the first flow;
-    /// a center without flows begins with the last date that is over.
+    /// The dates that are over and not closed, in order, wherever they lie between those that are. The first
+    /// of all is the date of the first flow, which may have been brought in after later days were closed; a
+    /// center without flows begins with the last date that is over.
     async fn days_to_close(&self) -> Result<Vec<BusinessDate>, EngineError> {
         let grace = TimeDelta::from_std(self.0.options.closing.grace).unwrap_or(TimeDelta::MAX);
         let Some(last) = self.0.options.day.last_ended_before(self.now(), grace) else {
             return Ok(Vec::new());
         };
-        let read = |c: &mut _| {
-            let first_flow = business_days::first_flow(c)?;
-            let first_closed = business_days::first_closed(c)?;
-            Ok((first_flow, first_closed, business_days::last_closed(c)?))
+        let read = move |c: &mut _| {
+            let firsts = [
+                business_days::first_flow(c)?,
+                business_days::first_closed(c)?,
+            ];
+            let first = firsts.into_iter().flatten().min().unwrap_or(last);
+            Ok((first, business_days::closed_dates(c, first, last)?))
         };
-        let (first_flow, first_closed, last_closed) = self.0.store.read(read).await?;
-        let mut dates = Vec::new();
-        if let (Some(flow), Some(closed)) = (first_flow, first_closed) {
-            // Flows from before the first day that was closed: somebody brought them in afterwards.
-            dates.extend(dates_of(flow, closed).filter(|date| *date < closed && *date <= last));
-        }
-        let next = match last_closed {
-            Some(closed) => closed.0.checked_add_days(Days::new(1)).map(BusinessDate),
-            None => Some(first_flow.unwrap_or(last)),
-        };
-        if let Some(next) = next {
-            dates.extend(dates_of(next, last));
-        }
-        Ok(dates)
+        let (first, closed) = self.0.store.read(read).await?;
+        let missed = dates_of(first, last).filter(|date| !closed.contains(date));
+        Ok(missed.collect())
     }
 
     /// Closes one date; false where somebody else has.

@@ -12,10 +12,10 @@ use crate::domain::business_day::{ClosedDay, FlowSum};
 use crate::domain::money::Currency;
 use crate::domain::time::{BusinessDate, Instant};
 use chrono::NaiveDate;
-use diesel::dsl::{count_star, max, min, sql};
+use diesel::dsl::{count_star, min, sql};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The row of an audit chain that is none: a work that names it was done at no count that a day can have.
 const NO_COUNT: i64 = -1;
@@ -100,12 +100,17 @@ pub fn stretch_of(date: BusinessDate) -> (String, String) {
     (date.digits(), BusinessDate(next).digits())
 }
 
-/// The day that was closed last.
-pub fn last_closed(c: &mut AnyConnection) -> Result<Option<BusinessDate>, StoreError> {
-    let last: Option<NaiveDate> = business_days::table
-        .select(max(business_days::business_date))
-        .first(c)?;
-    Ok(last.map(BusinessDate))
+/// The dates that are closed, from one to another, both included.
+pub fn closed_dates(
+    c: &mut AnyConnection,
+    from: BusinessDate,
+    to: BusinessDate,
+) -> Result<BTreeSet<BusinessDate>, StoreError> {
+    let dates: Vec<NaiveDate> = business_days::table
+        .filter(business_days::business_date.between(from.0, to.0))
+        .select(business_days::business_date)
+        .load(c)?;
+    Ok(dates.into_iter().map(BusinessDate).collect())
 }
 
 /// The first day that was closed.

@@ -4,7 +4,7 @@ use crate::given::{Given, PAID, at, day};
 use crate::support::database::TestDatabase;
 use crate::support::replica::Replica;
 use payhall::domain::flow::{FlowKind, FlowState};
-use payhall::domain::progress::Silent;
+use payhall::domain::progress::{Progress, Silent};
 use payhall::domain::time::BusinessDate;
 use payhall::engine::{Actor, CloseReport};
 use payhall::storage::business_days;
@@ -63,6 +63,61 @@ async fn missed_days_are_closed_in_order_from_the_first_flow_on() {
         replica.clock.set(at("2026-11-23T12:00:00Z"));
         let wanted = days(&["2026-11-16", "2026-11-17", "2026-11-22"]);
         assert_eq!(close(&replica).await.closed, wanted);
+    }
+}
+
+/// Dies as soon as it is told that something is done.
+struct Deadly;
+
+impl Progress for Deadly {
+    fn at(&self, _done: u64, _total: Option<u64>) {
+        panic!("killed");
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_dies_among_older_days_leaves_no_gap() {
+    for database in TestDatabase::all() {
+        let replica = Replica::start(&database, "a", at("2026-11-22T12:00:00Z")).await;
+        let write = |date, n| {
+            let flow = Given {
+                date,
+                order: n,
+                ..PAID
+            };
+            flow.write(&database);
+        };
+        write("2026-11-18", 1);
+        assert_eq!(close(&replica).await.closed.len(), 4);
+        // Flows from before are brought in, and the run that closes their days dies after the first.
+        write("2026-11-10", 2);
+        write("2026-11-14", 3);
+        for dead in ["2026-11-10", "2026-11-11"] {
+            let engine = replica.engine.clone();
+            let run = tokio::spawn(async move {
+                let actor = Actor::job("close_day");
+                engine.close_days(&actor, &Deadly).await.map(drop)
+            });
+            assert!(run.await.unwrap_err().is_panic());
+            assert!(closed(&replica).await.contains(&day(dead)));
+        }
+        replica.clock.set(at("2026-11-23T12:00:00Z"));
+        let left = [
+            "2026-11-12",
+            "2026-11-13",
+            "2026-11-14",
+            "2026-11-15",
+            "2026-11-16",
+            "2026-11-17",
+            "2026-11-22",
+        ];
+        let report = close(&replica).await;
+        assert_eq!(report.closed, days(&left), "{}", database.kind);
+        assert_eq!(closed(&replica).await.len(), 13);
+        let read = |c: &mut _| business_days::find(c, day("2026-11-14"));
+        let brought = replica.engine.store().read(read).await.unwrap();
+        assert_eq!(brought.unwrap().flows, 1);
+        assert_eq!(close(&replica).await, CloseReport::default());
     }
 }
 
