@@ -50,7 +50,7 @@ pub fn missing(
     let results = reconciliations::table
         .filter(reconciliations::business_date.eq(business_days::business_date))
         .filter(reconciliations::state.eq(RunState::Current.as_str()));
-    let mut dates: Vec<NaiveDate> = business_days::table
+    let dates: Vec<NaiveDate> = business_days::table
         .filter(business_days::business_date.le(until.0))
         .filter(business_days::flows.gt(0))
         .filter(not(exists(files)))
@@ -58,16 +58,30 @@ pub fn missing(
         .order(business_days::business_date)
         .select(business_days::business_date)
         .load(c)?;
+    let mut dates: Vec<BusinessDate> = dates.into_iter().map(BusinessDate).collect();
+    sort_by_looks(c, partner, &mut dates)?;
+    dates.truncate(limit);
+    dates.sort_unstable();
+    Ok(dates)
+}
+
+/// Sorts dates: those first that a partner was not asked about for the longest time.
+pub fn sort_by_looks(
+    c: &mut AnyConnection,
+    partner: &PartnerName,
+    dates: &mut [BusinessDate],
+) -> Result<(), StoreError> {
+    let Some(last) = dates.iter().max() else {
+        return Ok(());
+    };
     let looks: Vec<(NaiveDate, i64)> = partner_looks::table
         .filter(partner_looks::partner.eq(partner.as_str()))
-        .filter(partner_looks::business_date.le(until.0))
+        .filter(partner_looks::business_date.le(last.0))
         .select((partner_looks::business_date, partner_looks::looked_at))
         .load(c)?;
     let looks: BTreeMap<NaiveDate, i64> = looks.into_iter().collect();
-    dates.sort_by_key(|date| looks.get(date).copied());
-    dates.truncate(limit);
-    dates.sort_unstable();
-    Ok(dates.into_iter().map(BusinessDate).collect())
+    dates.sort_by_key(|date| looks.get(&date.0).copied());
+    Ok(())
 }
 
 impl Tx<'_> {

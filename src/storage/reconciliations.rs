@@ -466,9 +466,16 @@ pub(super) fn publish(
         return Ok(false);
     }
     if let Some(known) = known {
-        diesel::update(reconciliations::table.find(known))
+        // Who had to wait here for another one, which published, finds that it counts no more.
+        let current = reconciliations::table
+            .find(known)
+            .filter(reconciliations::state.eq(RunState::Current.as_str()));
+        let replaced = diesel::update(current)
             .set(reconciliations::state.eq(RunState::Replaced.as_str()))
             .execute(c)?;
+        if replaced != 1 {
+            return Ok(false);
+        }
     }
     let row = RunRow::from(run);
     let written = super::either!(c, |c| {
@@ -478,10 +485,14 @@ pub(super) fn publish(
             .execute(c)
     })?;
     if written != 1 {
+        // Two that saw no result both got here, and this one had to wait for the other: nothing was written.
+        if run.replaces.is_none() && self::current(c, run.business_date)?.is_some() {
+            return Ok(false);
+        }
         // The row before it was marked in this transaction: the error takes that back.
         return Err(StoreError::Refused(format!(
-            "the reconciliation of {} was published by somebody else at this moment",
-            run.business_date
+            "version {} of the reconciliation of {} is there, and is not its result",
+            run.version, run.business_date
         )));
     }
     for sum in sums {

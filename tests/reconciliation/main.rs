@@ -11,6 +11,7 @@ mod check;
 mod classes;
 mod crash;
 mod evidence;
+mod hanging;
 mod late;
 mod night;
 mod partner_files;

@@ -1,7 +1,7 @@
 //! Files that were refused, from a source that tells its files apart: none of them is sent again for nothing, and
 //! one that is right once the partner's profile is mended needs nobody's hand.
 
-use super::town::{BANK, Banks, Town, file_of, name, partners, today};
+use super::town::{BANK, Banks, TELECOM, Town, file_of, name, partners, today};
 use crate::support::database::TestDatabase;
 use async_trait::async_trait;
 use payhall::domain::audit::hex;
@@ -162,6 +162,22 @@ fn a_source_that_goes_back_sends_nothing_that_is_known_twice() {
         let files = town.files(BANK, today());
         assert_eq!((files.len(), files[4].row_count), (5, 3));
     }
+}
+
+#[test]
+fn a_refused_file_that_cannot_be_judged_again_holds_nobody_up() {
+    let source = Arc::new(Tagged::default());
+    let (mut town, right) = in_the_night(TestDatabase::sqlite(), &source);
+    source.has(&right);
+    restart(&mut town, "pipe");
+    assert_eq!(town.fetch().refused, 1);
+    restart(&mut town, "nobody-s");
+    town.drop_file(TELECOM, today(), &town.honest(today())[1..]);
+    let fetched = town.fetch();
+    assert_eq!((fetched.failed, fetched.not_yet), (1, 1), "{fetched:?}");
+    assert_eq!(fetched.accepted, 1, "the biller's correction");
+    restart(&mut town, "payhall-csv");
+    assert_eq!(town.fetch().accepted, 1);
 }
 
 #[test]

@@ -103,11 +103,13 @@ fn two_replicas_publish_one_result() {
         };
         let both = [run(0), run(other), run(0), run(other)];
         let reports = town.bank.wait(futures_util::future::join_all(both));
-        let published: usize = reports
-            .into_iter()
-            .map(|report| report.unwrap().published.len())
-            .sum();
+        let reports: Vec<_> = reports.into_iter().map(Result::unwrap).collect();
+        let published: usize = reports.iter().map(|report| report.published.len()).sum();
         assert_eq!(published, 1);
+        assert!(
+            reports.iter().all(|report| report.failed.is_empty()),
+            "who was overtaken has not failed: {reports:?}"
+        );
         assert_eq!(town.versions(today()), 1);
         assert_eq!(town.classes(today()).len(), 1);
     }

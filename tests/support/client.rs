@@ -19,12 +19,13 @@ pub const AT_REST: [&str; 5] = ["SUCCEEDED", "FAILED", "REVERSED", "CLOSED", "MA
 /// States in which the center is at work.
 pub const IN_DOUBT: [&str; 3] = ["PAYING", "UNKNOWN", "REVERSING"];
 
-/// A client for plain HTTP on this machine; cheap to clone.
+/// A client for plain HTTP on this machine; cheap to clone. It waits longer than any test is patient: an
+/// answer may be held back while the test waits for something else.
 pub fn http_client() -> reqwest::Client {
     reqwest::Client::builder()
         .no_proxy()
         .tls_certs_only([])
-        .timeout(Duration::from_secs(60))
+        .timeout(Duration::from_secs(180))
         .build()
         .expect("a client")
 }

@@ -1,5 +1,9 @@
 //! Looks for the files that should be there: of each partner, for each closed day that has none yet, some
 //! days back. That there is none yet is no fault; that there is none in the morning calls people, once.
+//!
+//! A partner holds nobody else up: one that gives no answer, which may take it ten minutes, is asked once in a
+//! run, about the date that it was not asked about for the longest time. What is wrong with one of its files
+//! is a line in the log and a number in the report.
 
 use super::receive::Received;
 use super::refused_before::fetch_anew;
@@ -10,7 +14,7 @@ use crate::domain::progress::Progress;
 use crate::domain::time::{BusinessDate, Instant};
 use crate::engine::{Actor, Engine};
 use crate::storage::{Tx, business_days, partner_files, partner_looks, reconciliations};
-use crate::upstream::{Fetched, PartnerLink};
+use crate::upstream::{FetchError, Fetched, PartnerLink};
 use chrono::{Days, NaiveTime, TimeDelta, TimeZone};
 use serde::Serialize;
 
@@ -49,6 +53,15 @@ enum Ask<'a> {
     Not,
 }
 
+/// What a look told of a partner's source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Line {
+    /// It answers, or was not asked.
+    Open,
+    /// It gave no answer.
+    Dead,
+}
+
 /// The file that counts, among all of a date.
 fn counts(known: &[PartnerFile]) -> Option<&PartnerFile> {
     let accepted = |file: &&PartnerFile| file.state == PartnerFileState::Accepted;
@@ -81,6 +94,24 @@ fn ask(files: &[PartnerFile], looked_at: Option<Instant>, now: Instant) -> Ask<'
     Ask::For { known }
 }
 
+impl FetchReport {
+    /// Takes note of a refused file that could not be judged again. Of storage it is everybody's matter.
+    fn fail<T>(
+        &mut self,
+        link: &PartnerLink,
+        date: BusinessDate,
+        fault: FileFault,
+    ) -> Result<Option<T>, FileFault> {
+        if let FileFault::Store(_) = fault {
+            return Err(fault);
+        }
+        let (partner, error) = (&link.partner.name, with_causes(&fault));
+        tracing::warn!(%partner, business_date = %date, error, "a refused file could not be judged again");
+        self.failed += 1;
+        Ok(None)
+    }
+}
+
 impl Engine {
     /// Looks for the files of every partner.
     ///
@@ -95,19 +126,24 @@ impl Engine {
         let links: Vec<PartnerLink> = self.0.upstreams.partners().iter().cloned().collect();
         let total = u64::try_from(links.len()).ok();
         for (done, link) in (1..).zip(&links) {
+            // A copy, whose source is taken away once it gives no answer.
+            let mut link = link.clone();
             for date in self.dates_of(&link.partner).await? {
                 if self.0.stop.is_cancelled() {
                     return Ok(report);
                 }
-                self.fetch_one(link, date, actor, &mut report).await?;
+                if self.fetch_one(&link, date, actor, &mut report).await? == Line::Dead {
+                    link.source = None;
+                }
             }
             progress.at(done, total);
         }
         Ok(report)
     }
 
-    /// The closed days whose file may be looked for by now: those in the partner's reach, and before them some
-    /// of those that are older and still wait for it.
+    /// The closed days whose file may be looked for by now: those in the partner's reach, and some of those
+    /// that are older and still wait for it. Those that it was not asked about for the longest time come first,
+    /// so that one about which it never answers holds up no other.
     async fn dates_of(&self, partner: &Partner) -> Result<Vec<BusinessDate>, FileFault> {
         let today = self.0.options.day.date_of(self.now());
         let back = Days::new(u64::from(partner.days_back) + 1);
@@ -120,6 +156,7 @@ impl Engine {
             };
             let days = business_days::closed_after(c, after, DAYS_MAX)?;
             dates.extend(days.into_iter().map(|day| day.date));
+            partner_looks::sort_by_looks(c, &name, &mut dates)?;
             Ok(dates)
         };
         let mut dates = self.0.store.browse(read).await?;
@@ -146,8 +183,9 @@ impl Engine {
         date: BusinessDate,
         actor: &Actor,
         report: &mut FetchReport,
-    ) -> Result<(), FileFault> {
+    ) -> Result<Line, FileFault> {
         let name = link.partner.name.clone();
+        let mut line = Line::Open;
         let read = move |c: &mut _| {
             let files = partner_files::of(c, &name, date)?;
             Ok((files, partner_looks::looked_at(c, &name, date)?))
@@ -158,10 +196,11 @@ impl Engine {
             && let Ask::For { known } = ask(&files, looked_at, self.now())
         {
             let mut fetched = source.fetch(date, &known).await;
-            if let Ok(Fetched::Unchanged(Some(mark))) = &fetched
-                && let Some(refused) = self.right_by_now(&link.partner, &files, mark).await?
-            {
-                fetched = fetch_anew(source.as_ref(), refused).await;
+            if let Ok(Fetched::Unchanged(Some(mark))) = &fetched {
+                let judged = self.right_by_now(&link.partner, &files, mark).await;
+                if let Some(refused) = judged.or_else(|fault| report.fail(link, date, fault))? {
+                    fetched = fetch_anew(source.as_ref(), refused).await;
+                }
             }
             let doubt = match &fetched {
                 Ok(Fetched::File(brought)) => brought.contradiction(),
@@ -178,10 +217,14 @@ impl Engine {
                 Ok(Fetched::File(mut brought)) => {
                     brought.mark.get_or_insert_with(|| UNTAGGED.to_owned());
                     let received = self.receive(name, date, brought, actor).await;
-                    return self.count(link, date, (received, is_there), report).await;
+                    self.count(link, date, (received, is_there), report).await?;
+                    return Ok(line);
                 }
                 Ok(Fetched::NotYet | Fetched::Unchanged(_)) => {}
                 Err(error) => {
+                    if matches!(error, FetchError::Silent(_)) {
+                        line = Line::Dead;
+                    }
                     let error = with_causes(&error);
                     tracing::warn!(partner = %name, business_date = %date, error, "a partner's file could not be fetched");
                     report.failed += 1;
@@ -192,7 +235,7 @@ impl Engine {
             report.not_yet += 1;
             self.cry_if_late(&link.partner, date, report).await?;
         }
-        Ok(())
+        Ok(line)
     }
 
     /// Writes a look down; whether what was found is to be taken at its word: nothing speaks against it, or the

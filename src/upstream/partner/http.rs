@@ -139,5 +139,5 @@ fn lost(error: &reqwest::Error) -> FetchError {
         (false, true) => "the partner did not give it in time",
         (false, false) => "no whole file came",
     };
-    FetchError::Source(exchange::with_root(what, error))
+    FetchError::Silent(exchange::with_root(what, error))
 }

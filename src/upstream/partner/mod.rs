@@ -94,6 +94,9 @@ pub enum FetchError {
     /// The other side did not give it.
     #[error("{0}")]
     Source(String),
+    /// The other side gave no answer, or no whole one, and may have taken all of its time for that.
+    #[error("{0}")]
+    Silent(String),
     /// It is longer than any file may be.
     #[error("it is longer than {0} bytes (bytes_max)")]
     TooLong(u64),
