@@ -1,4 +1,4 @@
-//! The day before the demo, so that there is a night to look at: some payments went well, one ended in a doubt
+//! The day before the demo, or in the small hours the one before that, so that there is a night to look at: some payments went well, one ended in a doubt
 //! that only the bank's file settles, one was paid after it counted as failed, and the bank's file is wrong about
 //! two. It is lived through with the clocks of the engine and of the simulated world standing at yesterday. Then
 //! the center starts as after any night that was missed, and makes up for it.
@@ -39,6 +39,10 @@ const PAYMENTS: [(&str, &str, i64, i64); 12] = [
 const EVERY: TimeDelta = TimeDelta::seconds(12);
 const POLLED: TimeDelta = TimeDelta::minutes(6);
 
+/// So long after a day has ended the files of the banks and billers about it have come, and the center has asked
+/// for them (`expected_from` of its partners): before, there would be no night to look at.
+const FILES_CAME: TimeDelta = TimeDelta::hours(3);
+
 /// The two clocks of that day.
 struct Clocks {
     ours: ManualClock,
@@ -53,14 +57,14 @@ impl Clocks {
     }
 }
 
-/// Lives through the business date before `now`.
+/// Lives through the last business date before `now` whose files have come.
 pub(super) async fn live_through(
     config: Config,
     sim: SocketAddr,
     now: Instant,
 ) -> anyhow::Result<()> {
     let day = config.business_day();
-    let date = day.last_ended(now);
+    let date = day.last_ended(now - FILES_CAME);
     let ten = day.begin_of(date) + TimeDelta::hours(10);
     let at = |path: &str| {
         let post = Webhook::try_new(&format!("http://{sim}/admin/{path}"));

@@ -11,6 +11,7 @@ use payhall::engine::{Clock, SystemClock};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 /// Who sends files, on which side, for whom, and how they are laid out.
@@ -43,10 +44,17 @@ const JOBS: [&str; 6] = [
     "reconcile_day",
 ];
 
-/// The date so many days ago, where the center is.
-pub fn days_ago(days: u64) -> NaiveDate {
+/// The date on which these tests began, where the center is: what they do on a date is looked at under the
+/// same date, although midnight may have come in between.
+static TODAY: LazyLock<NaiveDate> = LazyLock::new(|| {
     let today = BusinessDay::SHANGHAI.date_of(SystemClock.now());
-    today.0.checked_sub_days(Days::new(days)).expect("a date")
+    today.0
+});
+
+/// The date so many days before these tests began. Of the day before they began (1) the files may not be there
+/// yet, and it may not be closed: both come in its night, in which the tests may run as well.
+pub fn days_ago(days: u64) -> NaiveDate {
+    TODAY.checked_sub_days(Days::new(days)).expect("a date")
 }
 
 /// A time of a date, where the center is.
