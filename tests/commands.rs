@@ -190,8 +190,18 @@ fn the_check_of_settings_looks_at_the_profiles_of_files_and_at_who_names_them() 
     let said = refused(folder, &check);
     assert!(said.contains("rural.toml:1"), "{said}");
     let text = std::fs::read_to_string(format!("{FOLDER}/deploy/profiles/pipe.toml")).unwrap();
-    std::fs::write(own, text).unwrap();
+    std::fs::write(&own, &text).unwrap();
     assert!(run(folder, &check).status.success());
+    // What cannot say FAILED is read, and no statement is written by it.
+    std::fs::write(&own, text.replace("FAILED = [\"0\"]\n", "")).unwrap();
+    write(bank);
+    assert!(run(folder, &check).status.success());
+    for key in ["profile", "profiles.\"merchant:portal\""] {
+        write(&format!("[statements]\n{key} = \"rural\"\n"));
+        let said = refused(folder, &check);
+        let told = format!("statements.{key}: the profile \"rural\" does not do for statements");
+        assert!(said.contains(&told) && said.contains("word for FAILED"));
+    }
 }
 
 #[test]

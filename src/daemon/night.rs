@@ -35,8 +35,8 @@ pub fn calendar_warning(config: &Config, now: Instant) -> anyhow::Result<Option<
 /// The profiles of files: those compiled in, and those of the settings' folder.
 ///
 /// # Errors
-/// The folder cannot be read, a profile has mistakes (all of them, a line each), or the settings name one that
-/// there is not.
+/// The folder cannot be read, a profile has mistakes (all of them, a line each), the settings name one that
+/// there is not, or name one for statements by which none can be written.
 pub fn profiles(config: &Config) -> anyhow::Result<Profiles> {
     let profiles = load_profiles(config)?;
     let statements = &config.statements;
@@ -46,7 +46,13 @@ pub fn profiles(config: &Config) -> anyhow::Result<Profiles> {
     let partners =
         partners.map(|(partner, it)| (format!("partners.{partner}.profile"), &it.profile));
     let default = [("statements.profile".to_owned(), &statements.profile)];
-    for (path, name) in default.into_iter().chain(parties).chain(partners) {
+    for (path, name) in default.into_iter().chain(parties) {
+        let profile = profiles.get(name).with_context(|| path.clone())?;
+        if let Some(lack) = profile.unfit_for_statements() {
+            bail!("{path}: the profile {name:?} does not do for statements: {lack}");
+        }
+    }
+    for (path, name) in partners {
         profiles.get(name).with_context(|| path)?;
     }
     Ok(profiles)

@@ -314,6 +314,22 @@ impl Profile {
         of(FlowKind::Payment) || of(FlowKind::Reversal)
     }
 
+    /// Why statements cannot be written by it; none where they can. A statement lists what failed beside what
+    /// succeeded, and reversals beside payments; a file that is only read may lack the words for these.
+    pub fn unfit_for_statements(&self) -> Option<&'static str> {
+        if !self.has(Field::Status) {
+            return Some("statements list what failed, and it has no column STATUS that says so");
+        }
+        if self.states.word(LineStatus::Failed).is_none() {
+            return Some(
+                "statements list what failed: its column STATUS needs a word for FAILED in [states]",
+            );
+        }
+        let tells_kinds = self.has(Field::Kind) || self.reversals == Reversals::Negative;
+        (!tells_kinds)
+            .then_some("statements list reversals, and it has no column KIND that tells them")
+    }
+
     /// Whether some line of the head needs to know what the rows add up to: then whoever writes the
     /// file has to know the totals before the first row.
     pub fn counts_first(&self) -> bool {

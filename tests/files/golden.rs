@@ -127,10 +127,10 @@ fn what_has_no_place_in_a_file_is_refused_with_its_row() {
         (
             "wechat-like",
             Row {
-                status: LineStatus::Failed,
+                status: LineStatus::Pending,
                 ..first
             },
-            "no word for FAILED",
+            "no word for PENDING",
         ),
         (
             "alipay",

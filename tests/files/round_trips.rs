@@ -40,6 +40,36 @@ fn every_profile_reads_what_it_writes() {
 }
 
 #[test]
+fn what_failed_is_said_by_every_profile_that_statements_are_written_by() {
+    let failed = |row: Row<'static>| Row {
+        status: LineStatus::Failed,
+        ..row
+    };
+    let (said, refused) = (rows(), rows().into_iter().map(failed));
+    let all: Vec<_> = said.into_iter().chain(refused).collect();
+    let mut fit = Vec::new();
+    for (name, _) in BUILT_IN {
+        let profile = profile(name);
+        if profile.unfit_for_statements().is_none() {
+            fit.push(*name);
+        }
+    }
+    let wanted = [
+        "alipay-like",
+        "payhall-csv",
+        "pipe",
+        "unionpay-zm",
+        "wechat-like",
+    ];
+    assert_eq!(fit, wanted);
+    for name in wanted.into_iter().filter(|name| *name != "unionpay-zm") {
+        comes_back(&profile(name), &all);
+    }
+    let plain: Vec<_> = plain_rows().into_iter().map(failed).collect();
+    comes_back(&profile("unionpay-zm"), &plain);
+}
+
+#[test]
 fn every_packing_and_encoding() {
     for encoding in ["UTF-8", "GB18030", "GBK"] {
         for packing in [

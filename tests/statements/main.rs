@@ -8,4 +8,5 @@ mod bucket;
 mod checking;
 mod closing;
 mod given;
+mod left;
 mod making;

@@ -89,8 +89,12 @@ impl Engine {
             return Ok(false);
         };
         let rendering = self.rendering(&last.key, last.version, profile).await?;
-        let wrong = wrong_with(&last.key);
-        let rendered = rendering.measure(&self.0.store).await.map_err(wrong)?;
+        let rendered = match rendering.measure(&self.0.store).await {
+            Ok(rendered) => rendered,
+            // What that profile has no place for was not told by it: the party may have another one by now.
+            Err(RenderError::Write(_)) => return Ok(false),
+            Err(error) => return Err(wrong_with(&last.key)(error)),
+        };
         if hex(&rendered.written.sha256) != last.file.sha256 || rendered.sums != last.sums {
             return Ok(false);
         }

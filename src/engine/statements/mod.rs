@@ -6,6 +6,10 @@
 //! done. Where it has another, the file is written once more into nothing: if its bytes are the same, only
 //! the content is written down; if not, there is a further version. A version is never changed.
 //!
+//! A statement that cannot be written keeps nobody else waiting: the other parties and days are stated, its own
+//! day stays due, and the run fails at its end. Only what concerns everybody ends a run at once, as a database
+//! or a store of files that is away.
+//!
 //! Crash here: the files are durable before the row that publishes them, and their names hold their digests.
 //! What was written without its row is written again, to the same bytes and names. Two replicas that make the
 //! same statement meet at its row; whoever comes second finds it there.
@@ -27,10 +31,11 @@ pub use links::{DocumentName, Part};
 pub use render::RenderError;
 
 use self::render::Watch;
+use super::partner_files::with_causes;
 use super::{Actor, Engine, EngineError};
 use crate::domain::business_day::ClosedDay;
 use crate::domain::progress::Progress;
-use crate::domain::statement::{Party, PartyKind};
+use crate::domain::statement::{Party, PartyKind, StatementKey};
 use crate::domain::time::BusinessDate;
 use crate::files::{NoSuchProfile, Profile, Profiles};
 use crate::output::{Objects, ObjectsError};
@@ -38,6 +43,7 @@ use crate::storage::{StoreError, business_days, catalogue};
 use chrono::NaiveTime;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -94,6 +100,21 @@ pub struct StatementsReport {
     pub forgotten: u64,
 }
 
+impl StatementsReport {
+    fn count(&mut self, issued: &issue::Issued) {
+        match issued {
+            issue::Issued::Stood(_) => self.stood += 1,
+            issue::Issued::New(statement) => {
+                match statement.version {
+                    1 => self.made += 1,
+                    _ => self.reissued += 1,
+                }
+                self.flows += u64::try_from(statement.flows).unwrap_or(0);
+            }
+        }
+    }
+}
+
 /// Why statements cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum StatementError {
@@ -126,6 +147,71 @@ pub enum StatementError {
     Busy(Party, BusinessDate),
 }
 
+impl StatementError {
+    /// Whether the next statement would fail of it as well.
+    fn concerns_all(&self) -> bool {
+        match self {
+            Self::Profile(..) | Self::Render(..) | Self::Settlement(..) | Self::Busy(..) => false,
+            Self::Objects(error) => !matches!(
+                error,
+                ObjectsError::Missing(_) | ObjectsError::Taken(_) | ObjectsError::Name(_)
+            ),
+            Self::Store(error) => {
+                !matches!(error, StoreError::Corrupt { .. } | StoreError::Refused(_))
+            }
+            Self::NoStore | Self::Engine(_) | Self::NotSigned(_) => true,
+        }
+    }
+
+    /// The same, naming whose statement it was.
+    fn about(self, key: &StatementKey) -> Self {
+        let cause = match self {
+            Self::Store(error) => RenderError::Store(error),
+            Self::Objects(error) => RenderError::Objects(error),
+            error => return error,
+        };
+        Self::Render(key.party.clone(), key.date, Box::new(cause))
+    }
+}
+
+/// A run under way.
+struct Run<'a> {
+    kind: PartyKind,
+    actor: &'a Actor,
+    stop: &'a CancellationToken,
+    watch: Watch,
+    report: StatementsReport,
+    /// The first thing that was left, where anything was.
+    left: Option<StatementError>,
+}
+
+impl Run<'_> {
+    /// Goes on without what failed.
+    fn leave(&mut self, what: &dyn Display, error: StatementError) {
+        let why = with_causes(&error);
+        tracing::error!(%what, error = why, "a statement was not made; the run goes on without it");
+        self.left.get_or_insert(error);
+    }
+
+    fn end(self) -> Result<StatementsReport, StatementError> {
+        match self.left {
+            Some(error) => Err(error),
+            None => Ok(self.report),
+        }
+    }
+}
+
+/// What became of a day.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum DayCame {
+    /// All of it is stated.
+    Whole,
+    /// Some of it was left.
+    InPart,
+    /// The run has to end before it is done.
+    Stopped,
+}
+
 /// The work of the night that makes the statements of one kind of party.
 pub(super) fn work_of(kind: PartyKind) -> &'static str {
     match kind {
@@ -135,10 +221,12 @@ pub(super) fn work_of(kind: PartyKind) -> &'static str {
 }
 
 impl Engine {
-    /// Makes what is missing of the statements of one kind of party, of all closed days in order.
+    /// Makes what is missing of the statements of one kind of party, of all closed days in order. What cannot
+    /// be made is left, and the rest is made.
     ///
     /// # Errors
-    /// Whatever stops it; what is made stays made, and the next run goes on from there.
+    /// Whatever stops it, or else the first thing that was left; what is made stays made, and the next run goes
+    /// on from there.
     pub async fn make_statements(
         &self,
         kind: PartyKind,
@@ -147,37 +235,37 @@ impl Engine {
     ) -> Result<StatementsReport, StatementError> {
         let rules = self.statement_rules()?;
         self.refresh_center_key().await?;
-        let mut report = StatementsReport::default();
-        let mut watch = Watch {
-            progress,
-            ..Watch::silent()
+        let mut run = Run {
+            kind,
+            actor,
+            stop,
+            watch: Watch {
+                progress,
+                ..Watch::silent()
+            },
+            report: StatementsReport::default(),
+            left: None,
         };
         let due = move |c: &mut _| business_days::to_work_on(c, work_of(kind), DAYS_MAX);
         for day in self.0.store.read(due).await? {
             if stop.is_cancelled() {
-                return Ok(report);
+                return run.end();
             }
-            if !self
-                .work_on(&day, kind, actor, (&mut watch, stop, &mut report))
-                .await?
-            {
-                return Ok(report);
+            match self.work_on(&day, &mut run).await {
+                Ok(DayCame::Whole) => run.report.days.push(day.date),
+                Ok(DayCame::InPart) => {}
+                Ok(DayCame::Stopped) => return run.end(),
+                Err(error) if error.concerns_all() => return Err(error),
+                Err(error) => run.leave(&day.date, error),
             }
-            report.days.push(day.date);
         }
         rules.objects.sweep(Duration::from_secs(86_400)).await;
-        report.forgotten = self.forget_statements(&rules).await?;
-        Ok(report)
+        run.report.forgotten = self.forget_statements(&rules).await?;
+        run.end()
     }
 
-    /// Makes the statements of one day; false where it was stopped.
-    async fn work_on(
-        &self,
-        day: &ClosedDay,
-        kind: PartyKind,
-        actor: &Actor,
-        (watch, stop, report): (&mut Watch, &CancellationToken, &mut StatementsReport),
-    ) -> Result<bool, StatementError> {
+    /// Makes the statements of one day.
+    async fn work_on(&self, day: &ClosedDay, run: &mut Run<'_>) -> Result<DayCame, StatementError> {
         let version = self.0.store.read(catalogue::version).await?;
         let rules = self.statement_rules()?;
         // What would be forgotten at once is not stated.
@@ -185,35 +273,37 @@ impl Engine {
             .oldest_kept(&rules)
             .is_none_or(|oldest| day.date >= oldest);
         let due = match is_kept {
-            true => self.parties_of(day, kind).await?,
+            true => self.parties_of(day, run.kind).await?,
             false => Vec::new(),
         };
         // Days of the same run count on.
-        watch.total = Some(watch.before + due.iter().map(|told| told.flows).sum::<u64>());
+        run.watch.total = Some(run.watch.before + due.iter().map(|told| told.flows).sum::<u64>());
+        let mut came = DayCame::Whole;
         for told in &due {
-            if stop.is_cancelled() {
-                return Ok(false);
+            if run.stop.is_cancelled() {
+                return Ok(DayCame::Stopped);
             }
-            let issued = self.issue(day, (told, &*watch), issue::Order::Changed, actor);
-            match issued.await? {
-                issue::Issued::Stood(_) => report.stood += 1,
-                issue::Issued::New(statement) => {
-                    match statement.version {
-                        1 => report.made += 1,
-                        _ => report.reissued += 1,
-                    }
-                    report.flows += u64::try_from(statement.flows).unwrap_or(0);
+            let issued = self.issue(day, (told, &run.watch), issue::Order::Changed, run.actor);
+            match issued.await {
+                Ok(issued) => run.report.count(&issued),
+                Err(error) if error.concerns_all() => return Err(error),
+                Err(error) => {
+                    let what = format!("{} {} {}", told.key.party, day.date, told.key.currency);
+                    run.leave(&what, error.about(&told.key));
+                    came = DayCame::InPart;
                 }
             }
-            watch.before += told.flows;
-            watch.progress.at(watch.before, watch.total);
+            run.watch.before += told.flows;
+            run.watch.progress.at(run.watch.before, run.watch.total);
         }
-        let (worked, now) = (day.clone(), self.now());
-        let write = move |tx: &mut crate::storage::Tx<'_>| {
-            tx.day_worked(&worked, (work_of(kind), version), now)
-        };
-        self.0.store.solo(write).await?;
-        Ok(true)
+        if came == DayCame::Whole {
+            let (worked, kind, now) = (day.clone(), run.kind, self.now());
+            let write = move |tx: &mut crate::storage::Tx<'_>| {
+                tx.day_worked(&worked, (work_of(kind), version), now)
+            };
+            self.0.store.solo(write).await?;
+        }
+        Ok(came)
     }
 
     pub(super) fn statement_rules(&self) -> Result<Arc<StatementRules>, StatementError> {
