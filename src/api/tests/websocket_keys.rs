@@ -125,9 +125,10 @@ async fn a_socket_ends_with_its_key() {
     assert_eq!(client.state().await, "CREATED");
     let revoke = "mutation($i: KeyRevokeInput!) { keyRevoke(input: $i) { key { state } userErrors { code } } }";
     let input = json!({ "i": { "keyId": hand.key_id, "reason": "stolen" } });
-    let revoked = world.field(OPERATOR, revoke, input).await;
+    // The client listens meanwhile: one that answers no ping is given up without a word.
+    let (revoked, heard) = tokio::join!(world.field(OPERATOR, revoke, input), client.hear());
     assert_eq!(revoked["key"]["state"], "REVOKED", "{revoked}");
-    assert_eq!(client.hear().await, Heard::Closed(4401));
+    assert_eq!(heard, Heard::Closed(4401));
     let again = open_signed(address, &signed(&world, &hand, address, "n-2"), &[]).await;
     assert_eq!(again.err().unwrap(), (401, "UNAUTHENTICATED".to_owned()));
 }
