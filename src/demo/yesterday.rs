@@ -1,5 +1,5 @@
-//! The day before the demo, or in the small hours the one before that, so that there is a night to look at: some payments went well, one ended in a doubt
-//! that only the bank's file settles, one was paid after it counted as failed, and the bank's file is wrong about
+//! The day before the demo, or in the small hours the one before that, so that there is a night to look at:
+//! some payments went well, one ended in a doubt that only the bank's file settles, one was paid after it counted as failed, and the bank's file is wrong about
 //! two. It is lived through with the clocks of the engine and of the simulated world standing at yesterday. Then
 //! the center starts as after any night that was missed, and makes up for it.
 

@@ -9,7 +9,7 @@ use super::FileFault;
 use super::receive::Whole;
 use crate::domain::partner::{Partner, PartnerFile, PartnerFileState};
 use crate::engine::Engine;
-use crate::engine::partner_files::{blocking, with_causes};
+use crate::engine::partner_files::blocking;
 use crate::upstream::{FetchError, Fetched, PartnerSource};
 use std::sync::Arc;
 
@@ -29,17 +29,9 @@ impl Engine {
         let kept = {
             let (objects, path) = (self.objects()?.clone(), file.path.clone());
             let bytes = u64::try_from(file.bytes).unwrap_or(u64::MAX);
-            blocking(move || Ok(objects.file(&path, bytes)?)).await
+            blocking(move || Ok(objects.file(&path, bytes)?)).await?
         };
-        let whole = match kept {
-            Ok(kept) => Arc::new(Whole::new(kept, file.sha256.clone())),
-            Err(error) => {
-                let (name, error) = (&partner.name, with_causes(&error));
-                let path = &file.path;
-                tracing::warn!(partner = %name, path, error, "a refused file cannot be judged again");
-                return Ok(None);
-            }
-        };
+        let whole = Arc::new(Whole::new(kept, file.sha256.clone()));
         let judged = self
             .judge_whole(partner, file.business_date, &whole)
             .await?;

@@ -75,33 +75,28 @@ impl Engine {
         Ok(self.0.store.browse(read).await?)
     }
 
-    /// Whose lines a flow has matched with on its own day, by whose files went into that result.
-    fn matched_by(&self, flow: &OurFlow, files: &[PartnerName]) -> Asked {
+    /// The sides that speak for a flow of ours, of those partners that take part.
+    fn sides_of(&self, flow: &OurFlow, takes_part: impl Fn(&PartnerName) -> bool) -> Asked {
         let links = self.0.upstreams.partners().iter();
         let partners = links.map(|link| &link.partner);
-        let mut matched = Asked::Nobody;
-        for partner in partners.filter(|partner| files.contains(&partner.name)) {
+        let mut sides = Asked::Nobody;
+        for partner in partners.filter(|partner| takes_part(&partner.name)) {
             match &partner.covers {
                 Covers::Adapter(one) if one.as_str() == flow.adapter => {
-                    matched = with(matched, Side::Bank);
+                    sides = with(sides, Side::Bank);
                 }
                 Covers::Billers(codes) if codes.iter().any(|one| one.as_str() == flow.biller) => {
-                    matched = with(matched, Side::Biller);
+                    sides = with(sides, Side::Biller);
                 }
                 Covers::Adapter(_) | Covers::Billers(_) => {}
             }
         }
-        matched
+        sides
     }
 
     /// Who has to list a flow of ours, by the settings.
     pub(super) fn asked_by_settings(&self, flow: &OurFlow) -> Asked {
-        let partners = || self.0.upstreams.partners().iter();
-        let is_bank = |covers: &Covers| matches!(covers, Covers::Adapter(one) if one.as_str() == flow.adapter);
-        let is_biller = |covers: &Covers| matches!(covers, Covers::Billers(codes) if codes.iter().any(|one| one.as_str() == flow.biller));
-        let has_bank = partners().any(|link| is_bank(&link.partner.covers));
-        let has_biller = partners().any(|link| is_biller(&link.partner.covers));
-        Asked::of(has_bank, has_biller)
+        self.sides_of(flow, |_| true)
     }
 
     /// Whose lines a flow of which nothing is left has matched with; none where that is no question: it moved no
@@ -114,7 +109,10 @@ impl Engine {
         result: Option<&Vec<PartnerName>>,
     ) -> Option<Asked> {
         match (row.state, one.matched, result) {
-            (RowState::Succeeded, Asked::Nobody, Some(files)) => Some(self.matched_by(flow, files)),
+            (RowState::Succeeded, Asked::Nobody, Some(files)) => {
+                // Those whose files went into the result of its own day.
+                Some(self.sides_of(flow, |name| files.contains(name)))
+            }
             (RowState::Succeeded, Asked::Nobody, None) => Some(Asked::Nobody),
             (RowState::Succeeded, _, _) => Some(self.asked_by_settings(flow)),
             (_, _, None) => Some(Asked::Nobody),
