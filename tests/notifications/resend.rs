@@ -1,7 +1,9 @@
 //! Sent again by hand: one or many, of one's own only, each with an audit row.
 
+use super::support::replica::Manner;
 use super::town::Mood;
 use super::*;
+use futures_util::FutureExt;
 use payhall::domain::notification::{NotificationState, TryOutcome};
 use payhall::domain::refusal::{RefusalCode, Retry};
 use payhall::engine::EngineError;
@@ -286,23 +288,44 @@ async fn a_second_call_of_the_same_caller_is_refused_while_one_goes_on() {
             states: vec![NotificationState::Delivered],
             ..Filter::default()
         };
+        // One writer: who holds it holds up whatever is to be written.
+        let manner = Manner {
+            masters: Masters::read([MASTER]).unwrap(),
+            notifier: town.clone(),
+            writers: 1,
+            output: None,
+            statements: None,
+            closing: Default::default(),
+        };
+        let narrow = Replica::start_as(&database, "b", given::at(1), manner).await;
         let resend = async |scope: Scope| {
             let filter = delivered.clone();
-            let engine = &center.engine;
+            let engine = &narrow.engine;
             engine
                 .notifications_resend(filter, 10, &scope, samples_ann())
                 .await
         };
-        // The first has begun when the others are asked for, in this sequence.
-        let (first, second, other) = tokio::join!(
+        // The first one cannot end before the second one is answered: what it would write waits.
+        let (free, held) = std::sync::mpsc::channel::<()>();
+        let hold = move |_: &mut payhall::storage::Tx<'_>| {
+            let _ = held.recv();
+            Ok(())
+        };
+        let (hold, first, second, other) = tokio::join!(
+            biased;
+            narrow.engine.store().solo(hold),
             resend(own("portal")),
-            resend(own("portal")),
-            resend(own("citylife"))
+            async { resend(own("portal")).now_or_never() },
+            async {
+                drop(free);
+                resend(own("citylife")).await
+            }
         );
+        hold.unwrap();
         assert_eq!(first.unwrap().count, 1, "{}", database.kind);
         assert_eq!(other.unwrap().count, 1, "{}", database.kind);
-        let Err(EngineError::Refused(refusal)) = second else {
-            panic!("it is not refused: {second:?}");
+        let Some(Err(EngineError::Refused(refusal))) = second else {
+            panic!("it is not refused at once: {second:?}");
         };
         assert_eq!(refusal.code, RefusalCode::ResendInProgress);
         assert_eq!(refusal.retry, Retry::Later);
