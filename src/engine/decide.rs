@@ -104,8 +104,10 @@ impl Engine {
         let mut step = Step::new(event, checker);
         step.reason = Some(format!("DECIDED_{decision}"));
         step.case = CaseMove::Replace(closed.clone());
-        if event == OrderEvent::ReversalOrdered {
-            self.order_reversal(&order, &flows, &mut step)?;
+        match event {
+            OrderEvent::ReversalOrdered => self.order_reversal(&order, &flows, &mut step)?,
+            OrderEvent::DecidedReversed => step.start = self.undone_elsewhere(&flows),
+            _ => {}
         }
         match self.settle(order, flows, step).await? {
             Settled::Moved(order) => Ok((closed, Some(order))),
@@ -122,6 +124,25 @@ impl Engine {
                 Err(case_changed(case_no).into())
             }
         }
+    }
+
+    /// What undid a payment that the center has not undone: a reversal that nobody was told to make, so that
+    /// statements and settlement take away what came back. None where a reversal of the center's is there to be it.
+    fn undone_elsewhere(&self, flows: &[Flow]) -> Option<Flow> {
+        let is_ours = |flow: &Flow| {
+            flow.kind == FlowKind::Reversal
+                && matches!(flow.state, FlowState::Started | FlowState::Succeeded)
+        };
+        if flows.iter().any(is_ours) {
+            return None;
+        }
+        let payment = flows.iter().find(|flow| flow.kind == FlowKind::Payment)?;
+        let reversal = self.reversal_flow(payment, flows);
+        Some(Flow {
+            state: FlowState::Succeeded,
+            concluded_at: Some(reversal.started_at),
+            ..reversal
+        })
     }
 
     /// A decided reversal: an open reversal flow is repeated with its number, else a new one starts.

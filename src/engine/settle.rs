@@ -405,11 +405,18 @@ fn was_in_doubt(state: OrderState) -> bool {
 }
 
 /// The flow's new values, where the event proves something about it. A payment may be corrected
-/// (a reversal undoes a payment that had succeeded); a reversal is concluded once.
+/// (a reversal undoes a payment that had succeeded). A reversal is concluded once, but for one thing: where
+/// people find that the money is with the biller all the same, what counted as its success moved nothing.
+/// Without that, statements would take away what was never given back.
 fn conclude(flow: &Flow, step: &Step, now: Instant) -> Option<Flow> {
-    let state = flow_after(step.event, flow.kind)?;
-    let is_open = flow.state == FlowState::Started;
-    if flow.state == state || (flow.kind == FlowKind::Reversal && !is_open) {
+    let state = match (flow.kind, flow.state) {
+        (FlowKind::Reversal, FlowState::Succeeded) => moved_nothing(step.event)?,
+        (FlowKind::Reversal, FlowState::Started) | (FlowKind::Payment, _) => {
+            flow_after(step.event, flow.kind)?
+        }
+        (FlowKind::Reversal, _) => return None,
+    };
+    if flow.state == state {
         return None;
     }
     let about = match step.event {
@@ -432,4 +439,13 @@ fn conclude(flow: &Flow, step: &Step, now: Instant) -> Option<Flow> {
         version: flow.version + 1,
         ..flow.clone()
     })
+}
+
+/// What is left of a reversal that had succeeded when two people decide that the payment is paid, or has to be
+/// undone (again).
+fn moved_nothing(event: OrderEvent) -> Option<FlowState> {
+    match event {
+        OrderEvent::DecidedSucceeded | OrderEvent::ReversalOrdered => Some(FlowState::Failed),
+        _ => None,
+    }
 }

@@ -166,6 +166,24 @@ impl Facts {
         if (moved, credits) != expected && !is_known {
             wrong.push(format!("I1: {moved} moved of {amount}, {credits} credits"));
         }
+        // What people moved past the center is in nobody's books here, but it is stated.
+        let stated = self.stated(order);
+        if stated != expected.0 && !self.has_late_case(order) {
+            wrong.push(format!(
+                "I12: {stated} is stated of {amount}, and {moved} moved"
+            ));
+        }
+    }
+
+    /// What statements tell of an order, all in all: its payment and what undid it.
+    fn stated(&self, order: &Order) -> i64 {
+        let sum = |kind: FlowKind| -> i64 {
+            let counts =
+                |flow: &&Flow| matches!(flow.state, FlowState::Succeeded | FlowState::Reversed);
+            let flows = self.flows_of(order, kind).filter(counts);
+            flows.map(|flow| flow.amount.amount_minor).sum()
+        };
+        sum(FlowKind::Payment) - sum(FlowKind::Reversal)
     }
 
     /// I2: one number a step, one effect a number, and flows that say what the order says.
