@@ -43,13 +43,19 @@ fn judge_reversal(dossier: &Dossier, findings: &mut Findings) {
             numbers(dossier),
         );
     }
-    // People may decide that it was undone without a reversal of ours.
-    let by_itself = order.state == OrderState::Reversed && !dossier.was_decided();
-    if by_itself && !any(FlowState::Succeeded) {
+    // What is stated of an order comes to nothing exactly if one reversal took away what its payment says.
+    let count = dossier
+        .reversals()
+        .filter(|flow| flow.state == FlowState::Succeeded)
+        .count();
+    if count != usize::from(order.state == OrderState::Reversed) {
         findings.about(
             &order.order_no,
             Invariant::Match,
-            "the order is REVERSED without a reversal flow that succeeded",
+            format!(
+                "the order is {}, and {count} of its reversals succeeded",
+                order.state
+            ),
             numbers(dossier),
         );
     }

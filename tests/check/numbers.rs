@@ -255,15 +255,26 @@ async fn another_flows_reference_is_found() {
 }
 
 #[tokio::test]
-async fn a_reversed_order_has_its_reversal() {
-    on_each(async |mut pair| {
-        let number = reversal_no(REVERSED);
-        pair.sql(&format!(
-            "UPDATE flows SET state = 'STARTED' WHERE flow_no = '{number}'"
-        ));
-        pair.assert_found(Invariant::Match, REVERSED, "without a reversal flow");
-    })
-    .await;
+async fn what_came_back_is_taken_away_once() {
+    let number = reversal_no(REVERSED);
+    let (order, digits) = (given::number(REVERSED), REVERSED);
+    for (change, words) in [
+        (
+            format!("UPDATE flows SET state = 'STARTED' WHERE flow_no = '{number}'"),
+            "REVERSED, and 0 of its reversals succeeded",
+        ),
+        // Two people found that the payment stands, and what had counted as its reversal still does.
+        (
+            format!("UPDATE orders SET state = 'SUCCEEDED' WHERE order_no = '{order}'"),
+            "SUCCEEDED, and 1 of its reversals succeeded",
+        ),
+    ] {
+        on_each(async |mut pair| {
+            pair.sql(&change);
+            pair.assert_found(Invariant::Match, digits, words);
+        })
+        .await;
+    }
 }
 
 #[tokio::test]
