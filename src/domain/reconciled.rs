@@ -60,6 +60,10 @@ pub struct InputPool {
 pub struct Inputs {
     /// How many flows of ours the date has.
     pub flows: i64,
+    /// How many cases were decided that moved orders with flows of the date. What people find is another
+    /// reason to look at a day again.
+    #[serde(default)]
+    pub decided: i64,
     /// The partners' files, by partner.
     pub files: Vec<InputFile>,
     /// The earlier dates' results, by date.
@@ -71,10 +75,11 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// Whether others are the same but for what is of other dates: their results, and the files beside the
-    /// date's own.
+    /// Whether others are the same but for what only asks for another look: what is of other dates (their results,
+    /// and the files beside the date's own), and what people decided. Where it matters the result tells.
     pub fn are_of_the_same_day(&self, others: &Self) -> bool {
         let others = Self {
+            decided: self.decided,
             pool: self.pool.clone(),
             beside: self.beside.clone(),
             ..others.clone()

@@ -5,14 +5,15 @@ use super::business_days::stretch_of;
 use super::connection::AnyConnection;
 use super::error::StoreError;
 use super::row::{RowOf, micros};
-use super::schema::{business_days, flows};
+use super::schema::{business_days, cases, flows};
 use super::schema_night::{partner_files, reconciliation_sums, reconciliations};
+use crate::domain::case::Decision;
 use crate::domain::flow::{FlowKind, FlowState};
 use crate::domain::money::Currency;
 use crate::domain::partner::PartnerFileState;
 use crate::domain::reconciled::{Counted, ReconciliationRun, RunState, SideSum};
 use crate::domain::reconciliation::{Side, Sum, Tally};
-use crate::domain::time::BusinessDate;
+use crate::domain::time::{BusinessDate, Instant};
 use chrono::NaiveDate;
 use diesel::dsl::{exists, not};
 use diesel::prelude::*;
@@ -400,6 +401,27 @@ pub fn flows_of_orders(
         .order(flows::flow_no)
         .select(OUR_COLUMNS)
         .load(c)?)
+}
+
+/// How many decided cases moved orders with flows of a date, that were closed from an instant on (a case about
+/// them is not older than they are).
+pub fn decisions_about(
+    c: &mut AnyConnection,
+    date: BusinessDate,
+    since: Instant,
+) -> Result<i64, StoreError> {
+    let (from, to) = stretch_of(date);
+    let of_date = flows::table
+        .filter(flows::order_no.nullable().eq(cases::order_no))
+        .filter(flows::flow_no.ge(from))
+        .filter(flows::flow_no.lt(to));
+    Ok(cases::table
+        .filter(cases::closed_at.ge(micros(since)))
+        .filter(cases::checker.is_not_null())
+        .filter(cases::decision.ne(Decision::Keep.as_str()))
+        .filter(exists(of_date))
+        .count()
+        .get_result(c)?)
 }
 
 /// The adapters of a date's flows, each once.

@@ -10,6 +10,7 @@ mod bucket;
 mod check;
 mod classes;
 mod crash;
+mod decided;
 mod evidence;
 mod hanging;
 mod late;

@@ -76,16 +76,18 @@ impl Engine {
             ))
         };
         let (closed, files, (pool, earlier), current) = self.0.store.read(read).await?;
-        let used = move |c: &mut _| {
-            let adapters = reconciliations::adapters_of(c, date)?;
-            Ok((adapters, reconciliations::billers_of(c, date)?))
-        };
-        let (adapters, billers) = self.0.store.scan(used).await?;
         let day = Day {
             date,
             begins_at: self.0.options.day.end_of(to),
             ends_at: self.0.options.day.end_of(date),
         };
+        // Before the flows are looked at: a decision that comes in between has the day looked at again.
+        let used = move |c: &mut _| {
+            let decided = reconciliations::decisions_about(c, date, day.begins_at)?;
+            let adapters = reconciliations::adapters_of(c, date)?;
+            Ok((decided, adapters, reconciliations::billers_of(c, date)?))
+        };
+        let (decided, adapters, billers) = self.0.store.scan(used).await?;
         let mut lacking = Vec::new();
         let Some(closed) = closed else {
             lacking.push(format!("{date} is not closed yet"));
@@ -95,6 +97,7 @@ impl Engine {
         let parties = parties_of(&partners, files);
         let inputs = Inputs {
             flows: closed.flows,
+            decided,
             files: parties.iter().map(input_of).collect(),
             pool: earlier
                 .iter()
