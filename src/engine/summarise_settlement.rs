@@ -1,6 +1,7 @@
 //! 结算汇总: sums up what is settled between each merchant and biller of a closed day, flow by flow with the
 //! same fees as the statements, so that the two balance to the last unit.
 
+use super::partner_files::with_causes;
 use super::statements::{RenderError, StatementError};
 use super::{Actor, Engine, EngineError, Listing, Scope};
 use crate::domain::audit::AuditEntry;
@@ -32,10 +33,12 @@ pub struct SettlementReport {
 type Summaries = Vec<SettlementSummary>;
 
 impl Engine {
-    /// Sums up the closed days that are not summed up yet, or whose count has changed.
+    /// Sums up the closed days that are not summed up yet, or whose count has changed. A day that cannot be
+    /// summed up is left, and the others are summed up.
     ///
     /// # Errors
-    /// Whatever stops it; what is written stays written, and the next run goes on from there.
+    /// Whatever stops it, or else the first thing that was left; what is written stays written, and the next run
+    /// goes on from there.
     pub async fn summarise_settlement(
         &self,
         actor: &Actor,
@@ -45,15 +48,29 @@ impl Engine {
         let due = move |c: &mut _| business_days::to_work_on(c, WORK, DAYS_MAX);
         let due = self.0.store.read(due).await?;
         let total = u64::try_from(due.len()).ok();
+        let mut left = None;
         for (done, day) in (1..).zip(due) {
             if stop.is_cancelled() {
                 break;
             }
-            report.changed += self.summarise(&day, actor).await?;
-            report.days.push(day.date);
+            match self.summarise(&day, actor).await {
+                Ok(changed) => {
+                    report.changed += changed;
+                    report.days.push(day.date);
+                }
+                Err(error) if error.concerns_all() => return Err(error),
+                Err(error) => {
+                    let why = with_causes(&error);
+                    tracing::error!(business_date = %day.date, error = why, "a day was not summed up");
+                    left.get_or_insert(error);
+                }
+            }
             progress.at(done, total);
         }
-        Ok(report)
+        match left {
+            Some(error) => Err(error),
+            None => Ok(report),
+        }
     }
 
     async fn summarise(&self, day: &ClosedDay, actor: &Actor) -> Result<u64, StatementError> {

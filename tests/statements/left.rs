@@ -1,6 +1,6 @@
 //! A statement that cannot be written: everybody else has theirs, and it comes when its cause is mended.
 
-use crate::given::{Given, PAID, at, day};
+use crate::given::{Given, PAID, at, contract, day};
 use crate::making::{rules, statement};
 use crate::support::database::TestDatabase;
 use crate::support::replica::{Manner, Replica};
@@ -9,6 +9,7 @@ use payhall::domain::statement::{Party, PartyKind};
 use payhall::engine::{Actor, Standing, StatementError, StatementRules, StatementsReport};
 use payhall::files::{BUILT_IN, Profiles};
 use payhall::output::Objects;
+use payhall::storage::settlement_summaries;
 use std::path::Path;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -101,5 +102,52 @@ async fn who_cannot_be_stated_keeps_nobody_else_waiting() {
         }
         assert_eq!(standing(&mended).await, [Standing::Done; 3]);
         assert_eq!(make(&mended).await.unwrap(), StatementsReport::default());
+    }
+}
+
+#[tokio::test]
+async fn a_day_that_cannot_be_summed_up_keeps_no_other_one_waiting() {
+    for database in TestDatabase::all() {
+        let folder = tempfile::tempdir().unwrap();
+        let replica = replica(&database, folder.path(), ("a", "64")).await;
+        // Two fees of a size that no sum can hold.
+        contract(&database, "2026-11-20", 0, i64::MAX / 2 + 1);
+        contract(&database, "2026-11-21", 0, 10);
+        let given = [
+            ("2026-11-20", 1, 1),
+            ("2026-11-20", 2, 2),
+            ("2026-11-21", 1, 3),
+        ];
+        for (date, n, order) in given {
+            let flow = Given {
+                n,
+                date,
+                order,
+                ..PAID
+            };
+            flow.write(&database);
+        }
+        let (actor, stop) = (Actor::job("night"), CancellationToken::new());
+        let engine = &replica.engine;
+        engine.close_days(&actor, &Silent).await.unwrap();
+        let summed = engine.summarise_settlement(&actor, (&Silent, &stop)).await;
+        let told = summed.unwrap_err().to_string();
+        assert_eq!(told, "the settlement of 2026-11-20 cannot be summed up");
+        let of = async |date| {
+            let date = day(date);
+            let read = move |c: &mut _| settlement_summaries::of_day(c, date);
+            let found = engine.store().read(read).await.unwrap();
+            found.iter().map(|sum| sum.fees_minor).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            (of("2026-11-20").await, of("2026-11-21").await),
+            (vec![], vec![10])
+        );
+        // When its cause is mended it comes by itself.
+        let mended = "UPDATE contracts SET fixed_minor = 20 WHERE valid_from = '2026-11-20'";
+        database.execute(mended).unwrap();
+        let summed = engine.summarise_settlement(&actor, (&Silent, &stop)).await;
+        assert_eq!(summed.unwrap().days, [day("2026-11-20")]);
+        assert_eq!(of("2026-11-20").await, [40]);
     }
 }

@@ -148,8 +148,8 @@ pub enum StatementError {
 }
 
 impl StatementError {
-    /// Whether the next statement would fail of it as well.
-    fn concerns_all(&self) -> bool {
+    /// Whether the next statement, or the next day's sums, would fail of it as well.
+    pub(in crate::engine) fn concerns_all(&self) -> bool {
         match self {
             Self::Profile(..) | Self::Render(..) | Self::Settlement(..) | Self::Busy(..) => false,
             Self::Objects(error) => !matches!(
