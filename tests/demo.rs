@@ -15,7 +15,7 @@ use std::time::Duration;
 use support::client::{Client, http_client, nodes};
 use support::process::{Process, command, free_address, run, wait_for};
 
-const PATIENCE: Duration = Duration::from_secs(150);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 const STATES: [&str; 9] = [
     "CLOSED",
