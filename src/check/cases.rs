@@ -17,6 +17,9 @@ const MOVES: &[(&str, &str, &str)] = &[
     // The bank's own answer ends a case as well.
     ("OPEN", "SETTLED", "CLOSED"),
     ("PROPOSED", "SETTLED", "CLOSED"),
+    // Its difference has become another one: whatever was proposed is to be thought over.
+    ("OPEN", "CHANGED", "OPEN"),
+    ("PROPOSED", "CHANGED", "OPEN"),
     // Another person looks after it.
     ("OPEN", "HANDED", "OPEN"),
     ("PROPOSED", "HANDED", "PROPOSED"),

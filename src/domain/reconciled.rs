@@ -60,8 +60,8 @@ pub struct InputPool {
 pub struct Inputs {
     /// How many flows of ours the date has.
     pub flows: i64,
-    /// How many cases were decided that moved orders with flows of the date. What people find is another
-    /// reason to look at a day again.
+    /// What the versions of those flows of the date sum up to whose orders people were asked about. It grows when
+    /// a decision moves them, or the answer that comes after it: another reason to look at a day again.
     #[serde(default)]
     pub decided: i64,
     /// The partners' files, by partner.
@@ -244,6 +244,28 @@ impl Discrepancy {
     /// Whether a person has to look at it: neither matched nor to be waited for.
     pub fn needs_person(&self) -> bool {
         !matches!(self.class_now(), Class::Matched | Class::Expected)
+    }
+
+    /// Whether another result found the same of the same flow, wherever the lines stand: a corrected file has them
+    /// under another name.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        fn said(row: &Option<PartnerRow>) -> Option<(RowState, i64)> {
+            row.as_ref().map(|row| (row.status, row.amount_minor))
+        }
+        let found = |one: &Self| {
+            let ended = one.ended.as_ref();
+            let judged = ended.map_or((one.class, one.rule), |ended| (ended.class, ended.rule));
+            (
+                judged,
+                one.currency,
+                (one.our_state, one.our_minor),
+                one.risk_minor,
+            )
+        };
+        self.flow_no == other.flow_no
+            && found(self) == found(other)
+            && said(&self.bank) == said(&other.bank)
+            && said(&self.biller_row) == said(&other.biller_row)
     }
 
     /// What happened, in a sentence: the cause of its case. The same difference, found again, has the same.

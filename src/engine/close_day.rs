@@ -114,7 +114,8 @@ impl Engine {
         let today = self.0.options.day.date_of(self.now());
         let back = Days::new(self.0.options.closing.recount_days.into());
         let from = today.0.checked_sub_days(back).unwrap_or(today.0);
-        let due = move |c: &mut _| business_days::to_count_again(c, BusinessDate(from));
+        let grace = self.0.options.closing.grace;
+        let due = move |c: &mut _| business_days::to_count_again(c, BusinessDate(from), grace);
         let mut changed = Vec::new();
         for day in self.0.store.browse(due).await? {
             if just_closed.contains(&day.date) {

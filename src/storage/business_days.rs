@@ -16,6 +16,7 @@ use diesel::dsl::{count_star, min, sql};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// The row of an audit chain that is none: a work that names it was done at no count that a day can have.
 const NO_COUNT: i64 = -1;
@@ -144,17 +145,20 @@ pub fn closed_after(
 
 /// The days that have to be counted again: those from a date on, those on which something was undecided,
 /// and those of which a case was decided since they were counted. Nothing else can change what a closed
-/// day comes to: a flow that has an outcome is moved by a case alone.
+/// day comes to: a flow that has an outcome is moved by a case alone. A decision is as old as its replica's clock
+/// says and is committed a moment later: one up to `grace` older than the count may not be in it.
 pub fn to_count_again(
     c: &mut AnyConnection,
     from: BusinessDate,
+    grace: Duration,
 ) -> Result<Vec<ClosedDay>, StoreError> {
+    let grace = i64::try_from(grace.as_micros()).unwrap_or(0);
     let oldest: Option<i64> = business_days::table
         .select(min(business_days::counted_at))
         .first(c)?;
     // A case may order a reversal, whose answer comes after the case was closed and moves the payment.
     let decided: Vec<(String, Option<i64>)> = cases::table
-        .filter(cases::closed_at.ge(oldest.unwrap_or(0)))
+        .filter(cases::closed_at.ge(oldest.unwrap_or(0).saturating_sub(grace)))
         .filter(cases::order_no.is_not_null())
         .select((cases::order_no.assume_not_null(), cases::closed_at))
         .load(c)?;
@@ -187,7 +191,7 @@ pub fn to_count_again(
     let rows: Vec<DayRow> = query.load(c)?;
     let is_due = |row: &DayRow| {
         let decided_at = touched.get(&row.business_date).copied().unwrap_or(0);
-        row.business_date >= from.0 || row.undecided > 0 || decided_at >= row.counted_at
+        row.business_date >= from.0 || row.undecided > 0 || decided_at >= row.counted_at - grace
     };
     let due = rows.into_iter().filter(is_due);
     due.map(ClosedDay::try_from).collect()

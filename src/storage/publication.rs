@@ -3,6 +3,7 @@
 use super::{StoreError, Tx, cases as case_rows, discrepancies, reconciliations};
 use crate::domain::audit::AuditEntry;
 use crate::domain::case::{Case, CaseKind, CaseState};
+use crate::domain::flow::FlowKind;
 use crate::domain::reconciled::{Discrepancy, Ended, ReconciliationRun, SideSum};
 use crate::domain::reconciliation::Rule;
 use std::collections::{BTreeMap, BTreeSet};
@@ -66,7 +67,8 @@ impl Tx<'_> {
                 .as_deref()
                 .and_then(|number| by_number.get(number));
             if let Some(its) = its {
-                opened += u32::from(self.case_about_difference(what, case, its)?);
+                let former = before.iter().find(|one| one.flow_no == its.flow_no);
+                opened += u32::from(self.case_about_difference(what, case, (its, former))?);
             }
         }
         let still: BTreeSet<&str> = what
@@ -84,49 +86,111 @@ impl Tx<'_> {
         Ok(Published::Done { cases: opened })
     }
 
-    /// Gives a difference its case: the one that was opened about the very same, be it decided or not, or
-    /// the one that is open, or a new one. True where it is new.
+    /// Gives a difference its case: the one that was about the very same, be it decided or not, or the one that
+    /// is open, or a new one. `former` is what the result before has found of the number. True where people have
+    /// something new to look at.
     fn case_about_difference(
         &mut self,
         what: &Publication,
         case: &Case,
-        one: &Discrepancy,
+        (one, former): (&Discrepancy, Option<&Discrepancy>),
     ) -> Result<bool, StoreError> {
-        // A success that came late has a case of its own already: one is enough.
-        if let Some(order_no) = &case.order_no
-            && one.rule == Rule::BankSaysYes
-        {
-            let late = |case: &&Case| case.kind == CaseKind::LateSuccess;
-            let of_order = case_rows::of_order(self.c, order_no)?;
-            if let Some(late) = of_order.iter().rev().find(late) {
-                discrepancies::give_case(self.c, one.discrepancy_id, &late.case_no)?;
-                return Ok(false);
-            }
-        }
         let known = case_rows::of_flow(self.c, &one.flow_no)?;
-        // What people decided stays decided; what the program closed comes up anew.
-        let is_same = |one: &&Case| {
-            one.state != CaseState::Closed || (one.cause == case.cause && one.checker.is_some())
+        let same = match self.case_of_the_same(one, former)? {
+            Some(same) => Some(same),
+            None => self.open_late_case(one)?,
         };
-        let (number, is_new) = match known.iter().rev().find(is_same) {
-            Some(same) => (same.case_no.clone(), false),
-            None => {
-                let opened = case_rows::open(self.c, case)?;
-                if opened {
-                    self.audit(AuditEntry {
-                        subject_kind: "CASE",
-                        subject: case.case_no.to_string(),
-                        before: None,
-                        after: Some(CaseState::Open.as_str().to_owned()),
-                        detail: Some(format!("{}: {}", case.about(), case.cause)),
-                        ..what.case_audit.clone()
-                    })?;
+        // What people decided stays decided; what the program closed comes up anew.
+        let is_kept = |known: &&Case| known.cause == case.cause && !is_closed_by_program(known);
+        let same = same.or_else(|| known.iter().rev().find(is_kept).cloned());
+        let (number, is_new) = match same {
+            Some(same) => (same.case_no, false),
+            None => match known
+                .iter()
+                .rev()
+                .find(|one| one.state != CaseState::Closed)
+            {
+                Some(open) => {
+                    let is_its =
+                        former.is_some_and(|was| was.case_no.as_ref() == Some(&open.case_no));
+                    let is_new = is_its && self.ask_anew(what, open, &case.cause)?;
+                    (open.case_no.clone(), is_new)
                 }
-                (case.case_no.clone(), opened)
-            }
+                None => (case.case_no.clone(), self.ask(what, case)?),
+            },
         };
         discrepancies::give_case(self.c, one.discrepancy_id, &number)?;
         Ok(is_new)
+    }
+
+    /// The case of what the result before has found, where it was the very same.
+    fn case_of_the_same(
+        &mut self,
+        one: &Discrepancy,
+        former: Option<&Discrepancy>,
+    ) -> Result<Option<Case>, StoreError> {
+        let same = former.filter(|former| former.says_the_same(one));
+        let Some(number) = same.and_then(|former| former.case_no.as_ref()) else {
+            return Ok(None);
+        };
+        let case = case_rows::find(self.c, number)?;
+        Ok(case.filter(|case| !is_closed_by_program(case)))
+    }
+
+    /// The case of a success that came late: while it waits for people, what a file says of that payment is
+    /// one thing more to decide it by.
+    fn open_late_case(&mut self, one: &Discrepancy) -> Result<Option<Case>, StoreError> {
+        let is_about_payment = one.kind == FlowKind::Payment.as_str();
+        match &one.order_no {
+            Some(order_no) if one.rule == Rule::BankSaysYes && is_about_payment => {
+                Ok(case_rows::open_of(self.c, order_no, CaseKind::LateSuccess)?)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn ask(&mut self, what: &Publication, case: &Case) -> Result<bool, StoreError> {
+        let opened = case_rows::open(self.c, case)?;
+        if opened {
+            self.audit(AuditEntry {
+                subject_kind: "CASE",
+                subject: case.case_no.to_string(),
+                before: None,
+                after: Some(CaseState::Open.as_str().to_owned()),
+                detail: Some(format!("{}: {}", case.about(), case.cause)),
+                ..what.case_audit.clone()
+            })?;
+        }
+        Ok(opened)
+    }
+
+    /// An open case whose difference has become another one: what was proposed was proposed about something else.
+    fn ask_anew(
+        &mut self,
+        what: &Publication,
+        open: &Case,
+        cause: &str,
+    ) -> Result<bool, StoreError> {
+        let anew = Case {
+            state: CaseState::Open,
+            cause: cause.to_owned(),
+            proposal: None,
+            version: open.version + 1,
+            ..open.clone()
+        };
+        let written = case_rows::replace(self.c, &anew)?;
+        if written {
+            self.audit(AuditEntry {
+                subject_kind: "CASE",
+                subject: open.case_no.to_string(),
+                action: "CHANGED".to_owned(),
+                before: Some(open.state.as_str().to_owned()),
+                after: Some(anew.state.as_str().to_owned()),
+                detail: Some(format!("{cause}; before: {}", open.cause)),
+                ..what.case_audit.clone()
+            })?;
+        }
+        Ok(written)
     }
 
     /// What is no difference any more needs nobody: its case is closed by the evidence.
@@ -163,4 +227,9 @@ impl Tx<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a case was closed and nobody has decided it.
+fn is_closed_by_program(case: &Case) -> bool {
+    case.state == CaseState::Closed && case.checker.is_none()
 }

@@ -7,7 +7,6 @@ use super::error::StoreError;
 use super::row::{RowOf, micros};
 use super::schema::{business_days, cases, flows};
 use super::schema_night::{partner_files, reconciliation_sums, reconciliations};
-use crate::domain::case::Decision;
 use crate::domain::flow::{FlowKind, FlowState};
 use crate::domain::money::Currency;
 use crate::domain::partner::PartnerFileState;
@@ -15,8 +14,9 @@ use crate::domain::reconciled::{Counted, ReconciliationRun, RunState, SideSum};
 use crate::domain::reconciliation::{Side, Sum, Tally};
 use crate::domain::time::{BusinessDate, Instant};
 use chrono::NaiveDate;
-use diesel::dsl::{exists, not};
+use diesel::dsl::{exists, not, sql};
 use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
@@ -403,25 +403,25 @@ pub fn flows_of_orders(
         .load(c)?)
 }
 
-/// How many decided cases moved orders with flows of a date, that were closed from an instant on (a case about
-/// them is not older than they are).
-pub fn decisions_about(
+/// What the versions of those flows of a date sum up to whose orders people were asked about, in cases that were
+/// closed from an instant on (a case about them is not older than they are). It grows whenever one of them moves: by
+/// the decision, by the bank's answer to what was decided, or by an answer that made the decision needless.
+pub fn moved_by_cases(
     c: &mut AnyConnection,
     date: BusinessDate,
     since: Instant,
 ) -> Result<i64, StoreError> {
     let (from, to) = stretch_of(date);
-    let of_date = flows::table
-        .filter(flows::order_no.nullable().eq(cases::order_no))
-        .filter(flows::flow_no.ge(from))
-        .filter(flows::flow_no.lt(to));
-    Ok(cases::table
+    let closed = cases::table
         .filter(cases::closed_at.ge(micros(since)))
-        .filter(cases::checker.is_not_null())
-        .filter(cases::decision.ne(Decision::Keep.as_str()))
-        .filter(exists(of_date))
-        .count()
-        .get_result(c)?)
+        .filter(cases::order_no.is_not_null())
+        .select(cases::order_no.assume_not_null());
+    Ok(flows::table
+        .filter(flows::flow_no.ge(from))
+        .filter(flows::flow_no.lt(to))
+        .filter(flows::order_no.eq_any(closed))
+        .select(sql::<BigInt>("CAST(COALESCE(SUM(version), 0) AS BIGINT)"))
+        .first(c)?)
 }
 
 /// The adapters of a date's flows, each once.

@@ -1,13 +1,14 @@
 //! What two people decide about a reversal is what the day says from then on: its counts, and what is found.
 
-use super::town::{Said, Town, date, line, today};
+use super::town::{SECOND, Said, Town, date, line, today};
 use crate::support::bank::Deed;
 use crate::support::database::TestDatabase;
 use payhall::domain::business_day::FlowSum;
-use payhall::domain::case::Decision;
+use payhall::domain::case::{CaseKind, CaseState, Decision};
 use payhall::domain::flow::{Flow, FlowKind, FlowState, Operation};
 use payhall::domain::order::{Order, OrderState};
 use payhall::domain::reconciliation::{Class, Rule};
+use payhall::domain::refusal::RefusalCode;
 use payhall::domain::time::BusinessDate;
 use payhall::storage::business_days;
 use std::time::Duration;
@@ -122,5 +123,165 @@ fn a_reversal_that_moved_nothing_is_no_longer_counted() {
         assert_eq!(town.classes(today()), [].into());
         let stated = town.bank.read(|c| business_days::sums_of(c, today()));
         assert_eq!(net_of(&stated), 5_000);
+    }
+}
+
+/// A payment that the bank does not know when it is asked, and lists as paid: people are asked about a success that
+/// came late.
+fn unknown_and_listed(town: &Town) -> Order {
+    let order = town.bank.create("topup", BILL, 5_000);
+    town.bank.leave_in_doubt(&order);
+    let query = Operation::Query;
+    town.bank.far.tell_for_ever(query, BILL, Deed::NotFound);
+    let has_failed = || town.bank.state(&order.order_no) == OrderState::Failed;
+    assert!(town.bank.run_until(Duration::from_secs(1_800), has_failed));
+    let listed = line(&town.payment(&order), 5_000, town.now());
+    let as_paid = |lines: &mut Vec<Said>| lines.push(listed.clone());
+    town.send(today(), as_paid, as_paid);
+    town.night(today());
+    let says_yes = (Class::Status, Rule::BankSaysYes);
+    assert_eq!(
+        town.classes(today()),
+        [(town.payment(&order), says_yes)].into()
+    );
+    order
+}
+
+fn cases_of(town: &Town, order: &Order) -> Vec<(CaseKind, CaseState)> {
+    let number = order.order_no.clone();
+    let cases = town
+        .bank
+        .wait(town.bank.engine().cases_of(&number))
+        .unwrap();
+    cases.iter().map(|case| (case.kind, case.state)).collect()
+}
+
+/// The answer to what people ordered comes after the case was closed, and after the day was compared once more.
+#[test]
+fn the_answer_to_a_decision_has_the_day_compared_again() {
+    for (answer, state) in [
+        (Deed::Honest, OrderState::Reversed),
+        (Deed::Stands, OrderState::Succeeded),
+    ] {
+        for database in TestDatabase::all() {
+            let town = Town::new(database);
+            let order = unknown_and_listed(&town);
+            let reverse = Operation::Reverse;
+            town.bank.far.tell_for_ever(reverse, BILL, Deed::Unknown);
+            decide(&town, &order, Decision::Reverse);
+            town.reconcile();
+            assert_eq!(town.bank.state(&order.order_no), OrderState::Reversing);
+            assert_eq!(
+                town.classes(today()).len(),
+                1,
+                "it is compared as it stands"
+            );
+            town.bank.far.tell_for_ever(reverse, BILL, answer.clone());
+            let is_answered = || town.bank.state(&order.order_no) == state;
+            assert!(town.bank.run_until(Duration::from_secs(1_800), is_answered));
+            town.reconcile();
+            assert_eq!(town.classes(today()), [].into(), "{answer:?}");
+        }
+    }
+}
+
+#[test]
+fn a_closed_case_answers_for_no_other_difference_than_its_own() {
+    for database in TestDatabase::all() {
+        let mut town = Town::new(database);
+        let order = unknown_and_listed(&town);
+        town.bank
+            .declared
+            .corrected_outside
+            .insert(order.order_no.clone());
+        let late = CaseKind::LateSuccess;
+        assert_eq!(cases_of(&town, &order), [(late, CaseState::Open)]);
+        decide(&town, &order, Decision::Keep);
+        // A corrected file that says the same of it is no news.
+        let number = town.payment(&order);
+        town.paid(1, 1);
+        let listed = |amount_minor: i64| {
+            let said = line(&number, amount_minor, town.now());
+            move |lines: &mut Vec<Said>| lines.push(said.clone())
+        };
+        town.send(today(), listed(5_000), listed(5_000));
+        town.fetch();
+        town.reconcile();
+        assert_eq!(
+            (town.versions(today()), town.classes(today()).len()),
+            (2, 1)
+        );
+        assert_eq!(cases_of(&town, &order), [(late, CaseState::Closed)]);
+        // One that says something else of it asks anew.
+        town.send(today(), listed(6_000), listed(6_000));
+        town.fetch();
+        let report = town.reconcile();
+        assert_eq!(report.differences, 1, "{report:?}");
+        let own = (CaseKind::Discrepancy, CaseState::Open);
+        assert_eq!(cases_of(&town, &order), [(late, CaseState::Closed), own]);
+    }
+}
+
+#[test]
+fn what_was_proposed_about_another_difference_is_not_approved() {
+    for database in TestDatabase::all() {
+        let town = Town::new(database);
+        let order = town.paid(1, 1).remove(0);
+        let number = town.payment(&order);
+        town.send(today(), |bank| bank.clear(), |_| {});
+        town.night(today());
+        assert_eq!(town.classes(today())[&number].0, Class::Short);
+        let proposed = town
+            .bank
+            .propose("ann", &order.order_no, Decision::Keep, "tomorrow");
+        let proposed = proposed.unwrap();
+        town.send(today(), |bank| bank[0].amount_minor = 50_000, |_| {});
+        town.fetch();
+        town.reconcile();
+        assert_eq!(town.classes(today())[&number].0, Class::Amount);
+        let asked = town.bank.open_case(&order.order_no).unwrap();
+        assert_eq!(asked.case_no, proposed.case_no);
+        assert_eq!((asked.state, asked.proposal), (CaseState::Open, None));
+        assert!(asked.cause.starts_with("AMOUNT"), "{}", asked.cause);
+        let approved = town.bank.approve_as_read("bob", &proposed);
+        assert_eq!(approved.unwrap_err().code, RefusalCode::CaseChanged);
+    }
+}
+
+/// A bank without tombstones paid after it had reversed. While the second reversal is under way the payment is paid,
+/// and a file without it is short of it.
+#[test]
+fn a_payment_whose_reversal_moved_nothing_is_not_buried() {
+    for database in TestDatabase::all() {
+        let town = Town::with_two_banks(database);
+        let bill = "V0001";
+        let order = town.bank.create("village-topup", bill, 2_000);
+        let late = [Deed::Late(Duration::from_secs(360))];
+        town.bank.far.tell(Operation::Pay, bill, late);
+        let query = Operation::Query;
+        town.bank.far.tell_for_ever(query, bill, Deed::Unknown);
+        town.bank.confirm(&order.order_no).unwrap();
+        let is_undone = || town.bank.state(&order.order_no) == OrderState::Reversed;
+        assert!(town.bank.run_until(Duration::from_secs(300), is_undone));
+        town.bank.far.tell_for_ever(query, bill, Deed::Honest);
+        town.bank.run_for(Duration::from_secs(900));
+        let late = (CaseKind::LateSuccess, CaseState::Open);
+        assert_eq!(cases_of(&town, &order), [late]);
+        town.send_honest(today());
+        town.drop_file(SECOND, today(), &[]);
+        town.night(today());
+        assert_eq!(town.classes(today()), [].into(), "the bank lists neither");
+
+        let reverse = Operation::Reverse;
+        town.bank.far.tell_for_ever(reverse, bill, Deed::Unknown);
+        decide(&town, &order, Decision::Reverse);
+        town.reconcile();
+        let short = (Class::Short, Rule::BankMissing);
+        assert_eq!(
+            town.classes(today()),
+            [(town.payment(&order), short)].into()
+        );
+        town.bank.far.heal();
+        assert!(town.bank.run_until(Duration::from_secs(1_800), is_undone));
     }
 }

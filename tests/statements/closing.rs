@@ -195,19 +195,29 @@ async fn what_slips_in_or_is_decided_later_is_found() {
         replica.clock.advance(Duration::from_secs(600));
         let changed = close(&replica).await.changed;
         assert_eq!(changed, days(&["2026-11-22"]), "{}", database.kind);
-        // A decided case moves a flow that had an outcome.
-        let reopen = format!(
-            "UPDATE flows SET state = 'FAILED', version = 3 WHERE flow_no = '{}'; \
-             INSERT INTO cases (case_no, order_no, kind, state, cause, opened_at, due_at, closed_at, \
-             version) VALUES ('202612200000000000000001', '20261101{:016}', 'DOUBT', 'CLOSED', 'x', \
-             0, 0, {}, 1)",
-            PAID.flow_no(),
-            PAID.order,
-            at("2026-12-20T12:11:00Z").timestamp_micros(),
-        );
-        database.execute(&reopen).unwrap();
+        // A decided case moves a flow that had an outcome. The second one was decided before the count that the
+        // first one brought about, and committed after it.
+        for (place, (state, decided_at)) in [
+            ("FAILED", "2026-12-20T12:11:00Z"),
+            ("SUCCEEDED", "2026-12-20T12:17:00Z"),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let decided = format!(
+                "UPDATE flows SET state = '{state}', version = version + 1 WHERE flow_no = '{}'; \
+                 INSERT INTO cases (case_no, order_no, kind, state, cause, opened_at, due_at, \
+                 closed_at, version) VALUES ('20261220000000000000000{place}', '20261101{:016}', \
+                 'DOUBT', 'CLOSED', 'x', 0, 0, {}, 1)",
+                PAID.flow_no(),
+                PAID.order,
+                at(decided_at).timestamp_micros(),
+            );
+            database.execute(&decided).unwrap();
+            replica.clock.advance(Duration::from_secs(600));
+            assert_eq!(close(&replica).await.changed, days(&["2026-11-22"]));
+        }
         replica.clock.advance(Duration::from_secs(600));
-        assert_eq!(close(&replica).await.changed, days(&["2026-11-22"]));
         assert_eq!(close(&replica).await, CloseReport::default());
     }
 }

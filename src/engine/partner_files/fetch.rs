@@ -282,6 +282,9 @@ impl Engine {
                 let error = with_causes(&error);
                 tracing::error!(%partner, business_date = %date, error, "a partner's file could not be taken over");
                 report.failed += 1;
+                if !was_there {
+                    self.cry_if_late(&link.partner, date, report).await?;
+                }
             }
         }
         Ok(())

@@ -187,7 +187,8 @@ fn carries(party: &Party, adapters: &BTreeSet<&str>) -> bool {
     matches!(&party.partner.covers, Covers::Adapter(adapter) if adapters.contains(adapter.as_str()))
 }
 
-/// The payments that were reversed, each with what reversed it.
+/// The payments that were reversed, each with what reversed it. One whose reversal turned out to have moved nothing
+/// is paid until another one has.
 fn pairs(flows: Vec<OurFlow>) -> Vec<Undone> {
     let is = |flow: &OurFlow, kind: FlowKind, state: FlowState| {
         flow.kind == kind.as_str() && flow.state == state.as_str()
@@ -202,9 +203,11 @@ fn pairs(flows: Vec<OurFlow>) -> Vec<Undone> {
             payments.push(flow);
         }
     }
-    let undone = payments.into_iter().map(|payment| Undone {
-        reversals: reversals.remove(&payment.order_no).unwrap_or_default(),
-        payment,
+    let undone = payments.into_iter().filter_map(|payment| {
+        Some(Undone {
+            reversals: reversals.remove(&payment.order_no)?,
+            payment,
+        })
     });
     undone.collect()
 }

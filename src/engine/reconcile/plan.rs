@@ -81,9 +81,9 @@ impl Engine {
             begins_at: self.0.options.day.end_of(to),
             ends_at: self.0.options.day.end_of(date),
         };
-        // Before the flows are looked at: a decision that comes in between has the day looked at again.
+        // Before the flows are looked at: what moves in between has the day looked at again.
         let used = move |c: &mut _| {
-            let decided = reconciliations::decisions_about(c, date, day.begins_at)?;
+            let decided = reconciliations::moved_by_cases(c, date, day.begins_at)?;
             let adapters = reconciliations::adapters_of(c, date)?;
             Ok((decided, adapters, reconciliations::billers_of(c, date)?))
         };

@@ -76,8 +76,8 @@ impl Engine {
             after: Some(now.input_hash.clone()),
             before: Some(current.input_hash.clone()),
             detail: Some(format!(
-                "version {} holds with other results and files beside it, and {} decided cases",
-                current.version, now.inputs.decided
+                "version {} holds with other results and files beside it, and with what cases have moved",
+                current.version
             )),
             ..self.audit(now.made_at, actor, "RECONCILIATION_CONFIRMED")
         };
