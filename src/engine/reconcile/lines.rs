@@ -56,7 +56,8 @@ impl Shelved {
         let checked = check_file(&self.profile, &expect, rewound()?, &Silent);
         let checked = match checked.map_err(FileFault::from)? {
             Ok(checked) if hex(&checked.sha256) == file.sha256 => checked,
-            _ => return Err(self.changed()),
+            Ok(_) => return Err(self.changed("it is another one")),
+            Err(refused) => return Err(self.changed(&format!("it is refused: {refused}"))),
         };
         let reader = BufReader::new(rewound()?);
         let lines = Lines::open(&self.profile, &expect, &checked, reader);
@@ -67,10 +68,11 @@ impl Shelved {
         Ok(())
     }
 
-    fn changed(&self) -> CompareFault {
+    fn changed(&self, how: &str) -> CompareFault {
         CompareFault::Odd(format!(
-            "{} as it is kept is not the file that was accepted: find out who changed it, and bring the \
-             partner's own file again (payhall partner-files add)",
+            "{} as it is kept is not the file that was accepted, {how}. Find out who changed it, or the partner's \
+             profile, currency or zone since; put that right, or bring the partner's own file again (payhall \
+             partner-files add)",
             self.party.file.path
         ))
     }
