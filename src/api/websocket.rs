@@ -169,7 +169,11 @@ impl Api {
                 _ = ping.tick() => match signs.silent_for() {
                     SILENT_MAX.. => break,
                     _ if !self.stands(&standing).await => close(UNAUTHORIZED),
-                    _ => Message::Ping(Vec::new()),
+                    _ => {
+                        // However long the database took over that, the other end has its time to answer.
+                        ping.reset();
+                        Message::Ping(Vec::new())
+                    }
                 },
                 () = &mut init_deadline, if waits_for_init => {
                     waits_for_init = false;

@@ -20,6 +20,9 @@ pub const PUBLIC_URL: &str = "http://pay.test";
 pub const CLIENT_ID: &str = "payhall & co";
 pub const CLIENT_SECRET: &str = "s3cret:/+ %of the center";
 
+/// Long enough for any machine; only a test that hangs gets there.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 pub struct Bank {
     pub provider: TestProvider,
     daemon: Daemon,
@@ -45,13 +48,15 @@ impl Bank {
     async fn on(setup: Setup, behaviour: Behaviour) -> Self {
         let provider = TestProvider::start().await;
         provider.behave(behaviour);
+        // Only what never comes is given up soon: a busy machine may be slow with everything else.
+        let patience_ms = if behaviour.is_slow() { 1000 } else { 60_000 };
         let world = setup
             .set("server.sandbox", true)
             .set("api.public_url", PUBLIC_URL)
             .set("oidc.issuer", provider.issuer.as_str())
             .set("oidc.client_id", CLIENT_ID)
             .set("oidc.client_secret", CLIENT_SECRET)
-            .set("oidc.timeout_ms", 1000)
+            .set("oidc.timeout_ms", patience_ms)
             .start()
             .await;
         add_operators(&world).await;
@@ -65,6 +70,18 @@ impl Bank {
 
     pub fn browser(&self) -> Browser {
         Browser::before(&self.daemon.url)
+    }
+
+    /// A browser that is on its way to the provider, and where it was sent. What the provider says of
+    /// itself may come too late for whoever gives it up soon.
+    pub async fn on_its_way(&self) -> (Browser, String) {
+        let mut browser = self.browser();
+        let sent = wait_for("the way to the provider", PATIENCE, async || {
+            let left = browser.depart("/login/oidc").await;
+            (left.status == 303).then(|| left.location())
+        });
+        let url = sent.await;
+        (browser, url)
     }
 
     pub fn log(&self) -> String {
@@ -84,10 +101,13 @@ impl Bank {
             "{reason}"
         );
         let id = &answer.request_id;
-        let told = wait_for("a line in the log", Duration::from_secs(20), async || {
+        let told = wait_for("a line in the log", PATIENCE, async || {
             let log = self.log();
-            let lines: Vec<_> = log.lines().filter(|line| line.contains(id)).collect();
-            (!lines.is_empty()).then(|| lines.join("\n"))
+            let whole = log
+                .split_inclusive('\n')
+                .filter(|line| line.ends_with('\n'));
+            let lines: String = whole.filter(|line| line.contains(id)).collect();
+            (!lines.is_empty()).then_some(lines)
         });
         let told = told.await;
         assert!(told.contains(&format!("\"{reason}\"")), "{reason}: {told}");

@@ -113,6 +113,22 @@ async fn a_provider_that_misbehaves_lets_nobody_in() {
     }
 }
 
+/// A provider that never gives an answer is given up, and its browser gets the one answer as well.
+#[tokio::test]
+async fn a_provider_that_is_silent_lets_nobody_in() {
+    for (behaviour, reason) in provider::NEVER {
+        let bank = Bank::with(*behaviour).await;
+        let (mut browser, url) = bank.on_its_way().await;
+        let back = browser.at_the_provider(&url).await;
+        let answer = browser.come_back(&back).await;
+        bank.is_refused(&answer, reason).await;
+        assert!(!browser.is_in().await, "{behaviour:?}");
+        let row = format!("LOGIN_REFUSED anonymous identity provider: {reason}");
+        let unknown = bank.deeds("unknown");
+        assert!(unknown.contains(&row), "{row}: {unknown:?}");
+    }
+}
+
 /// Anybody can fetch a ticket and knock with it in a loop.
 #[tokio::test]
 async fn who_knocks_for_ever_gets_twenty_rows_a_minute() {

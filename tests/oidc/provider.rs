@@ -65,6 +65,16 @@ pub enum Behaviour {
     RedirectedDiscovery,
 }
 
+impl Behaviour {
+    /// Whether some answer never comes.
+    pub fn is_slow(self) -> bool {
+        matches!(
+            self,
+            Self::SlowKeys | Self::SlowTokens | Self::SlowDiscovery
+        )
+    }
+}
+
 /// What is wrong while somebody logs in, and the word by which it is refused.
 pub const WRONG: &[(Behaviour, &str)] = &[
     (Behaviour::WrongNonce, "TOKEN_NONCE"),
@@ -87,11 +97,15 @@ pub const WRONG: &[(Behaviour, &str)] = &[
     (Behaviour::SaysNo, "PROVIDER_SAID_NO"),
     (Behaviour::NamesAnother, "ISSUER_MISMATCH"),
     (Behaviour::HugeKeys, "PROVIDER_MALFORMED"),
-    (Behaviour::SlowKeys, "PROVIDER_UNREACHABLE"),
     (Behaviour::NoKeys, "PROVIDER_KEYS"),
-    (Behaviour::SlowTokens, "PROVIDER_UNREACHABLE"),
     (Behaviour::Redirects, "PROVIDER_MALFORMED"),
     (Behaviour::Html, "PROVIDER_MALFORMED"),
+];
+
+/// What never comes while somebody logs in, and the word by which it is refused.
+pub const NEVER: &[(Behaviour, &str)] = &[
+    (Behaviour::SlowKeys, "PROVIDER_UNREACHABLE"),
+    (Behaviour::SlowTokens, "PROVIDER_UNREACHABLE"),
 ];
 
 /// What is wrong before anybody is sent to the provider.

@@ -10,13 +10,19 @@ use async_graphql::{PathSegment, Response, ServerError};
 use poem::http::Method;
 use serde_json::{Value, json};
 use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
+use tracing::Dispatch;
+use tracing_subscriber::Registry;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// What stands in for a password; it is a word of its own in no message.
 const CANARY: &str = "cAnArY7741";
 /// The same as a number.
 const NUMBER: &str = "77417741";
+
+/// Somebody else who listens, though to nothing. Of one listener alone it is assumed that it is the listener
+/// of whoever comes to a line first: a thread on which nobody listens would speak for all, and for good.
+static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(Registry::default()));
 
 /// A log that a test can read.
 #[derive(Clone, Default)]
@@ -47,6 +53,7 @@ impl Log {
 
     /// Everything that this thread logs until the guard is dropped.
     fn listen(&self) -> tracing::subscriber::DefaultGuard {
+        LazyLock::force(&SECOND);
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(tracing::Level::TRACE)
             .with_ansi(false)

@@ -3,7 +3,7 @@
 //! The servers here have short time-outs; the tests wait for the end of a connection, however long it
 //! takes to come.
 
-use super::serve::{INFO, listen, post, talk};
+use super::serve::{INFO, listen, post, talk_in_time};
 use super::support::*;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -25,7 +25,11 @@ async fn drip(address: SocketAddr, begin: &str, byte: u8) -> (String, usize) {
         match timeout(DRIP, stream.read(&mut buffer)).await {
             Ok(Ok(0) | Err(_)) => break,
             Ok(Ok(count)) => said.extend_from_slice(&buffer[..count]),
-            Err(_) if stream.write_all(&[byte]).await.is_err() => break,
+            Err(_) if stream.write_all(&[byte]).await.is_err() => {
+                // It has hung up meanwhile: what it said before is still there to be read.
+                let _ = stream.read_to_end(&mut said).await;
+                break;
+            }
             Err(_) => sent += 1,
         }
     }
@@ -33,7 +37,7 @@ async fn drip(address: SocketAddr, begin: &str, byte: u8) -> (String, usize) {
 }
 
 async fn is_served(address: SocketAddr) -> bool {
-    let answer = talk(address, &post(INFO, "connection: close\r\n")).await;
+    let answer = talk_in_time(address, &post(INFO, "connection: close\r\n")).await;
     answer.starts_with("HTTP/1.1 200 OK\r\n")
 }
 

@@ -122,12 +122,14 @@ async fn every_ending_behaves_as_it_is_documented() {
 #[tokio::test]
 async fn a_late_success_comes_late() {
     let world = TestWorld::start_with(|options| options.late_success_ms = 1_000).await;
+    world.clock("2026-11-28T04:00:00Z").await;
     let body = pay_body("F1", "bj-power", "1000009006");
     assert_eq!(world.status("/bank/pay", body).await, -1);
     assert_eq!(
         world.status("/bank/query", json!({"flow_no": "F1"})).await,
         4
     );
+    world.clock("2026-11-28T04:00:01Z").await;
     world.stats_until(|stats| stats["late_pending"] == 0).await;
     assert_eq!(
         world.status("/bank/query", json!({"flow_no": "F1"})).await,
@@ -139,10 +141,12 @@ async fn a_late_success_comes_late() {
 #[tokio::test]
 async fn a_late_success_does_not_come_after_a_reversal() {
     let world = TestWorld::start_with(|options| options.late_success_ms = 1_000).await;
+    world.clock("2026-11-28T04:00:00Z").await;
     let body = pay_body("F1", "bj-power", "1000009006");
     assert_eq!(world.status("/bank/pay", body.clone()).await, -1);
     let reverse = reverse_body("R1", "F1", "1000009006");
     assert_eq!(world.status("/bank/reverse", reverse).await, 1);
+    world.clock("2026-11-28T04:00:01Z").await;
     world.stats_until(|stats| stats["late_pending"] == 0).await;
     assert_eq!(
         world.status("/bank/query", json!({"flow_no": "F1"})).await,
