@@ -335,6 +335,9 @@ async fn no_malformed_answer_concludes_anything() {
     let world = Setup::on(TestDatabase::sqlite())
         // Here it is asked and asked, and never undone.
         .set("adapters.bank.quick_polls", 100_000)
+        // All are paid at once, and each has to leave, however long that takes.
+        .set("adapters.bank.send_within_s", 20)
+        .set("adapters.bank.certainty_window_s", 25)
         .start()
         .await;
     let daemon = world.daemon().await;
