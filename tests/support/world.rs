@@ -398,9 +398,11 @@ impl Daemon {
         self.ready().await;
     }
 
-    /// The same without waiting until it serves.
+    /// The same without waiting until it serves. Callers that are asked for from now on have no connection
+    /// to the one that was killed.
     pub fn kill_and_relaunch(&mut self) {
         self.process.kill();
+        self.http = http_client();
         let arguments = ["--config".to_owned(), self.file.clone(), "serve".to_owned()];
         self.process = Process::start(&self.name, &self.folder, &arguments);
     }
