@@ -70,6 +70,8 @@ impl Setup {
             .set("orders.orphan_after_s", 5)
             .set("polling.lease_s", 15)
             .set("storage.readers", 4)
+            // A daemon that stood still for two seconds answers, if late.
+            .set("storage.pool_timeout_ms", 30_000)
             .set("cache.open_ttl_s", 1)
             .set("logs.format", "json")
     }
