@@ -249,12 +249,12 @@ fn refuse_unused(cli: &Cli) -> anyhow::Result<()> {
 async fn run_beside(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Sim(args) => {
-            sim::run(args.into(), stopped()).await?;
+            sim::run(args.into(), stopped()?).await?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Demo(args) => {
             telemetry::start_logs(telemetry::LogFormat::Auto, "warn")?;
-            demo::run(args, Metrics::install()?, stopped()).await?;
+            demo::run(args, Metrics::install()?, stopped()?).await?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Check(ref args) => check(&load(&cli)?.config, args),
@@ -400,11 +400,17 @@ fn judged(
 
 async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
     telemetry::start_logs(config.logs.format, &config.logs.filter)?;
-    // From here on SIGHUP is heard, and ends nothing.
+    // From here on SIGHUP is heard, and ends nothing; and whoever says stop is heard at any moment.
     let mut hangups = signal(SignalKind::hangup())?;
-    let mut daemon = Daemon::start(config, Metrics::install()?).await?;
+    let mut stopped = std::pin::pin!(stopped()?);
+    let mut daemon = tokio::select! {
+        daemon = Daemon::start(config, Metrics::install()?) => daemon?,
+        () = &mut stopped => {
+            tracing::info!("stopping before it served anybody");
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
     let _ = sd_notify::notify(false, &[NotifyState::Ready]);
-    let mut stopped = std::pin::pin!(stopped());
     loop {
         tokio::select! {
             () = &mut stopped => break,
@@ -433,15 +439,16 @@ async fn reload(daemon: &mut Daemon, config: &Config) {
     let _ = sd_notify::notify(false, &[NotifyState::Ready]);
 }
 
-/// Completes on SIGTERM or Ctrl-C.
-async fn stopped() {
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        return;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
+/// Completes on SIGTERM or Ctrl-C, of which neither is lost from now on.
+fn stopped() -> std::io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }
 
 fn migrate(config: &Config) -> anyhow::Result<()> {

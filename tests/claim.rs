@@ -10,6 +10,7 @@ use support::client::{MAKER, nodes};
 use support::database::TestDatabase;
 use support::process::{run, wait_for};
 use support::world::{Setup, TOPUP, World};
+use tokio::net::TcpStream;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -24,9 +25,11 @@ fn second(world: &World, flags: &[&str]) -> Output {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_center_is_refused_before_it_touches_the_first_one_s_payments() {
     let world = Setup::on(TestDatabase::sqlite())
-        .set("adapters.bank.total_timeout_ms", 20_000)
-        .set("adapters.bank.certainty_window_s", 60)
-        .set("adapters.bank.quick_polls", 30)
+        // However long the second ones take to be refused, the first one's payment is under way.
+        .set("adapters.bank.total_timeout_ms", 60_000)
+        .set("adapters.bank.certainty_window_s", 120)
+        .set("adapters.bank.quick_polls", 63)
+        .set("orders.orphan_after_s", 120)
         .start()
         .await;
     let mut first = world.daemon().await;
@@ -70,4 +73,25 @@ async fn a_second_center_is_refused_before_it_touches_the_first_one_s_payments()
     let settled = first.merchant().at_rest(&order_no, PATIENCE).await;
     assert_eq!(settled.state, "SUCCEEDED");
     world.check_settled();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_center_that_is_told_to_stop_while_it_starts_stops_in_order() {
+    for database in TestDatabase::all() {
+        let world = Setup::on(database).start().await;
+        let mut starting = world.launch();
+        // Its port is the first thing that it takes; most of the start is still to come.
+        wait_for("the port to be taken", PATIENCE, async || {
+            TcpStream::connect(starting.address()).await.ok()
+        })
+        .await;
+        let status = starting.terminate().await;
+        assert_eq!(status.code(), Some(0), "{}", starting.process.log());
+        let next = world.daemon().await;
+        let merchant = next.merchant();
+        let paid = merchant.pay("r1", (TOPUP, "13800000001"), 5_000).await;
+        let order_no = paid.expect("an order").order_no;
+        let settled = merchant.at_rest(&order_no, PATIENCE).await;
+        assert_eq!(settled.state, "SUCCEEDED");
+    }
 }

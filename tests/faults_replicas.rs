@@ -146,7 +146,16 @@ async fn a_thousand_confirmations_pay_once() {
         return;
     };
     let redis = PrivateRedis::start("the cache of two replicas");
-    let world = Setup::on(database).redis(redis.as_ref()).start().await;
+    let world = Setup::on(database)
+        .redis(redis.as_ref())
+        // The bank shares the machine with a thousand callers, and nobody gives it up meanwhile.
+        .set("adapters.bank.total_timeout_ms", 20_000)
+        .set("adapters.bank.send_within_s", 20)
+        .set("adapters.bank.certainty_window_s", 60)
+        .set("adapters.bank.quick_polls", 40)
+        .set("orders.orphan_after_s", 60)
+        .start()
+        .await;
     let two = [world.daemon().await, world.daemon().await];
     // Long enough that the first is still under way when the others come.
     world.sim.latency_ms(300).await;
@@ -256,8 +265,10 @@ async fn an_orderly_stop_answers_what_is_under_way() {
     for database in TestDatabase::all() {
         let world = Setup::on(database)
             .set("adapters.bank.total_timeout_ms", 8_000)
-            .set("adapters.bank.certainty_window_s", 20)
-            .set("adapters.bank.quick_polls", 11)
+            .set("adapters.bank.send_within_s", 20)
+            .set("adapters.bank.certainty_window_s", 30)
+            .set("adapters.bank.quick_polls", 28)
+            .set("orders.orphan_after_s", 60)
             .start()
             .await;
         let mut daemon = world.daemon().await;

@@ -335,6 +335,12 @@ async fn no_malformed_answer_concludes_anything() {
     let world = Setup::on(TestDatabase::sqlite())
         // Here it is asked and asked, and never undone.
         .set("adapters.bank.quick_polls", 100_000)
+        // All are paid at once, and each has to leave and to be there before it is asked about, although
+        // the bank or the center may stand still for some seconds.
+        .set("adapters.bank.send_within_s", 10)
+        .set("adapters.bank.total_timeout_ms", 8_000)
+        .set("adapters.bank.certainty_window_s", 20)
+        .set("orders.orphan_after_s", 60)
         .start()
         .await;
     let daemon = world.daemon().await;

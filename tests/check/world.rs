@@ -42,8 +42,12 @@ struct World {
     folder: TempDir,
 }
 
+/// How long a call to a bank may take: a moment where calls hang, and for ever where none does.
+const MOMENT_MS: u64 = 400;
+const FOR_EVER_MS: u64 = 60_000;
+
 impl World {
-    async fn start(database: TestDatabase) -> Self {
+    async fn start(database: TestDatabase, timeout_ms: u64) -> Self {
         let folder = TempDir::new().unwrap();
         let sim = payhall::sim::start(SimOptions {
             listen: ([127, 0, 0, 1], 0).into(),
@@ -70,7 +74,7 @@ impl World {
         samples::bring_in(&desk, &code, kind, profile)
             .await
             .unwrap();
-        let upstreams = upstreams(&sim.url());
+        let upstreams = upstreams(&sim.url(), timeout_ms);
         // A day back, so that the center's time can be moved and is still before the bank's.
         let clock = ManualClock::new(SystemClock.now() - chrono::Duration::days(1));
         let engine = Engine::start(EngineParts {
@@ -221,8 +225,11 @@ fn options_of_the_house() -> EngineOptions {
     }
 }
 
-fn upstreams(url: &str) -> Upstreams {
+fn upstreams(url: &str, timeout_ms: u64) -> Upstreams {
     let text = include_str!("adapters.toml").replace("SIM", url);
+    let text = text
+        .replace("CONNECT_MS", &(timeout_ms / 2).to_string())
+        .replace("CALL_MS", &timeout_ms.to_string());
     let mut sections: BTreeMap<String, toml::Value> = toml::from_str(&text).unwrap();
     let codes = sections.remove("codes").unwrap();
     let settings: BTreeMap<AdapterName, AdapterSettings> = sections
@@ -288,7 +295,7 @@ fn catalogue() -> CatalogueParts {
 #[tokio::test]
 async fn every_bad_day_of_both_banks_ends_without_a_finding() {
     for database in TestDatabase::all() {
-        let world = World::start(database).await;
+        let world = World::start(database, MOMENT_MS).await;
         let mut payments = Vec::new();
         for ending in 9000..=9016 {
             payments.push(world.create("telecom", &format!("1390000{ending}")).await);
@@ -336,7 +343,7 @@ async fn every_bad_day_of_both_banks_ends_without_a_finding() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_look_in_the_middle_of_the_work_finds_nothing() {
     for database in TestDatabase::all() {
-        let world = World::start(database).await;
+        let world = World::start(database, FOR_EVER_MS).await;
         let mut payments = Vec::new();
         for number in 0..300 {
             payments.push(world.create("telecom", &format!("139{number:08}")).await);
@@ -364,7 +371,7 @@ async fn a_look_in_the_middle_of_the_work_finds_nothing() {
 
 #[tokio::test]
 async fn a_payment_that_goes_out_twice_is_found_in_a_living_world() {
-    let world = World::start(TestDatabase::sqlite()).await;
+    let world = World::start(TestDatabase::sqlite(), FOR_EVER_MS).await;
     let order = world.create("school", "S00000001").await;
     world.pay(order.clone()).await;
     assert!(world.check().is_clean());

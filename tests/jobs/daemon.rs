@@ -4,6 +4,7 @@ use crate::support::client::{Client, MAKER, http_client};
 use crate::support::database::TestDatabase;
 use crate::support::process::{Process, command, free_address, run, wait_for};
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,6 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Center {
     process: Process,
     client: Client,
+    address: SocketAddr,
     file: String,
     jobs: PathBuf,
     ear: UnixDatagram,
@@ -42,7 +44,8 @@ impl Center {
         let file = file.display().to_string();
         let center = Self {
             process: serve(&folder, &file),
-            client: Client::new(http_client(), &format!("http://{address}"), MAKER),
+            client: caller(address),
+            address,
             file,
             jobs,
             ear,
@@ -52,9 +55,10 @@ impl Center {
         center
     }
 
-    /// `kill -9`, then another program of the same settings.
+    /// `kill -9`, then another program of the same settings, which is asked over connections of its own.
     async fn kill_and_restart(&mut self) {
         self.process.kill();
+        self.client = caller(self.address);
         self.process = serve(&self.folder, &self.file);
         assert_eq!(self.told().await, "READY=1");
     }
@@ -102,6 +106,10 @@ impl Center {
         let said = [output.stdout, output.stderr].concat();
         (output.status.code(), String::from_utf8(said).unwrap())
     }
+}
+
+fn caller(address: SocketAddr) -> Client {
+    Client::new(http_client(), &format!("http://{address}"), MAKER)
 }
 
 fn serve(folder: &TempDir, file: &str) -> Process {

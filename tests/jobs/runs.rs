@@ -3,7 +3,7 @@
 use crate::support::database::TestDatabase;
 use crate::support::replica::Replica;
 use crate::worker::{
-    Act, Manner, Worker, at, dates, every_night, every_ten_seconds, patient, wait_on_its_clock,
+    Act, Manner, TIME_OUT, Worker, at, dates, every_night, every_ten_seconds, patient, ran,
 };
 use payhall::domain::job::JobRunState;
 use payhall::jobs::{Driver, JobTable, Ticked};
@@ -39,17 +39,12 @@ async fn errors_panics_and_time_outs_are_written_down_and_the_next_run_comes() {
             let mut worker = Worker::start(&database, manner).await;
             let tick = worker.tick_beside();
             worker.began().await;
-            let runs = match act {
-                Act::Hang => {
-                    // The tick goes on with the due times that came meanwhile, so it is stopped.
-                    worker.replica.stop.cancel();
-                    wait_on_its_clock(&worker, tick).await
-                }
-                _ => match patient(tick).await.unwrap() {
-                    Ticked::Ran(runs) => runs,
-                    other => panic!("{other:?}"),
-                },
-            };
+            if matches!(act, Act::Hang) {
+                // The tick goes on with the due times that came meanwhile, so it is stopped.
+                worker.replica.stop.cancel();
+                worker.advance(TIME_OUT);
+            }
+            let runs = ran(tick).await;
             assert_eq!(runs.len(), 1, "{wanted}");
             let stored = worker.runs().await.pop().unwrap();
             assert_eq!(stored.run_id, runs[0].run_id);

@@ -17,6 +17,10 @@ use tokio::task::JoinHandle;
 /// Long enough for any machine; only a test that hangs gets there.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// When a run that has begun renews its lease, and when it is out of time.
+pub const RENEWAL: u64 = 20;
+pub const TIME_OUT: u64 = 600;
+
 const TEN_SECONDS: &str = "*/10 * * * * *";
 const NIGHT: &str = "0 0 2 * * *";
 
@@ -195,16 +199,12 @@ impl Worker {
         self.replica.clock.advance(Duration::from_secs(seconds));
     }
 
-    /// The progress of the first run, once its lease was renewed. The clock moves slower than the database is
-    /// read, so that whoever renews gets to it long before the run would be out of time.
+    /// The progress of the first run, which has begun, once its lease was renewed. The clock stands still
+    /// meanwhile, however long that takes.
     pub async fn progress(&self) -> RunProgress {
-        let mut reads = 0_u32;
+        self.advance(RENEWAL);
         let told = async {
             loop {
-                if reads.is_multiple_of(50) {
-                    self.advance(5);
-                }
-                reads += 1;
                 if let Some(progress) = self.runs().await[0].progress {
                     return progress;
                 }
@@ -268,7 +268,7 @@ fn table(manner: &Manner<'_>, sender: &mpsc::UnboundedSender<JobContext>) -> Job
     };
     let file = format!(
         "schedule = {:?}\nzone = {:?}\ncatch_up = {:?}\non_time_s = 60\nlease_s = 60\n\
-         timeout_s = 600\nkeep_quiet_s = 86400\nwhy = \"a test\"\n{}\n",
+         timeout_s = {TIME_OUT}\nkeep_quiet_s = 86400\nwhy = \"a test\"\n{}\n",
         manner.schedule, manner.zone, manner.catch_up, manner.lines
     );
     let table = JobTable::default().with(probe, &file).unwrap();
@@ -309,21 +309,9 @@ pub async fn patient<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, work).await.unwrap()
 }
 
-/// Moves a worker's clock on in steps until a tick has ended. The clock moves slower than the database is read,
-/// as in [`Worker::progress`]: a lease is renewed, or refused, long before the run would be out of time.
-pub async fn wait_on_its_clock(worker: &Worker, tick: JoinHandle<Ticked>) -> Vec<JobRun> {
-    patient(async {
-        let mut reads = 0_u32;
-        while !tick.is_finished() {
-            if reads.is_multiple_of(10) {
-                worker.advance(5);
-            }
-            reads += 1;
-            worker.runs().await;
-        }
-    })
-    .await;
-    match tick.await.unwrap() {
+/// The runs of a tick on the side, once it has ended.
+pub async fn ran(tick: JoinHandle<Ticked>) -> Vec<JobRun> {
+    match patient(tick).await.unwrap() {
         Ticked::Ran(runs) => runs,
         other => panic!("{other:?}"),
     }

@@ -174,20 +174,18 @@ impl Mine {
     /// Orders with credentials, good and bad; the number of one that becomes a case, with its alarm.
     async fn payments(&mut self, daemon: &Daemon) -> String {
         let sim = &self.world.sim;
-        let doubt = json!({ "op": "PAY", "effect": "NOW", "answer": { "status": -1 } });
-        let doubt = sim.fault(doubt).await;
-        let silence = json!({ "op": "QUERY", "answer": { "hang": true } });
-        let silence = sim.fault(silence).await;
-        let made = daemon
-            .merchant()
-            .create("R-1", (FEE, "S20260001"), 5_000)
-            .await;
+        let bill_no = "S20260001";
+        let unknown = json!({ "status": -1 });
+        let asked = |answer: Value| json!({ "op": "QUERY", "bill_no": bill_no, "answer": answer });
+        let paid = json!({ "op": "PAY", "bill_no": bill_no, "effect": "NOW", "answer": unknown });
+        sim.fault(paid).await;
+        let silence = sim.fault(asked(json!({ "hang": true }))).await;
+        let made = daemon.merchant().create("R-1", (FEE, bill_no), 5_000).await;
         let doubtful = made.expect("an order").order_no;
         let input = json!({ "orderNo": doubtful, "credential": CREDENTIAL });
         let confirm = |input: &Value| body("orderConfirm", "order { state }", input);
         let told = self.caller.send(&bearer(MERCHANT), confirm(&input)).await;
         assert_eq!(told.payload()["order"]["state"], "UNKNOWN", "{told:?}");
-        sim.remove_fault(doubt).await;
         let made = daemon
             .merchant()
             .create("R-2", (TOPUP, "13800000001"), 5_000)
@@ -211,11 +209,10 @@ impl Mine {
         for text in [written_in, cut, format!("{{\"query\": {CREDENTIAL}")] {
             self.caller.send(&bearer(MERCHANT), text).await;
         }
-        let paid = daemon.merchant().stored(&order_no).await.expect("an order");
+        let paid = daemon.merchant().at_rest(&order_no, PATIENCE).await;
         assert_eq!(paid.state, "SUCCEEDED");
         sim.remove_fault(silence).await;
-        let silence = json!({ "op": "QUERY", "answer": { "status": -1 } });
-        sim.fault(silence).await;
+        sim.fault(asked(unknown)).await;
         doubtful
     }
 

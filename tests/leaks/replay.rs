@@ -5,6 +5,7 @@ use crate::center::{Caller, Hand, MASTER, PUBLIC, bearer, body};
 use crate::support::client::MERCHANT;
 use crate::support::database::TestDatabase;
 use crate::support::given;
+use crate::support::process::wait_for;
 use crate::support::redis::{Answer, PrivateRedis};
 use crate::support::replica::Replica;
 use crate::support::world::{Setup, TOPUP};
@@ -14,7 +15,9 @@ use payhall::domain::key::{Algorithm, KeyOwner, OVERLAP};
 use payhall::engine::{AdmitError, KeyIssueInput, samples};
 use payhall::trust::{PrivateKey, Request, Signer, sign_request};
 use serde_json::json;
+use std::time::Duration;
 
+const PATIENCE: Duration = Duration::from_secs(60);
 const WHO: &str = r#"{"query":"{ serverInfo { caller } }"}"#;
 
 /// Sent once; sent again at once, in the last second of the window, and after it.
@@ -113,7 +116,7 @@ async fn a_replay_after_redis_was_emptied_is_refused_on_both_replicas() {
         .pay("R-1", (TOPUP, "13800000001"), 5_000)
         .await;
     let order_no = paid.unwrap().order_no;
-    daemons[1].merchant().order(&order_no).await.unwrap();
+    daemons[1].merchant().at_rest(&order_no, PATIENCE).await;
 
     let input = json!({ "requestNo": "R-2", "item": TOPUP, "billNo": "13800000002",
         "amount": { "minor": "5000", "currency": "CNY" } });
@@ -126,7 +129,12 @@ async fn a_replay_after_redis_was_emptied_is_refused_on_both_replicas() {
         assert_eq!((told.status, told.code()), (200, ""), "{told:?}");
         sent.push((headers, text));
     }
-    assert_ne!(redis.ask(&["DBSIZE"]), Answer::Number(0));
+    // Copies are put there behind the answers.
+    wait_for("a copy in Redis", PATIENCE, async || {
+        daemons[1].merchant().order(&order_no).await.unwrap();
+        (redis.ask(&["DBSIZE"]) != Answer::Number(0)).then_some(())
+    })
+    .await;
     redis.ask(&["FLUSHALL"]);
     for (headers, text) in &sent {
         for caller in &callers {

@@ -248,10 +248,11 @@ impl TestBank {
         }
     }
 
-    /// Kills every program in the middle of whatever it does, and starts one again.
+    /// Kills every program in the middle of whatever it does, and starts one again when nothing of them
+    /// is left: what still slept or hung would be taken for the work of the new one.
     pub fn crash(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
+            runtime.shutdown_timeout(PATIENCE);
         }
         self.runtime = Some(runtime());
         let dead: Vec<House> = self.houses.drain(..).collect();

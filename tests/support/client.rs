@@ -20,11 +20,13 @@ pub const AT_REST: [&str; 5] = ["SUCCEEDED", "FAILED", "REVERSED", "CLOSED", "MA
 pub const IN_DOUBT: [&str; 3] = ["PAYING", "UNKNOWN", "REVERSING"];
 
 /// A client for plain HTTP on this machine; cheap to clone. It waits longer than any test is patient: an
-/// answer may be held back while the test waits for something else.
+/// answer may be held back while the test waits for something else. And it sends nothing into a connection
+/// that the center may just be closing, which it does after ten seconds.
 pub fn http_client() -> reqwest::Client {
     reqwest::Client::builder()
         .no_proxy()
         .tls_certs_only([])
+        .pool_idle_timeout(Duration::from_secs(4))
         .timeout(Duration::from_secs(180))
         .build()
         .expect("a client")

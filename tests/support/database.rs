@@ -122,9 +122,10 @@ impl TestDatabase {
             writers: 2,
             batch_max: 64,
             queue_max: 20_000,
-            pool_timeout: Duration::from_secs(5),
-            statement_timeout: Duration::from_secs(10),
-            lock_timeout: Duration::from_secs(5),
+            // Nothing waits so long that a machine with too much to do could not have done it.
+            pool_timeout: Duration::from_secs(30),
+            statement_timeout: Duration::from_secs(30),
+            lock_timeout: Duration::from_secs(20),
             instance: instance.to_owned(),
         }
     }

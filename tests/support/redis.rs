@@ -28,6 +28,18 @@ pub enum Answer {
     List(Vec<Answer>),
 }
 
+/// How many ports are tried for a cluster.
+const PORTS_TRIED: u32 = 10;
+
+/// What became of a start.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Start {
+    Up,
+    /// It ended at once, as when its port is taken.
+    Ended,
+    NotInstalled,
+}
+
 /// That Redis is left out is said once.
 static SAID: Once = Once::new();
 
@@ -41,33 +53,37 @@ pub struct PrivateRedis {
 impl PrivateRedis {
     /// Starts a server on a Unix socket; `None` if none is installed.
     pub fn start(what_is_left_out: &str) -> Option<Self> {
-        Self::start_on(None, what_is_left_out)
+        Self::start_on(|| None, what_is_left_out)
     }
 
     /// Starts a cluster of one server, which listens on a port because clusters have to.
     pub fn start_cluster(what_is_left_out: &str) -> Option<Self> {
-        let server = Self::start_on(Some(free_port()), what_is_left_out)?;
+        let server = Self::start_on(|| Some(free_port()), what_is_left_out)?;
         let answer = server.ask(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
         assert_eq!(answer, Answer::Text("OK".to_owned()));
-        server.wait_until("the cluster is up", || {
+        wait_until("the cluster is up", || {
             matches!(server.ask(&["CLUSTER", "INFO"]), Answer::Text(info)
                 if info.contains("cluster_state:ok"))
         });
         Some(server)
     }
 
-    fn start_on(port: Option<u16>, what_is_left_out: &str) -> Option<Self> {
-        let mut server = Self {
-            folder: tempfile::tempdir().unwrap(),
-            port,
-            child: None,
-        };
-        if server.try_up() {
-            return Some(server);
+    fn start_on(port: fn() -> Option<u16>, what_is_left_out: &str) -> Option<Self> {
+        for _ in 0..PORTS_TRIED {
+            let mut server = Self {
+                folder: tempfile::tempdir().unwrap(),
+                port: port(),
+                child: None,
+            };
+            match server.try_up() {
+                Start::Up => return Some(server),
+                Start::Ended => {}
+                Start::NotInstalled => break,
+            }
         }
         assert!(
             !is_ci(),
-            "redis-server is not installed, and CI leaves nothing out"
+            "redis-server is not installed or does not start, and CI leaves nothing out"
         );
         SAID.call_once(|| {
             // Past the test runner, which keeps what passing tests print to itself.
@@ -81,10 +97,10 @@ impl PrivateRedis {
 
     /// Starts it again after `kill`, empty, at the same address.
     pub fn up(&mut self) {
-        assert!(self.try_up(), "redis-server went away");
+        assert!(self.try_up() == Start::Up, "redis-server went away");
     }
 
-    fn try_up(&mut self) -> bool {
+    fn try_up(&mut self) -> Start {
         assert!(self.child.is_none(), "it runs already");
         let mut command = Command::new("redis-server");
         command
@@ -102,15 +118,23 @@ impl PrivateRedis {
                 .args(["--cluster-port", &free_port().to_string()]),
         };
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let Ok(child) = child else {
-            return false;
+        let Ok(mut child) = child else {
+            return Start::NotInstalled;
         };
-        self.child = Some(child);
-        self.wait_until(
-            "the server answers",
-            || matches!(self.try_ask(&["PING"]), Ok(Answer::Text(pong)) if pong == "PONG"),
-        );
-        true
+        // Somebody else may have taken its port by now, and answer there.
+        let itself = format!("process_id:{}\r", child.id());
+        let answers = || {
+            let told = self.try_ask(&["INFO", "server"]);
+            matches!(told, Ok(Answer::Text(info)) if info.contains(&itself))
+        };
+        let (mut is_up, mut has_ended) = (false, false);
+        wait_until("the server answers", || {
+            has_ended = child.try_wait().unwrap().is_some();
+            is_up = !has_ended && answers();
+            is_up || has_ended
+        });
+        self.child = Some(child).filter(|_| is_up);
+        if is_up { Start::Up } else { Start::Ended }
     }
 
     /// Kills it as a machine dies: without a word.
@@ -150,13 +174,13 @@ impl PrivateRedis {
     pub fn socket(&self) -> PathBuf {
         self.folder.path().join("r.sock")
     }
+}
 
-    fn wait_until(&self, what: &str, done: impl Fn() -> bool) {
-        let since = Instant::now();
-        while !done() {
-            assert!(since.elapsed() < PATIENCE, "waited in vain until {what}");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !done() {
+        assert!(since.elapsed() < PATIENCE, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -171,9 +195,15 @@ pub fn shared_url() -> Option<String> {
     variable("PAYHALL_TEST_REDIS_URL")
 }
 
+/// A port that is free: below those that the system gives to connections, of which one might take it
+/// before the server does.
 fn free_port() -> u16 {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    free.local_addr().unwrap().port()
+    loop {
+        let port = 10_000 + rand::random::<u16>() % 20_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 fn is_ci() -> bool {

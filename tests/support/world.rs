@@ -70,6 +70,8 @@ impl Setup {
             .set("orders.orphan_after_s", 5)
             .set("polling.lease_s", 15)
             .set("storage.readers", 4)
+            // A daemon that stood still for two seconds answers, if late.
+            .set("storage.pool_timeout_ms", 30_000)
             .set("cache.open_ttl_s", 1)
             .set("logs.format", "json")
     }
@@ -398,9 +400,11 @@ impl Daemon {
         self.ready().await;
     }
 
-    /// The same without waiting until it serves.
+    /// The same without waiting until it serves. Callers that are asked for from now on have no connection
+    /// to the one that was killed.
     pub fn kill_and_relaunch(&mut self) {
         self.process.kill();
+        self.http = http_client();
         let arguments = ["--config".to_owned(), self.file.clone(), "serve".to_owned()];
         self.process = Process::start(&self.name, &self.folder, &arguments);
     }

@@ -117,10 +117,11 @@ impl TestBank {
 
     /// Waits until all callers and all detached work sleep on the clock, hang at the bank or are done.
     pub fn settle_down(&self) {
+        // The callers come first: one that sleeps has begun its work by then, and it is counted below.
         let is_quiet = || {
+            let callers_rest = self.callers.len() <= self.clock.answers_asleep();
             let busy: usize = self.houses.iter().map(|house| house.tasks.len()).sum();
-            busy <= self.clock.tries_asleep() + self.far.hanging()
-                && self.callers.len() <= self.clock.answers_asleep()
+            callers_rest && busy <= self.clock.tries_asleep() + self.far.hanging()
         };
         self.wait(async {
             let deadline = tokio::time::Instant::now() + PATIENCE;
