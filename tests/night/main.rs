@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod books;
 mod full_day;
 mod missed;
 mod night;

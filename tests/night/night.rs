@@ -1,11 +1,13 @@
 //! A world whose nights can be played: partners' files come from the simulated world, and the jobs of the
 //! night look every second what is missing.
 
+use crate::books::Books;
 use crate::support::client::{Client, MAKER};
 use crate::support::database::TestDatabase;
 use crate::support::process::wait_for;
 use crate::support::world::{Daemon, Setup, World};
 use chrono::{Days, NaiveDate};
+use futures_util::future::join_all;
 use payhall::domain::time::{BusinessDay, Instant};
 use payhall::engine::{Clock, SystemClock};
 use serde_json::{Value, json};
@@ -76,6 +78,8 @@ pub async fn world(database: TestDatabase) -> World {
         // Nothing is committed around the real midnight, and in the minutes after it the night would stand still
         // until that day could be closed.
         .set("statements.close_grace_s", 0)
+        // Workbooks of many flows take long to pack in a build that is not optimised, each time that they are made.
+        .set("statements.xlsx_rows_max", 5_000)
         // A success that is later than "not found" counts would be a case of its own.
         .sim(&["--ignore-valid-until", "--late-success-ms", "3000"]);
     for job in JOBS {
@@ -101,6 +105,11 @@ pub async fn world(database: TestDatabase) -> World {
     }
     publish_into(&mut world, "published");
     world
+}
+
+/// Plays nights on every kind of database at once: most of it is waiting.
+pub async fn on_each<N: Future<Output = ()>>(play: impl Fn(TestDatabase) -> N) {
+    join_all(TestDatabase::all().into_iter().map(play)).await;
 }
 
 /// Has the daemons that start from now on publish into a folder of their own.
@@ -158,25 +167,6 @@ impl Desk {
         .await
     }
 
-    /// Waits until every merchant and biller of a date has its statement, and what is settled is summed up.
-    pub async fn stated(&self, date: NaiveDate) {
-        let query = "query Q($date: Date!) { \
-                     statements(first: 100, filter: { from: $date, to: $date }) { \
-                     edges { node { party } } } \
-                     settlements(first: 1, filter: { businessDate: $date }) { edges { cursor } } }";
-        wait_for(&format!("the statements of {date}"), PATIENCE, async || {
-            let answer = self.0.ask(query, json!({ "date": date })).await.ok()?;
-            let statements = answer["statements"]["edges"].as_array()?;
-            let has = |party: &&str| {
-                let of_party = |edge: &Value| edge["node"]["party"] == json!(party);
-                statements.iter().any(of_party)
-            };
-            let is_summed_up = answer["settlements"]["edges"][0].is_object();
-            (is_summed_up && PARTIES.iter().all(has)).then_some(())
-        })
-        .await;
-    }
-
     /// What was not plainly matched on a date: the number of each flow, with the class that it had then and
     /// the one that it has now.
     pub async fn discrepancies(&self, date: NaiveDate) -> BTreeMap<String, (String, String)> {
@@ -199,6 +189,28 @@ impl Desk {
             after = page["pageInfo"]["endCursor"].clone();
         }
     }
+}
+
+/// Waits until the night is over for some dates: each has a result of what there is now, and its statements and
+/// settlement tell of its flows as they stand. Lines move flows, so all of that has to be so at one instant.
+pub async fn over(world: &World, dates: &[NaiveDate]) {
+    let what = format!("the end of the night of {dates:?}");
+    wait_for(&what, PATIENCE, async || {
+        let mut books = Books::of(world);
+        let mut dates = dates.iter();
+        let is_over = |date: &NaiveDate| books.are_compared(*date) && books.are_finished(*date);
+        dates.all(is_over).then_some(())
+    })
+    .await;
+}
+
+/// Waits until the statements of a date and what is settled for it tell of its flows as they stand.
+pub async fn finished(world: &World, date: NaiveDate) {
+    let what = format!("the statements and the settlement of {date}");
+    wait_for(&what, PATIENCE, async || {
+        Books::of(world).are_finished(date).then_some(())
+    })
+    .await;
 }
 
 /// Everything below a folder: the path of each file and its bytes.
