@@ -60,10 +60,10 @@ pub struct InputPool {
 pub struct Inputs {
     /// How many flows of ours the date has.
     pub flows: i64,
-    /// What the versions of those flows of the date sum up to whose orders people were asked about. It grows when
-    /// a decision moves them, or the answer that comes after it: another reason to look at a day again.
+    /// How many of them have no outcome, and what the versions of those sum up to whose orders people were asked about:
+    /// either is another one when a flow moves that may, another reason to look at a day again.
     #[serde(default)]
-    pub decided: i64,
+    pub movable: (i64, i64),
     /// The partners' files, by partner.
     pub files: Vec<InputFile>,
     /// The earlier dates' results, by date.
@@ -76,10 +76,10 @@ pub struct Inputs {
 
 impl Inputs {
     /// Whether others are the same but for what only asks for another look: what is of other dates (their results,
-    /// and the files beside the date's own), and what people decided. Where it matters the result tells.
+    /// and the files beside the date's own), and what has moved since. Where it matters the result tells.
     pub fn are_of_the_same_day(&self, others: &Self) -> bool {
         let others = Self {
-            decided: self.decided,
+            movable: self.movable,
             pool: self.pool.clone(),
             beside: self.beside.clone(),
             ..others.clone()

@@ -403,25 +403,34 @@ pub fn flows_of_orders(
         .load(c)?)
 }
 
-/// What the versions of those flows of a date sum up to whose orders people were asked about, in cases that were
-/// closed from an instant on (a case about them is not older than they are). It grows whenever one of them moves: by
-/// the decision, by the bank's answer to what was decided, or by an answer that made the decision needless.
-pub fn moved_by_cases(
+/// What may still move, or has moved past what is usual, among the flows of a date: how many have no outcome, and what
+/// the versions (counted from 1) of those sum up to whose orders people were asked about, in cases that were closed from
+/// an instant on (a case about them is not older than they are). The first falls with each late answer, the second
+/// grows with each decision, and with the answer to what was decided.
+pub fn movable(
     c: &mut AnyConnection,
     date: BusinessDate,
     since: Instant,
-) -> Result<i64, StoreError> {
+) -> Result<(i64, i64), StoreError> {
     let (from, to) = stretch_of(date);
+    let of_date = flows::flow_no.ge(from).and(flows::flow_no.lt(to));
+    let undecided = flows::table
+        .filter(of_date.clone())
+        .filter(flows::state.eq(FlowState::Started.as_str()))
+        .count()
+        .get_result(c)?;
     let closed = cases::table
         .filter(cases::closed_at.ge(micros(since)))
         .filter(cases::order_no.is_not_null())
         .select(cases::order_no.assume_not_null());
-    Ok(flows::table
-        .filter(flows::flow_no.ge(from))
-        .filter(flows::flow_no.lt(to))
+    let moved = flows::table
+        .filter(of_date)
         .filter(flows::order_no.eq_any(closed))
-        .select(sql::<BigInt>("CAST(COALESCE(SUM(version), 0) AS BIGINT)"))
-        .first(c)?)
+        .select(sql::<BigInt>(
+            "CAST(COALESCE(SUM(version + 1), 0) AS BIGINT)",
+        ))
+        .first(c)?;
+    Ok((undecided, moved))
 }
 
 /// The adapters of a date's flows, each once.

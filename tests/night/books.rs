@@ -45,9 +45,9 @@ impl Books {
             return false;
         };
         let begin = at(date, "00:00:00");
-        let moved = reconciliations::moved_by_cases(c, BusinessDate(date), begin).expect("a sum");
+        let moved = reconciliations::movable(c, BusinessDate(date), begin).expect("a sum");
         let mut earlier = run.inputs.pool.iter();
-        run.inputs.decided == moved
+        run.inputs.movable == moved
             && earlier.all(|one| current(c, one.date).is_some_and(|run| run.version == one.version))
     }
 

@@ -7,7 +7,7 @@ use payhall::domain::business_day::FlowSum;
 use payhall::domain::case::{CaseKind, CaseState, Decision};
 use payhall::domain::flow::{Flow, FlowKind, FlowState, Operation};
 use payhall::domain::order::{Order, OrderState};
-use payhall::domain::reconciliation::{Class, Rule};
+use payhall::domain::reconciliation::{Class, RowState, Rule};
 use payhall::domain::refusal::RefusalCode;
 use payhall::domain::time::BusinessDate;
 use payhall::storage::business_days;
@@ -283,5 +283,40 @@ fn a_payment_whose_reversal_moved_nothing_is_not_buried() {
         );
         town.bank.far.heal();
         assert!(town.bank.run_until(Duration::from_secs(1_800), is_undone));
+    }
+}
+
+/// Nobody was asked about it, and the bank's answer came after the day was compared: the day says what statements say,
+/// and waits for the next file.
+#[test]
+fn an_answer_that_comes_after_a_day_was_compared_is_compared_too() {
+    for database in TestDatabase::all() {
+        let town = Town::new(database);
+        town.go_to(today(), "15:50:00");
+        let order = town.bank.create("topup", BILL, 5_000);
+        town.bank.leave_in_doubt(&order);
+        let number = town.payment(&order);
+        town.send(today(), |bank| bank.clear(), |biller| biller.clear());
+        town.night(today());
+        let found = town.differences(today());
+        assert_eq!(found[&number].our_state, Some(RowState::Pending));
+        assert_eq!(found[&number].class, Class::Expected);
+        assert!(town.bank.case(&order.order_no).is_none());
+        town.reconcile();
+        assert_eq!(town.versions(today()), 1, "nothing has moved");
+
+        town.bank.run_for(Duration::from_secs(60));
+        assert_eq!(town.bank.state(&order.order_no), OrderState::Succeeded);
+        town.reconcile();
+        let found = town.differences(today());
+        assert_eq!(found[&number].our_state, Some(RowState::Succeeded));
+        assert_eq!(found[&number].class, Class::Expected);
+        let tomorrow = date("2026-11-23");
+        let listed = line(&number, 5_000, town.now());
+        let late = |lines: &mut Vec<Said>| lines.push(listed.clone());
+        town.send(tomorrow, late, late);
+        town.night(tomorrow);
+        let ended = town.differences(today())[&number].ended.clone().unwrap();
+        assert_eq!((ended.on, ended.class), (tomorrow, Class::Matched));
     }
 }

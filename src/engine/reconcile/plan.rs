@@ -83,11 +83,11 @@ impl Engine {
         };
         // Before the flows are looked at: what moves in between has the day looked at again.
         let used = move |c: &mut _| {
-            let decided = reconciliations::moved_by_cases(c, date, day.begins_at)?;
+            let movable = reconciliations::movable(c, date, day.begins_at)?;
             let adapters = reconciliations::adapters_of(c, date)?;
-            Ok((decided, adapters, reconciliations::billers_of(c, date)?))
+            Ok((movable, adapters, reconciliations::billers_of(c, date)?))
         };
-        let (decided, adapters, billers) = self.0.store.scan(used).await?;
+        let (movable, adapters, billers) = self.0.store.scan(used).await?;
         let mut lacking = Vec::new();
         let Some(closed) = closed else {
             lacking.push(format!("{date} is not closed yet"));
@@ -97,7 +97,7 @@ impl Engine {
         let parties = parties_of(&partners, files);
         let inputs = Inputs {
             flows: closed.flows,
-            decided,
+            movable,
             files: parties.iter().map(input_of).collect(),
             pool: earlier
                 .iter()

@@ -76,7 +76,7 @@ impl Engine {
             after: Some(now.input_hash.clone()),
             before: Some(current.input_hash.clone()),
             detail: Some(format!(
-                "version {} holds with other results and files beside it, and with what cases have moved",
+                "version {} holds with other results and files beside it, and with what has moved since",
                 current.version
             )),
             ..self.audit(now.made_at, actor, "RECONCILIATION_CONFIRMED")
