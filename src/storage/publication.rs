@@ -19,7 +19,7 @@ pub struct Publication {
     pub differences: Vec<Discrepancy>,
     /// What earlier days left, and how this run ends it.
     pub ends: Vec<(Discrepancy, Ended)>,
-    /// A case for each flow that needs a person; one that has such a case already keeps it.
+    /// A case for each flow that needs a person; one that has a case about the same already keeps it.
     pub cases: Vec<Case>,
     /// The audit row of the run.
     pub audit: AuditEntry,
@@ -32,7 +32,7 @@ pub struct Publication {
 pub enum Published {
     /// It is the result of its date.
     Done {
-        /// How many cases were opened.
+        /// How many cases were opened, or are about another difference than before.
         cases: u32,
     },
     /// Another result was published meanwhile; nothing was written.
