@@ -162,6 +162,55 @@ array_statement! {
     insert "audit", ")"
 }
 
+/// What follows from orders that have moved, and the audit rows of all that came before: as one statement,
+/// because each costs a way to the database and back. It gives how many rows of each kind were written.
+#[derive(Default)]
+struct Consequences {
+    flows: InsertFlows,
+    conclusions: ConcludeFlows,
+    notifications: InsertNotifications,
+    audit: InsertAudit,
+}
+
+impl QueryId for Consequences {
+    type QueryId = Consequences;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl QueryFragment<Pg> for Consequences {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("WITH started AS (");
+        self.flows.walk_ast(out.reborrow())?;
+        out.push_sql(" RETURNING 1), concluded AS (");
+        self.conclusions.walk_ast(out.reborrow())?;
+        out.push_sql(" RETURNING 1), notified AS (");
+        self.notifications.walk_ast(out.reborrow())?;
+        out.push_sql(" RETURNING 1), audited AS (");
+        self.audit.walk_ast(out.reborrow())?;
+        out.push_sql(
+            " RETURNING 1) SELECT (SELECT count(*) FROM started), (SELECT count(*) FROM concluded), \
+             (SELECT count(*) FROM notified), (SELECT count(*) FROM audited)",
+        );
+        Ok(())
+    }
+}
+
+impl Query for Consequences {
+    type SqlType = (BigInt, BigInt, BigInt, BigInt);
+}
+impl RunQueryDsl<PgConnection> for Consequences {}
+
+impl Consequences {
+    fn counts(&self) -> [usize; 4] {
+        [
+            self.flows.flow_no.len(),
+            self.conclusions.flow_no.len(),
+            self.notifications.notification_id.len(),
+            self.audit.seq.len(),
+        ]
+    }
+}
+
 // A key that counts is looked up beside each nonce, so that a revoked one is refused at once everywhere.
 array_statement! {
     InsertNonces {
@@ -227,7 +276,8 @@ pub(super) fn create(
         .collect()
 }
 
-/// Moves many orders, each at most once in a batch; the results are in the order of the input.
+/// Moves many orders, each at most once in a batch; the results are in the order of the input. The audit
+/// rows that were collected before go with theirs.
 pub(super) fn move_orders(
     c: &mut AnyConnection,
     chain: &mut ChainHead,
@@ -236,15 +286,20 @@ pub(super) fn move_orders(
 ) -> Result<Vec<Moved>, Failure> {
     let moved = update_orders(c, steps)?;
     let done = |step: &&&Move| moved.contains(step.after.order_no.as_str());
-    insert_flows(c, steps.iter().filter(done))?;
-    conclude_flows(c, steps.iter().filter(done))?;
-    insert_notifications(c, steps.iter().filter(done))?;
+    for step in steps.iter().filter(done) {
+        entries.extend(step.audits.iter().cloned());
+    }
+    postgres(c)?.write(Consequences {
+        flows: started(steps.iter().filter(done)),
+        conclusions: concluded(steps.iter().filter(done)),
+        notifications: notified(steps.iter().filter(done)),
+        audit: linked(chain, entries),
+    })?;
     let mut results = vec![Moved::Done; steps.len()];
     let mut singly = Vec::new();
     for (place, step) in steps.iter().enumerate() {
         if moved.contains(step.after.order_no.as_str()) {
             apply::apply_rest(c, step)?;
-            entries.extend(step.audits.iter().cloned());
         } else {
             singly.push(place);
         }
@@ -279,24 +334,17 @@ fn update_orders(c: &mut AnyConnection, steps: &[&Move]) -> Result<HashSet<Strin
     postgres(c)?.load_texts(rows)
 }
 
-fn insert_flows<'a>(
-    c: &mut AnyConnection,
-    steps: impl Iterator<Item = &'a &'a Move>,
-) -> Result<(), Failure> {
+fn started<'a>(steps: impl Iterator<Item = &'a &'a Move>) -> InsertFlows {
     let mut rows = InsertFlows::default();
     for step in steps {
         if let Some(flow) = &step.start {
             rows.push(FlowRow::new(flow, &step.after));
         }
     }
-    let count = rows.flow_no.len();
-    postgres(c)?.run(rows, count)
+    rows
 }
 
-fn conclude_flows<'a>(
-    c: &mut AnyConnection,
-    steps: impl Iterator<Item = &'a &'a Move>,
-) -> Result<(), Failure> {
+fn concluded<'a>(steps: impl Iterator<Item = &'a &'a Move>) -> ConcludeFlows {
     let mut rows = ConcludeFlows::default();
     for flow in steps.flat_map(|step| &step.conclude) {
         rows.flow_no.push(flow.flow_no.to_string());
@@ -307,34 +355,38 @@ fn conclude_flows<'a>(
         rows.concluded_at.push(flow.concluded_at.map(micros));
         rows.version.push(flow.version);
     }
-    let count = rows.flow_no.len();
-    postgres(c)?.run(rows, count)
+    rows
 }
 
-fn insert_notifications<'a>(
-    c: &mut AnyConnection,
-    steps: impl Iterator<Item = &'a &'a Move>,
-) -> Result<(), Failure> {
+fn notified<'a>(steps: impl Iterator<Item = &'a &'a Move>) -> InsertNotifications {
     let mut rows = InsertNotifications::default();
     for notification in steps.filter_map(|step| step.notify.as_ref()) {
         rows.push(notification.into());
     }
-    let count = rows.notification_id.len();
-    postgres(c)?.run(rows, count)
+    rows
 }
 
-/// Links the collected entries to the chain and writes them.
+/// Links the collected entries to the chain and writes them; there are none left then.
 pub(super) fn append_audit(
     c: &mut AnyConnection,
     chain: &mut ChainHead,
-    entries: Vec<AuditEntry>,
+    entries: &mut Vec<AuditEntry>,
 ) -> Result<(), Failure> {
+    let rows = linked(chain, entries);
+    let count = rows.seq.len();
+    if count == 0 || rows.execute(postgres(c)?.0)? == count {
+        Ok(())
+    } else {
+        Err(Failure::Void)
+    }
+}
+
+fn linked(chain: &mut ChainHead, entries: &mut Vec<AuditEntry>) -> InsertAudit {
     let mut rows = InsertAudit::default();
-    for entry in entries {
+    for entry in entries.drain(..) {
         rows.push(AuditRecord::from(chain.link(entry)));
     }
-    let count = rows.seq.len();
-    postgres(c)?.run(rows, count)
+    rows
 }
 
 /// The PostgreSQL connection inside; the writer comes here with no other.
@@ -357,13 +409,16 @@ impl Runner<'_> {
         Ok(statement.load::<String>(self.0)?.into_iter().collect())
     }
 
-    /// Runs a statement that has to write exactly `count` rows; none where there is nothing to do.
-    fn run<S>(self, statement: S, count: usize) -> Result<(), Failure>
-    where
-        S: QueryFragment<Pg> + QueryId + RunQueryDsl<PgConnection>,
-        S: diesel::query_dsl::methods::ExecuteDsl<PgConnection>,
-    {
-        if count == 0 || statement.execute(self.0)? == count {
+    /// Writes what follows; every row of it, or it fails.
+    fn write(self, what: Consequences) -> Result<(), Failure> {
+        let expected = what.counts();
+        if expected == [0; 4] {
+            return Ok(());
+        }
+        let (started, concluded, notified, audited): (i64, i64, i64, i64) =
+            what.get_result(self.0)?;
+        let written = [started, concluded, notified, audited];
+        if expected.map(i64::try_from) == written.map(Ok) {
             Ok(())
         } else {
             Err(Failure::Void)

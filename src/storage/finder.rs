@@ -1,5 +1,5 @@
-//! Group read: orders that are asked for at the same time are read with one statement. Like the
-//! writer, it takes whatever is there and never waits for company.
+//! Group read: orders that are asked for at the same time are read with one statement. Like a writer, it
+//! takes whatever is there, and there is one of it: it never waits for company.
 //!
 //! It reads the database and nothing else, after the question was asked: whoever has seen a commit
 //! finds it here.
@@ -7,11 +7,12 @@
 use super::StoreError;
 use super::connection::{AnyConnection, Opener};
 use super::orders::{self, OrderRow};
+use super::queue::Queue;
 use crate::domain::ids::OrderNo;
 use crate::domain::order::Order;
 use diesel::r2d2::ManageConnection;
 use std::collections::HashMap;
-use std::sync::mpsc::Receiver;
+use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// A question for one order, and where its answer goes.
@@ -23,7 +24,7 @@ pub(super) struct Question {
 /// The thread that reads orders by number, with a connection of its own.
 pub(super) struct Finder {
     pub opener: Opener,
-    pub questions: Receiver<Question>,
+    pub questions: Arc<Queue<Question>>,
     /// At most so many orders share a statement.
     pub batch_max: usize,
 }
@@ -32,9 +33,8 @@ impl Finder {
     /// Answers until nobody can ask any more.
     pub fn run(self) {
         let mut connection = None;
-        while let Ok(first) = self.questions.recv() {
-            let rest = self.questions.try_iter().take(self.batch_max - 1);
-            let questions: Vec<Question> = std::iter::once(first).chain(rest).collect();
+        let mut seat = self.questions.seat();
+        while let Some(questions) = seat.next(self.batch_max) {
             let numbers: Vec<&OrderNo> = questions.iter().map(|asked| &asked.order_no).collect();
             match self.read(&mut connection, &numbers) {
                 Ok(rows) => answer(questions, rows),

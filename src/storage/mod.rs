@@ -39,6 +39,7 @@ mod job_claims;
 mod migrate;
 mod nonces;
 mod publication;
+mod queue;
 mod redact;
 mod refused_tries;
 mod row;
@@ -66,7 +67,7 @@ use crate::domain::time::Instant;
 use connection::{Limits, Opener, Purpose, Target};
 use diesel::r2d2::{ManageConnection, Pool};
 use finder::{Finder, Question};
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use queue::{Manners, Queue};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -86,6 +87,13 @@ use either;
 
 /// How long a statement of [`Store::scan`] may run.
 const SCAN_TIMEOUT: Duration = Duration::from_secs(3_600);
+
+/// Sixty-four changes share well what a transaction costs; one that goes on for 5 ms waits for the disk or for
+/// somebody else's lock.
+const MANNERS: Manners = Manners {
+    company: 64,
+    patience: Duration::from_millis(5),
+};
 
 /// How storage is opened; the section `[storage]` of the settings.
 #[derive(Clone, Debug)]
@@ -134,9 +142,25 @@ struct Inner {
     /// Fewer than `permits`: listings never hold every connection.
     browsing: Arc<Semaphore>,
     pool_timeout: Duration,
-    /// To the writers, and to the finder.
-    queues: Mutex<Option<(SyncSender<Ticket>, SyncSender<Question>)>>,
+    /// To the writers.
+    tickets: Arc<Queue<Ticket>>,
+    /// To the finder.
+    questions: Arc<Queue<Question>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Inner {
+    /// Takes nothing in any more; the threads end when they have done what is queued.
+    fn close_queues(&self) {
+        self.tickets.close();
+        self.questions.close();
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.close_queues();
+    }
 }
 
 /// A transaction of its own, handed to [`Store::solo`].
@@ -289,17 +313,16 @@ impl Store {
             .connection_timeout(options.pool_timeout)
             .test_on_check_out(false)
             .build_unchecked(opener(Purpose::Queries));
-        let (sender, receiver) = sync_channel(options.queue_max);
-        let receiver = Arc::new(Mutex::new(receiver));
+        let tickets = Arc::new(Queue::new(options.queue_max, MANNERS));
+        let questions = Arc::new(Queue::new(options.queue_max, MANNERS));
         let count = if target.is_sqlite() {
             1
         } else {
             options.writers.max(1)
         };
-        let (asker, questions) = sync_channel(options.queue_max);
         let finder = Finder {
             opener: opener(Purpose::Keys),
-            questions,
+            questions: questions.clone(),
             batch_max: options.batch_max.max(1),
         };
         let finder = spawn("finder".to_owned(), move || finder.run());
@@ -308,7 +331,7 @@ impl Store {
                 let writer = Writer {
                     opener: opener(Purpose::Keys),
                     stream: format!("{}-{number}", options.instance),
-                    queue: receiver.clone(),
+                    queue: tickets.clone(),
                     batch_max: options.batch_max.max(1),
                     listener: listener.clone(),
                 };
@@ -330,7 +353,8 @@ impl Store {
             permits: Arc::new(Semaphore::new(readers)),
             browsing: Arc::new(Semaphore::new((readers - readers.div_ceil(4)).max(1))),
             pool_timeout: options.pool_timeout,
-            queues: Mutex::new(Some((sender, asker))),
+            tickets,
+            questions,
             threads: Mutex::new(threads),
         })))
     }
@@ -418,11 +442,7 @@ impl Store {
     pub async fn find_order(&self, order_no: &OrderNo) -> Result<Option<Order>, StoreError> {
         let (reply, answer) = oneshot::channel();
         let order_no = order_no.clone();
-        {
-            let queues = self.0.queues.lock().unwrap_or_else(PoisonError::into_inner);
-            let (_, finder) = queues.as_ref().ok_or(StoreError::Closed)?;
-            put(finder, Question { order_no, reply })?;
-        }
+        self.0.questions.put(Question { order_no, reply })?;
         tokio::time::timeout(self.0.pool_timeout, answer)
             .await
             .map_err(|_| StoreError::Unavailable("it did not answer in time".to_owned()))?
@@ -482,26 +502,19 @@ impl Store {
             result: None,
             reply,
         };
-        self.enqueue(Ticket::Solo(Box::new(solo)))?;
+        self.0.tickets.put(Ticket::Solo(Box::new(solo)))?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
     async fn submit(&self, work: Work) -> Result<Outcome, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.enqueue(Ticket::Shared(work, reply))?;
+        self.0.tickets.put(Ticket::Shared(work, reply))?;
         answer.await.map_err(|_| StoreError::Closed)?
-    }
-
-    fn enqueue(&self, ticket: Ticket) -> Result<(), StoreError> {
-        let queues = self.0.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        let (writers, _) = queues.as_ref().ok_or(StoreError::Closed)?;
-        put(writers, ticket)
     }
 
     /// Commits what is queued and stops the threads.
     pub async fn close(&self) {
-        let locked = self.0.queues.lock();
-        locked.unwrap_or_else(PoisonError::into_inner).take();
+        self.0.close_queues();
         let threads = self.0.threads.lock();
         let threads = std::mem::take(&mut *threads.unwrap_or_else(PoisonError::into_inner));
         let joined = tokio::task::spawn_blocking(move || {
@@ -530,14 +543,6 @@ fn spawn(name: String, work: impl FnOnce() + Send + 'static) -> Result<JoinHandl
         .name(name)
         .spawn(work)
         .map_err(|error| StoreError::Unavailable(error.to_string()))
-}
-
-/// Puts something into a queue that does not wait.
-fn put<T>(queue: &SyncSender<T>, thing: T) -> Result<(), StoreError> {
-    queue.try_send(thing).map_err(|refused| match refused {
-        TrySendError::Full(_) => StoreError::Busy,
-        TrySendError::Disconnected(_) => StoreError::Closed,
-    })
 }
 
 fn crossed(outcome: &Outcome) -> StoreError {

@@ -1,6 +1,7 @@
 //! Group commit: callers queue their changes, a writer takes whatever is there and commits it as ONE
-//! transaction, then answers each caller. It never waits for company, so a lone caller is not
-//! delayed; under load the batches grow by themselves, because work queues up during a commit.
+//! transaction, then answers each caller. A lone caller is not delayed; under load the batches grow by
+//! themselves, because work queues up during a commit. When a second writer begins beside the first is
+//! told in `queue.rs`.
 //!
 //! One bad change never harms its neighbours: if a batch fails, its changes are run one by one. A
 //! commit whose answer was lost is not repeated blindly: the batch's own audit rows tell whether it
@@ -16,12 +17,12 @@ use super::change::{
 };
 use super::connection::{self, AnyConnection, Opener};
 use super::error::StoreError;
+use super::queue::Queue;
 use super::{Committed, audit, batch, nonces, notifications};
 use crate::domain::audit::ChainHead;
 use diesel::r2d2::ManageConnection;
 use std::collections::HashSet;
-use std::sync::mpsc::Receiver;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -68,7 +69,7 @@ const REPEATS_MAX: u32 = 3;
 pub(super) struct Writer {
     pub opener: Opener,
     pub stream: String,
-    pub queue: Arc<Mutex<Receiver<Ticket>>>,
+    pub queue: Arc<Queue<Ticket>>,
     pub batch_max: usize,
     pub listener: Arc<dyn Fn(Committed) + Send + Sync>,
 }
@@ -92,7 +93,8 @@ impl Writer {
             connection: None,
             chain: ChainHead::start(&self.stream),
         };
-        while let Some(tickets) = self.take() {
+        let mut seat = self.queue.seat();
+        while let Some(tickets) = seat.next(self.batch_max) {
             let (mut shared, mut solos) = (Vec::new(), Vec::new());
             for ticket in tickets {
                 match ticket {
@@ -105,23 +107,13 @@ impl Writer {
                 self.commit_group(&mut session, group);
                 shared = later;
             }
+            if !solos.is_empty() {
+                seat.step_aside();
+            }
             for solo in solos {
                 self.commit_solo(&mut session, solo);
             }
         }
-    }
-
-    /// Waits for the first ticket, then takes whatever else is there already.
-    fn take(&self) -> Option<Vec<Ticket>> {
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut tickets = vec![queue.recv().ok()?];
-        while tickets.len() < self.batch_max {
-            match queue.try_recv() {
-                Ok(ticket) => tickets.push(ticket),
-                Err(_) => break,
-            }
-        }
-        Some(tickets)
     }
 
     fn commit_group(&self, session: &mut Session, group: Vec<Shared>) {
@@ -352,7 +344,7 @@ fn run_group(
             Work::Tell(tell) => Ok(Outcome::Told(notifications::tell(c, tell)?)),
         })
         .collect::<Result<Vec<Outcome>, Failure>>()?;
-    batch::append_audit(c, chain, entries)?;
+    batch::append_audit(c, chain, &mut entries)?;
     Ok(outcomes)
 }
 
