@@ -183,13 +183,27 @@ mod tests {
 
     const FOR_EVER: Duration = Duration::from_secs(86_400);
 
-    fn queue(company: usize, patience: Duration) -> Queue<u32> {
-        Queue::new(5, Manners { company, patience })
+    /// What a worker gets that comes to a queue where another one is at work; three are company enough.
+    fn beside_one_at_work(
+        patience: Duration,
+        meanwhile: impl FnOnce(&Queue<u32>, &mut Seat<'_, u32>),
+    ) -> Option<Vec<u32>> {
+        let company = 3;
+        let queue = Queue::new(5, Manners { company, patience });
+        queue.put(1).unwrap();
+        let mut first = queue.seat();
+        assert_eq!(first.next(9), Some(vec![1]));
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| queue.seat().next(9));
+            meanwhile(&queue, &mut first);
+            second.join().unwrap()
+        })
     }
 
     #[test]
     fn whoever_is_free_takes_all_that_is_there_in_order() {
-        let queue = queue(2, FOR_EVER);
+        let (company, patience) = (2, FOR_EVER);
+        let queue = Queue::new(5, Manners { company, patience });
         (1..=5).for_each(|n| queue.put(n).unwrap());
         assert!(matches!(queue.put(6), Err(StoreError::Busy)));
         let mut seat = queue.seat();
@@ -204,59 +218,39 @@ mod tests {
 
     #[test]
     fn beside_somebody_at_work_the_next_begins_with_company() {
-        let queue = queue(3, FOR_EVER);
-        queue.put(1).unwrap();
-        let (mut first, mut second) = (queue.seat(), queue.seat());
-        assert_eq!(first.next(9), Some(vec![1]));
-        std::thread::scope(|scope| {
-            let taken = scope.spawn(|| second.next(9));
+        let second = beside_one_at_work(FOR_EVER, |queue, _| {
             // Whenever the second looks: with one or two it gathers.
             (2..=4).for_each(|n| queue.put(n).unwrap());
-            assert_eq!(taken.join().unwrap(), Some(vec![2, 3, 4]));
         });
+        assert_eq!(second, Some(vec![2, 3, 4]));
     }
 
     #[test]
     fn what_gathered_goes_to_whoever_ends_its_work_first() {
-        let queue = queue(3, FOR_EVER);
-        queue.put(1).unwrap();
-        let mut first = queue.seat();
-        assert_eq!(first.next(9), Some(vec![1]));
-        std::thread::scope(|scope| {
-            let second = scope.spawn(|| queue.seat().next(9));
+        let second = beside_one_at_work(FOR_EVER, |queue, first| {
             queue.put(2).unwrap();
             queue.put(3).unwrap();
             assert_eq!(first.next(9), Some(vec![2, 3]));
             queue.close();
-            assert_eq!(second.join().unwrap(), None);
         });
+        assert_eq!(second, None);
     }
 
     #[test]
     fn nobody_waits_for_a_worker_that_stepped_aside() {
-        let queue = queue(3, FOR_EVER);
-        queue.put(1).unwrap();
-        let mut first = queue.seat();
-        assert_eq!(first.next(9), Some(vec![1]));
-        std::thread::scope(|scope| {
-            let second = scope.spawn(|| queue.seat().next(9));
+        let second = beside_one_at_work(FOR_EVER, |queue, first| {
             queue.put(2).unwrap();
             first.step_aside();
-            assert_eq!(second.join().unwrap(), Some(vec![2]));
         });
+        assert_eq!(second, Some(vec![2]));
     }
 
     #[test]
     fn nobody_waits_longer_than_patience_for_company() {
-        let queue = queue(3, Duration::from_millis(1));
-        queue.put(1).unwrap();
-        let mut first = queue.seat();
-        assert_eq!(first.next(9), Some(vec![1]));
-        std::thread::scope(|scope| {
-            let second = scope.spawn(|| queue.seat().next(9));
+        // The first one is at work all the while, as on a row that somebody else has locked.
+        let second = beside_one_at_work(Duration::from_millis(1), |queue, _| {
             queue.put(2).unwrap();
-            // The first one is at work all the while, as on a row that somebody else has locked.
-            assert_eq!(second.join().unwrap(), Some(vec![2]));
         });
+        assert_eq!(second, Some(vec![2]));
     }
 }
