@@ -129,7 +129,8 @@ pub struct Move {
     pub permit: Option<Permit>,
     /// A flow that starts.
     pub start: Option<Flow>,
-    /// Flows of the order with their new values: each the next version.
+    /// Flows of the order with their new values: each the next version of one that is there, and never of the
+    /// one that starts.
     pub conclude: Vec<Flow>,
     /// Calls that are kept as evidence.
     pub attempts: Vec<Attempt>,

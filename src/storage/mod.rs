@@ -88,12 +88,10 @@ use either;
 /// How long a statement of [`Store::scan`] may run.
 const SCAN_TIMEOUT: Duration = Duration::from_secs(3_600);
 
-/// Sixty-four changes share well what a transaction costs; one that goes on for 5 ms waits for the disk or for
-/// somebody else's lock.
-const MANNERS: Manners = Manners {
-    company: 64,
-    patience: Duration::from_millis(5),
-};
+/// So many changes share well what a transaction costs.
+const COMPANY: usize = 64;
+/// A transaction that keeps others waiting for longer waits itself, for the disk or for somebody's lock.
+const PATIENCE: Duration = Duration::from_millis(5);
 
 /// How storage is opened; the section `[storage]` of the settings.
 #[derive(Clone, Debug)]
@@ -313,8 +311,12 @@ impl Store {
             .connection_timeout(options.pool_timeout)
             .test_on_check_out(false)
             .build_unchecked(opener(Purpose::Queries));
-        let tickets = Arc::new(Queue::new(options.queue_max, MANNERS));
-        let questions = Arc::new(Queue::new(options.queue_max, MANNERS));
+        let manners = Manners {
+            company: COMPANY.min(options.batch_max).min(options.queue_max),
+            patience: PATIENCE,
+        };
+        let tickets = Arc::new(Queue::new(options.queue_max, manners));
+        let questions = Arc::new(Queue::new(options.queue_max, manners));
         let count = if target.is_sqlite() {
             1
         } else {

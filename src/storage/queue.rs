@@ -4,7 +4,7 @@
 //! two half-empty ones are dearer than one. While somebody is at work, the next worker therefore leaves
 //! what comes in to gather: it begins when there is company enough for a transaction of its own, or when
 //! somebody has waited too long (a disk that is slow, a row that is locked). A lone caller finds nobody at
-//! work, and is not delayed.
+//! work, and is not delayed; one that comes during somebody's long work is delayed by that patience.
 //!
 //! How one could break this: by a way into the queue that wakes nobody, or by a wait for company that has
 //! no end.
@@ -32,9 +32,8 @@ pub(super) struct Queue<T> {
 }
 
 struct Inside<T> {
-    waiting: VecDeque<T>,
-    /// Since when somebody waits whom nobody was free for.
-    since: Instant,
+    /// Each with the time when it came.
+    waiting: VecDeque<(Instant, T)>,
     at_work: usize,
     is_closed: bool,
 }
@@ -44,7 +43,6 @@ impl<T> Queue<T> {
     pub fn new(room: usize, manners: Manners) -> Self {
         let inside = Inside {
             waiting: VecDeque::new(),
-            since: Instant::now(),
             at_work: 0,
             is_closed: false,
         };
@@ -68,11 +66,8 @@ impl<T> Queue<T> {
         if inside.waiting.len() >= self.room {
             return Err(StoreError::Busy);
         }
-        inside.waiting.push_back(thing);
+        inside.waiting.push_back((Instant::now(), thing));
         let waiting = inside.waiting.len();
-        if waiting == 1 {
-            inside.since = Instant::now();
-        }
         drop(inside);
         // The first one calls somebody, who may leave it to gather company; a full company calls again.
         if waiting == 1 || waiting == self.manners.company {
@@ -125,20 +120,25 @@ impl<T> Seat<'_, T> {
             };
         }
         let count = inside.waiting.len().min(most.max(1));
-        let taken = inside.waiting.drain(..count).collect();
+        let taken = inside.waiting.drain(..count).map(|(_, thing)| thing);
+        let taken = taken.collect();
         inside.at_work += 1;
         self.is_at_work = true;
         if !inside.waiting.is_empty() {
-            inside.since = Instant::now();
             self.queue.bell.notify_one();
         }
         Some(taken)
     }
 
     /// Ends the work that was taken before for the others' sake: what the worker still has to do may take
-    /// long, and nobody has to wait for it.
-    pub fn step_aside(&mut self) {
-        self.end(&mut self.queue.lock());
+    /// long, and nobody has to wait for it. What it has taken and not begun goes back to where it was.
+    pub fn step_aside(&mut self, back: Vec<T>) {
+        let mut inside = self.queue.lock();
+        self.end(&mut inside);
+        for thing in back.into_iter().rev() {
+            inside.waiting.push_front((Instant::now(), thing));
+        }
+        drop(inside);
         self.queue.bell.notify_one();
     }
 
@@ -159,18 +159,18 @@ enum Turn {
 
 impl Manners {
     fn judge<T>(&self, inside: &Inside<T>) -> Turn {
-        if inside.waiting.is_empty() {
+        let Some((came, _)) = inside.waiting.front() else {
             return if inside.is_closed {
                 Turn::End
             } else {
                 Turn::Wait
             };
-        }
+        };
         let begins_at_once = inside.at_work == 0 || inside.is_closed;
         if begins_at_once || inside.waiting.len() >= self.company {
             return Turn::Take;
         }
-        match self.patience.saturating_sub(inside.since.elapsed()) {
+        match self.patience.saturating_sub(came.elapsed()) {
             Duration::ZERO => Turn::Take,
             left => Turn::Gather(left),
         }
@@ -239,10 +239,10 @@ mod tests {
     #[test]
     fn nobody_waits_for_a_worker_that_stepped_aside() {
         let second = beside_one_at_work(FOR_EVER, |queue, first| {
-            queue.put(2).unwrap();
-            first.step_aside();
+            queue.put(4).unwrap();
+            first.step_aside(vec![2, 3]);
         });
-        assert_eq!(second, Some(vec![2]));
+        assert_eq!(second, Some(vec![2, 3, 4]));
     }
 
     #[test]

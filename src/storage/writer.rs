@@ -107,10 +107,9 @@ impl Writer {
                 self.commit_group(&mut session, group);
                 shared = later;
             }
-            if !solos.is_empty() {
-                seat.step_aside();
-            }
-            for solo in solos {
+            let mut solos = solos.into_iter();
+            if let Some(solo) = solos.next() {
+                seat.step_aside(solos.map(Ticket::Solo).collect());
                 self.commit_solo(&mut session, solo);
             }
         }

@@ -324,6 +324,42 @@ async fn a_bad_change_does_not_harm_its_neighbours() {
 }
 
 #[tokio::test]
+async fn a_flow_that_somebody_else_concluded_loses_its_move_alone() {
+    for database in TestDatabase::all() {
+        let store = open(&database, "a");
+        let mut doubtful = Vec::new();
+        for digits in 1..=20 {
+            doubtful.push(in_doubt(&store, digits).await);
+        }
+        let is_late = |place: usize| place % 5 == 3;
+        let moves = doubtful
+            .iter()
+            .enumerate()
+            .map(|(place, (order, flow, _))| {
+                let mut flow = concluded(flow, FlowState::Succeeded);
+                // As if it had been read after somebody else's conclusion.
+                flow.version += i32::from(is_late(place));
+                store.move_order(Move {
+                    conclude: vec![flow],
+                    exception: ExceptionMove::Close,
+                    ..to(order, OrderState::Succeeded)
+                })
+            });
+        let moved = futures_util::future::join_all(moves).await;
+        for (place, moved) in moved.into_iter().enumerate() {
+            let (result, state) = match is_late(place) {
+                true => (Moved::Lost, OrderState::Unknown),
+                false => (Moved::Done, OrderState::Succeeded),
+            };
+            assert_eq!(moved.unwrap(), result, "{} {place}", database.kind);
+            assert_eq!(stored(&store, &doubtful[place].0).await.state, state);
+        }
+        chains_hold(&store, 3 * 20 + 16).await;
+        store.close().await;
+    }
+}
+
+#[tokio::test]
 async fn a_whole_life_writes_flow_exception_and_evidence_together() {
     for database in TestDatabase::all() {
         let store = open(&database, "a");
